@@ -1,0 +1,1 @@
+"""AgentaFlow's Prometheus exporter for NVIDIA GPUs."""

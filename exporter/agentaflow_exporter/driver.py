@@ -1,0 +1,73 @@
+"""The seam between collectors and silicon: NVML's own vocabulary, whoever answers it.
+
+`nvml.py` (the real library), `simulated.py` (a made-up fleet) and `replay.py` (a recording)
+implement these protocols. A function is called by its NVML name and answers what pynvml answers:
+an int, a str, or an object with NVML's field names (`.gpu`, `.memory`; `.total`, `.used` …).
+
+    DriverError
+    ├── DriverUnavailable   no library, no driver, nvmlInit failed: retry later
+    └── GpuLost             fallen off the bus or needs a reset: only its series vanish
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+Number = int | float
+
+
+class DriverError(Exception):
+    """An NVML error that is more than "not supported here"."""
+
+    def __init__(self, message: str, *, function: str = "", code: int = 0) -> None:
+        super().__init__(message)
+        self.function = function
+        self.code = code
+
+
+class DriverUnavailable(DriverError):
+    """The driver cannot be talked to at all."""
+
+
+class GpuLost(DriverError):
+    """NVML_ERROR_GPU_IS_LOST, _RESET_REQUIRED or _UNKNOWN on one GPU."""
+
+
+class Gpu(Protocol):
+    """One physical GPU. Calls may block for as long as the driver does."""
+
+    @property
+    def index(self) -> int: ...
+
+    @property
+    def uuid(self) -> str: ...
+
+    def read(self, function: str, *arguments: int) -> Any:
+        """The answer of `nvmlDeviceGet…(handle, *arguments)`; None where it is unsupported.
+
+        Raises GpuLost, DriverUnavailable or DriverError.
+        """
+        ...
+
+    def fields(self, *ids: int) -> Mapping[int, Number]:
+        """`nvmlDeviceGetFieldValues`, one call: NVML_FI id → value; unsupported ids are absent."""
+        ...
+
+
+class Driver(Protocol):
+    """The whole driver of one machine."""
+
+    def open(self) -> None:
+        """Initialise (again). Raises DriverUnavailable."""
+        ...
+
+    def close(self) -> None: ...
+
+    def read(self, function: str, *arguments: int) -> Any:
+        """The answer of an `nvmlSystemGet…` function; None where it is unsupported."""
+        ...
+
+    def gpus(self) -> Sequence[Gpu]:
+        """Every GPU the driver enumerates now. Raises DriverUnavailable."""
+        ...

@@ -1,0 +1,46 @@
+"""The values that flow through the rooms: frozen, slotted, without I/O and without a clock."""
+
+from agentaflow_advisor.model.advice import (
+    Action,
+    Enforceable,
+    Evidence,
+    Placement,
+    PlacePod,
+    Recommendation,
+    Saving,
+    Where,
+)
+from agentaflow_advisor.model.decision import NEXT, Allow, Decision, State, Veto
+from agentaflow_advisor.model.fleet import Gpu, Node, PodRef, Taint, Toleration, Usage, Workload
+from agentaflow_advisor.model.money import HOURS_PER_MONTH, CurrencyMismatch, Money
+from agentaflow_advisor.model.snapshot import ClusterState, Query, Refusal, Snapshot
+
+__all__ = [
+    "HOURS_PER_MONTH",
+    "NEXT",
+    "Action",
+    "Allow",
+    "ClusterState",
+    "CurrencyMismatch",
+    "Decision",
+    "Enforceable",
+    "Evidence",
+    "Gpu",
+    "Money",
+    "Node",
+    "PlacePod",
+    "Placement",
+    "PodRef",
+    "Query",
+    "Recommendation",
+    "Refusal",
+    "Saving",
+    "Snapshot",
+    "State",
+    "Taint",
+    "Toleration",
+    "Usage",
+    "Veto",
+    "Where",
+    "Workload",
+]

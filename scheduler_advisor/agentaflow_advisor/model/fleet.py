@@ -1,0 +1,131 @@
+"""What a fleet is made of: GPUs as Prometheus saw them, nodes and pods as Kubernetes knows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PodRef:
+    """A pod by name, as the join metric tells it (it knows no uid)."""
+
+    namespace: str
+    name: str
+    container: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """One signal of one GPU over the snapshot's window, all from one evaluation time.
+
+    `newest_age_seconds` is measured by Prometheus' own clock.
+    """
+
+    maximum: float
+    high: float  # the percentile that the settings name, by quantile_over_time
+    mean: float  # for reports only: never a ground for a verdict
+    samples: int
+    newest_age_seconds: float
+    covered_seconds: float  # from the oldest sample in the window to the newest
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One GPU. None means: no series said so. It never means 0."""
+
+    cluster: str
+    node: str
+    index: str
+    uuid: str
+    model: str | None = None
+    up: bool | None = None
+    memory_total_bytes: float | None = None
+    memory_used_max_bytes: float | None = None  # over the window
+    utilization: Usage | None = None  # ratio 0 to 1, engine="gpu"
+    power_mean_watts: float | None = None
+    energy_joules: float | None = None  # over the window
+    temperature_max_celsius: float | None = None
+    processes: int | None = None
+    pods: tuple[PodRef, ...] = ()  # several where the GPU is shared
+
+
+@dataclass(frozen=True, slots=True)
+class Taint:
+    key: str
+    value: str
+    effect: str
+
+
+@dataclass(frozen=True, slots=True)
+class Toleration:
+    key: str | None
+    operator: str  # Exists or Equal
+    value: str | None
+    effect: str | None
+
+    def tolerates(self, taint: Taint) -> bool:
+        """Kubernetes' own rule (core/v1 Toleration.ToleratesTaint)."""
+        if self.effect and self.effect != taint.effect:
+            return False
+        if self.key and self.key != taint.key:
+            return False
+        return self.operator == "Exists" or (self.value or "") == taint.value
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A Kubernetes node; without a cluster, one made from the metrics alone (`known` is False)."""
+
+    cluster: str
+    name: str
+    gpus: int  # allocatable nvidia.com/gpu, or the GPUs that metrics show
+    cpu_cores: float = 0.0
+    memory_bytes: float = 0.0
+    pods: int = 110  # allocatable
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[Taint, ...] = ()
+    ready: bool = True
+    schedulable: bool = True
+    known: bool = True
+
+    @property
+    def hostname(self) -> str:
+        return self.labels.get("kubernetes.io/hostname", self.name)
+
+    @property
+    def instance_type(self) -> str | None:
+        return self.labels.get("node.kubernetes.io/instance-type")
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A pod as the API server has it now, with what a placement needs to know."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    phase: str = "Pending"
+    node: str | None = None
+    gpus: int = 0
+    cpu_cores: float = 0.0
+    memory_bytes: float = 0.0
+    priority: int = 0
+    created_at: float = 0.0  # seconds since the epoch
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    gates: tuple[str, ...] = ()
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    tolerations: tuple[Toleration, ...] = ()
+    owner: str | None = None  # Kind/name of the controller
+    deleting: bool = False
+    has_affinity: bool = False  # rules of its own that this version does not evaluate
+    unmodelled: tuple[str, ...] = field(default=())  # constraints we saw and cannot evaluate
+
+    @property
+    def ref(self) -> str:
+        return f"{self.namespace}/{self.name}"

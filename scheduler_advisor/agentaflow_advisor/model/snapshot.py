@@ -1,0 +1,51 @@
+"""A snapshot: all that one look at Prometheus and Kubernetes told, and how it was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from agentaflow_advisor.model.fleet import Gpu, Node, Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One PromQL text that was asked, and what came back."""
+
+    signal: str
+    promql: str
+    series: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why something could not be said or done. A value, not an error."""
+
+    subject: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterState:
+    """What the Kubernetes API said: nodes, pods that matter to placement, namespaces' labels."""
+
+    nodes: tuple[Node, ...] = ()
+    workloads: tuple[Workload, ...] = ()
+    namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One look at the fleet. `taken_at` is Prometheus' evaluation time, seconds since the epoch."""
+
+    taken_at: float
+    window_seconds: float
+    percentile: float  # which one Usage.high is, 0 to 1
+    gpus: tuple[Gpu, ...]
+    nodes: tuple[Node, ...] = ()
+    workloads: tuple[Workload, ...] = ()
+    namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    queries: tuple[Query, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    has_cluster: bool = False
