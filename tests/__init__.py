@@ -1,0 +1,1 @@
+"""The tests, mirroring the packages; tests/real holds what needs real parts."""
