@@ -1,0 +1,55 @@
+# The commands of this repository. Each sets up what it needs: a virtual environment, the Python
+# packages, the real parts (Prometheus, a Kubernetes control plane).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+.DEFAULT_GOAL := help
+.PHONY: help venv parts check test demo demo-kubernetes bench generate clean
+
+help: ## what there is
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(VENV)/.stamp ## the virtual environment with everything in it
+
+$(VENV)/.stamp: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + " (make PYTHON=python3.12 …)")'
+	@echo "  python: a virtual environment in $(VENV) …" >&2
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,bench]'
+	@touch $@
+
+parts: venv ## Prometheus and the Kubernetes control plane (about 6 minutes, once)
+	@$(BIN)/python -m tools.realparts
+
+check: venv ## the fast inner loop: style, types, layers, unit tests
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/pytest -q -n 2 --ignore=tests/real
+
+test: venv ## everything, against the real parts; a part that cannot be had is said, its tests skip
+	@$(BIN)/python -m tools.realparts $(if $(AGENTAFLOW_REQUIRE_REAL_PARTS),,--optional)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/pytest -n 2 --dist loadfile
+
+demo: venv ## a simulated fleet with a week of history, a real Prometheus, and the advice
+	@$(BIN)/python -m tools.realparts prometheus
+	@$(BIN)/python -m tools.demo
+
+demo-kubernetes: venv ## the same beside a real Kubernetes, with decisions being applied
+	@$(BIN)/python -m tools.realparts prometheus kubernetes
+	@$(BIN)/python -m tools.demo --kubernetes
+
+bench: venv ## the figures: us and a peer, side by side in one run
+	@$(BIN)/python -m tools.realparts compiler prometheus
+	@$(BIN)/python -m bench
+
+generate: venv ## what is generated: docs tables, boards, the golden /metrics
+	@$(BIN)/python -m tools.generate
+
+clean: ## the virtual environment and caches of this folder
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

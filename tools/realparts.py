@@ -1,0 +1,276 @@
+"""The real parts that tests and demos run against: where each is found, and how it is had.
+
+A part is looked for on PATH (the control plane in $KUBEBUILDER_ASSETS first), then in the cache,
+`${XDG_CACHE_HOME:-~/.cache}/agentaflow`, by version. `python -m tools.realparts` fills the cache:
+Prometheus by apt's download, unpacked there (nothing is installed on the system), else by Go; the
+control plane by Go, from modules. Standard library only, so that it runs before anything else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "agentaflow"
+OLDEST_PROMETHEUS = (2, 42)
+GO_PROMETHEUS = "3.16.0"  # in Go's numbering v0.316.0
+CLUSTER_SOURCE = Path(__file__).parent / "testcluster"
+CLUSTER_PROGRAMS = (
+    "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kwok",
+)  # fmt: skip
+
+
+class PartMissing(Exception):
+    """A real part is neither there nor to be had; the message says what the user can do."""
+
+
+# -- where things are -----------------------------------------------------
+
+
+def prometheus_program(name: str) -> Path | None:
+    """`prometheus` or `promtool`, 2.42 or newer."""
+    on_path = shutil.which(name)
+    if on_path and _version_of(on_path) >= OLDEST_PROMETHEUS:
+        return Path(on_path)
+    cached = CACHE / "prometheus" / "current" / name
+    return cached.resolve() if cached.exists() else None
+
+
+def prometheus_assets() -> Path | None:
+    """Debian's build reads its web UI from a folder; this is the one that was unpacked with it."""
+    program = prometheus_program("prometheus")
+    folder = program.parent.parent / "share" / "prometheus" / "web" if program else None
+    return folder if folder and folder.is_dir() and CACHE in folder.parents else None
+
+
+def cluster_programs() -> Mapping[str, Path]:
+    """Each program of the control plane that is there, by its name; and kwok's stages file."""
+    built = CACHE / "control-plane" / _cluster_stamp()
+    own = os.environ.get("KUBEBUILDER_ASSETS")
+    folders = [Path(own)] if own else []
+    folders.append(built)
+    found = {}
+    for name in (*CLUSTER_PROGRAMS, "kwok-stages.yaml"):
+        for folder in folders:
+            if (folder / name).exists():
+                found[name] = folder / name
+                break
+    return found
+
+
+def has_cluster() -> bool:
+    return len(cluster_programs()) == len(CLUSTER_PROGRAMS) + 1
+
+
+def missing() -> Sequence[str]:
+    """A line for each part that is not there."""
+    lines = [
+        f"{name}: not on PATH nor in {CACHE}"
+        for name in ("prometheus", "promtool")
+        if prometheus_program(name) is None
+    ]
+    if not has_cluster():
+        lines.append(f"Kubernetes control plane: not in $KUBEBUILDER_ASSETS nor in {CACHE}")
+    if _compiler() is None:
+        lines.append("C compiler: no cc on PATH")
+    return lines
+
+
+def _compiler() -> str | None:
+    return shutil.which("cc") or shutil.which("gcc")
+
+
+def _version_of(program: str) -> tuple[int, ...]:
+    try:
+        said = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    match = re.search(r"version (\d+)\.(\d+)", said.stdout + said.stderr)
+    return tuple(map(int, match.groups())) if match else ()
+
+
+def _cluster_stamp() -> str:
+    """Names a build by all that goes into it."""
+    digest = hashlib.sha256()
+    for name in ("go.mod", "go.sum", "main.go", "build.sh"):
+        digest.update((CLUSTER_SOURCE / name).read_bytes())
+    match = re.search(r"k8s\.io/kubernetes (v\S+)", (CLUSTER_SOURCE / "go.mod").read_text())
+    return f"{match.group(1) if match else 'v0'}-{digest.hexdigest()[:12]}"
+
+
+# -- how they are had -----------------------------------------------------
+
+
+def install(wanted: Sequence[str]) -> None:
+    """Make the wanted parts be there. Raises PartMissing with what to do."""
+    steps: dict[str, tuple[Callable[[], bool], Callable[[], None]]] = {
+        "compiler": (lambda: _compiler() is not None, _install_compiler),
+        "prometheus": (
+            lambda: bool(prometheus_program("prometheus") and prometheus_program("promtool")),
+            _install_prometheus,
+        ),
+        "kubernetes": (has_cluster, _build_cluster),
+    }
+    for name in wanted:
+        there, make = steps[name]
+        if there():
+            _say(f"{name}: there")
+            continue
+        make()
+        if not there():
+            raise PartMissing(f"{name}: the install ended well, but the part is still not found")
+
+
+def _install_compiler() -> None:
+    if not _is_root():
+        raise PartMissing("C compiler: no cc on PATH; install gcc (Debian: apt install gcc)")
+    _run("compiler: apt-get install gcc libc6-dev", _apt("install", "-y", "gcc", "libc6-dev"))
+
+
+def _install_prometheus() -> None:
+    for make in (_prometheus_by_apt, _prometheus_by_go):
+        if make():
+            return
+    raise PartMissing(
+        "prometheus: not on PATH, and neither apt nor Go 1.26 is there to fetch it;"
+        " put prometheus and promtool (2.42 or newer) on PATH"
+    )
+
+
+def _prometheus_by_apt() -> bool:
+    """Debian's package, unpacked into the cache: the system itself is left as it is."""
+    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+        return False
+    folder = CACHE / "prometheus" / "debian"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        download = Path(name)
+        if _is_root():
+            download.chmod(0o755)
+            _run("prometheus: apt-get update", _apt("update", "-qq"), check=False)
+        _run("prometheus: apt-get download", _apt("download", "prometheus"), download, check=False)
+        packages = list(download.glob("*.deb"))
+        if not packages:
+            return False
+        _run("prometheus: unpacking", ["dpkg-deb", "-x", str(packages[0]), str(download / "tree")])
+        if _version_of(str(download / "tree/usr/bin/prometheus")) < OLDEST_PROMETHEUS:
+            return False
+        version = packages[0].name.split("_")[1].replace("%3a", "-")
+        shutil.rmtree(folder / version, ignore_errors=True)
+        (download / "tree").rename(folder / version)
+    _make_current(folder / version / "usr" / "bin")
+    return True
+
+
+def _prometheus_by_go() -> bool:
+    if not shutil.which("go"):
+        return False
+    folder = CACHE / "prometheus" / GO_PROMETHEUS
+    module_version = f"v0.{GO_PROMETHEUS.replace('.', '', 1)}"
+    ldflags = f"-s -w -X github.com/prometheus/common/version.Version={GO_PROMETHEUS}"
+    for name in ("prometheus", "promtool"):
+        package = f"github.com/prometheus/prometheus/cmd/{name}@{module_version}"
+        command = ["go", "install", "-trimpath", "-tags", "remove_all_sd", "-ldflags", ldflags]
+        environment = {"CGO_ENABLED": "0", "GOBIN": str(folder)}
+        _run(f"{name} {GO_PROMETHEUS}: go install", [*command, package], environment=environment)
+    _make_current(folder)
+    return True
+
+
+def _build_cluster() -> None:
+    if not shutil.which("go"):
+        raise PartMissing(
+            "Kubernetes control plane: needs Go 1.26 to build it, or $KUBEBUILDER_ASSETS with"
+            f" {', '.join(CLUSTER_PROGRAMS)}"
+        )
+    folder = CACHE / "control-plane" / _cluster_stamp()
+    script = CLUSTER_SOURCE / "build.sh"
+    _run("kubernetes control plane: go build (about 6 minutes once)", [str(script), str(folder)])
+
+
+def _make_current(folder: Path) -> None:
+    link = CACHE / "prometheus" / "current"
+    new = link.with_name(f"current.{os.getpid()}")
+    new.symlink_to(folder)
+    new.rename(link)
+
+
+def _is_root() -> bool:
+    return os.geteuid() == 0
+
+
+def _apt(*arguments: str) -> list[str]:
+    return ["apt-get", *arguments]
+
+
+def _run(
+    what: str,
+    command: list[str],
+    folder: Path | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    check: bool = True,
+) -> None:
+    """Run it with a line of progress; its output is shown only when it fails."""
+    started = time.monotonic()
+    done = threading.Event()
+    heartbeat = threading.Thread(target=_keep_saying, args=(what, started, done), daemon=True)
+    _say(f"{what} …")
+    heartbeat.start()
+    try:
+        ended = subprocess.run(
+            command,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", **(environment or {})},
+        )
+    finally:
+        done.set()
+        heartbeat.join()
+    if ended.returncode and check:
+        raise PartMissing(f"{what}: failed\n{(ended.stdout + ended.stderr)[-3000:]}")
+    _say(f"{what}: {'done' if not ended.returncode else 'no'}, {time.monotonic() - started:.0f} s")
+
+
+def _keep_saying(what: str, started: float, done: threading.Event) -> None:
+    while not done.wait(30):
+        _say(f"{what} … {time.monotonic() - started:.0f} s")
+
+
+def _say(line: str) -> None:
+    print(f"  {line}", file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tools.realparts", description=__doc__)
+    parser.add_argument("part", nargs="*", help="compiler, prometheus, kubernetes; all if none")
+    parser.add_argument("--optional", action="store_true", help="say what is missing, do not fail")
+    arguments = parser.parse_args()
+    parts = ["compiler", "prometheus", "kubernetes"]
+    wanted = arguments.part or parts
+    if unknown := set(wanted) - set(parts):
+        parser.error(f"no such part: {', '.join(sorted(unknown))} (there are {', '.join(parts)})")
+    failed = 0
+    for part in wanted:
+        try:
+            install([part])
+        except PartMissing as error:
+            _say(str(error))
+            failed += 1
+    return 0 if arguments.optional else min(failed, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
