@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "agentaflow"
@@ -28,6 +28,8 @@ CLUSTER_SOURCE = Path(__file__).parent / "testcluster"
 CLUSTER_PROGRAMS = (
     "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kwok",
 )  # fmt: skip
+
+STAGES = "kwok-stages.yaml"  # what kwok does to its nodes and pods
 
 
 class PartMissing(Exception):
@@ -60,7 +62,7 @@ def cluster_programs() -> Mapping[str, Path]:
     folders = [Path(own)] if own else []
     folders.append(built)
     found = {}
-    for name in (*CLUSTER_PROGRAMS, "kwok-stages.yaml"):
+    for name in (*CLUSTER_PROGRAMS, STAGES):
         for folder in folders:
             if (folder / name).exists():
                 found[name] = folder / name
@@ -69,21 +71,25 @@ def cluster_programs() -> Mapping[str, Path]:
 
 
 def has_cluster() -> bool:
-    return len(cluster_programs()) == len(CLUSTER_PROGRAMS) + 1
+    return not missing("kubernetes")
 
 
-def missing() -> Sequence[str]:
-    """A line for each part that is not there."""
-    lines = [
-        f"{name}: not on PATH nor in {CACHE}"
-        for name in ("prometheus", "promtool")
-        if prometheus_program(name) is None
+def missing(part: str) -> Sequence[str]:
+    """A line for each program of a part that is not there."""
+    if part == "compiler":
+        return [] if _compiler() else ["compiler: no cc on PATH"]
+    if part == "prometheus":
+        return [
+            f"{name}: no 2.42 or newer on PATH, none in {CACHE}"
+            for name in ("prometheus", "promtool")
+            if prometheus_program(name) is None
+        ]
+    there = cluster_programs()
+    return [
+        f"{name}: not in $KUBEBUILDER_ASSETS, not in {CACHE}"
+        for name in (*CLUSTER_PROGRAMS, STAGES)
+        if name not in there
     ]
-    if not has_cluster():
-        lines.append(f"Kubernetes control plane: not in $KUBEBUILDER_ASSETS nor in {CACHE}")
-    if _compiler() is None:
-        lines.append("C compiler: no cc on PATH")
-    return lines
 
 
 def _compiler() -> str | None:
@@ -113,22 +119,17 @@ def _cluster_stamp() -> str:
 
 def install(wanted: Sequence[str]) -> None:
     """Make the wanted parts be there. Raises PartMissing with what to do."""
-    steps: dict[str, tuple[Callable[[], bool], Callable[[], None]]] = {
-        "compiler": (lambda: _compiler() is not None, _install_compiler),
-        "prometheus": (
-            lambda: bool(prometheus_program("prometheus") and prometheus_program("promtool")),
-            _install_prometheus,
-        ),
-        "kubernetes": (has_cluster, _build_cluster),
+    make = {
+        "compiler": _install_compiler,
+        "prometheus": _install_prometheus,
+        "kubernetes": _build_cluster,
     }
-    for name in wanted:
-        there, make = steps[name]
-        if there():
-            _say(f"{name}: there")
-            continue
-        make()
-        if not there():
-            raise PartMissing(f"{name}: the install ended well, but the part is still not found")
+    for part in wanted:
+        if missing(part):
+            make[part]()
+        if lines := missing(part):
+            raise PartMissing("the install went well, and still: " + "; ".join(lines))
+        _say(f"{part}: there")
 
 
 def _install_compiler() -> None:
@@ -257,11 +258,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.realparts", description=__doc__)
     parser.add_argument("part", nargs="*", help="compiler, prometheus, kubernetes; all if none")
     parser.add_argument("--optional", action="store_true", help="say what is missing, do not fail")
+    parser.add_argument("--check", action="store_true", help="fetch nothing, say what is missing")
     arguments = parser.parse_args()
     parts = ["compiler", "prometheus", "kubernetes"]
     wanted = arguments.part or parts
     if unknown := set(wanted) - set(parts):
         parser.error(f"no such part: {', '.join(sorted(unknown))} (there are {', '.join(parts)})")
+    if arguments.check:
+        lines = [line for part in wanted for line in missing(part)]
+        print("\n".join(lines) or "every part is there")
+        return 1 if lines else 0
     failed = 0
     for part in wanted:
         try:

@@ -1,0 +1,61 @@
+"""Where real parts are looked for, through the command that the Makefile runs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tools.realparts import CLUSTER_PROGRAMS, STAGES
+
+
+def check(part: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tools.realparts", "--check", part],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "KUBEBUILDER_ASSETS": "", **environment},
+    )
+
+
+def program(folder: Path, name: str, says: str = "") -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\necho '{says}'\n")
+    (folder / name).chmod(0o755)
+
+
+def test_a_prometheus_on_path_that_is_new_enough_is_taken(tmp_path: Path) -> None:
+    """A user's own Prometheus and promtool, 2.42 or newer, need nothing else."""
+    for name in ("prometheus", "promtool"):
+        program(tmp_path / "bin", name, f"{name}, version 3.1.0 (branch: x)")
+    ended = check("prometheus", PATH=f"{tmp_path}/bin:/bin", XDG_CACHE_HOME=str(tmp_path))
+    assert (ended.returncode, ended.stdout) == (0, "every part is there\n")
+
+
+def test_a_prometheus_on_path_that_is_too_old_is_passed_over(tmp_path: Path) -> None:
+    """An older one is as good as none, and the line says which version is wanted."""
+    program(tmp_path / "bin", "prometheus", "prometheus, version 2.10.0 (branch: x)")
+    ended = check("prometheus", PATH=f"{tmp_path}/bin:/bin", XDG_CACHE_HOME=str(tmp_path))
+    assert ended.returncode == 1
+    assert "prometheus: no 2.42 or newer on PATH" in ended.stdout
+
+
+def test_kubebuilder_assets_are_honoured(tmp_path: Path) -> None:
+    """Programs in $KUBEBUILDER_ASSETS are taken, and only the ones it lacks are missed."""
+    for name in CLUSTER_PROGRAMS:
+        program(tmp_path / "assets", name)
+    ended = check(
+        "kubernetes", KUBEBUILDER_ASSETS=f"{tmp_path}/assets", XDG_CACHE_HOME=str(tmp_path)
+    )
+    assert ended.returncode == 1
+    assert ended.stdout.splitlines() == [
+        f"{STAGES}: not in $KUBEBUILDER_ASSETS, not in {tmp_path}/agentaflow"
+    ]
+
+
+def test_an_unknown_part_is_named(tmp_path: Path) -> None:
+    """A misspelt part ends in a line that lists the parts there are."""
+    ended = check("promethius", XDG_CACHE_HOME=str(tmp_path))
+    assert ended.returncode == 2
+    assert "no such part: promethius (there are compiler, prometheus, kubernetes)" in ended.stderr

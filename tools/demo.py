@@ -1,0 +1,135 @@
+"""`make demo`: a simulated fleet with a week of history, a real Prometheus, and the advice on it.
+
+Only the silicon is made up. With `--kubernetes`, a real control plane stands beside it, pods wait
+behind a scheduling gate, and placements are approved and applied while you look.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from tools.demo_kubernetes import show
+from tools.processes import Program, eventually, free_port
+from tools.prometheus import PrometheusServer, create_blocks
+from tools.terminal import BIN, WINDOW, agentaflow, say
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tools.demo", description=__doc__)
+    parser.add_argument("--nodes", type=int, default=8)
+    parser.add_argument("--gpus-per-node", type=int, default=8)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--history", default="7d", help="how much of it is written first")
+    parser.add_argument("--step", default="5m", help="between two samples of the history")
+    parser.add_argument("--kubernetes", action="store_true")
+    parser.add_argument("--once", action="store_true", help="end after the tables are printed")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    started = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="agentaflow-")))
+            prometheus, fleet_url = stack.enter_context(fleet(options, folder))
+            if options.kubernetes:
+                show(stack, folder, prometheus)
+            else:
+                advise(prometheus.url)
+            addresses(stack, folder, prometheus.url, fleet_url, time.monotonic() - started)
+            if not options.once:
+                signal.pause()
+        except KeyboardInterrupt:
+            say("stopped; nothing is left behind")
+    return 0
+
+
+@contextlib.contextmanager
+def fleet(options: argparse.Namespace, folder: Path) -> Iterator[tuple[PrometheusServer, str]]:
+    """The simulated fleet being scraped by a Prometheus that already knows its past."""
+    shape = [
+        f"--nodes={options.nodes}",
+        f"--gpus-per-node={options.gpus_per_node}",
+        f"--seed={options.seed}",
+    ]
+    gpus = options.nodes * options.gpus_per_node
+    say(f"writing {options.history} of history of {gpus} simulated GPUs")
+    history = folder / "history.om"
+    exporter("simulate", *shape, f"--backfill={options.history}", f"--step={options.step}",
+             f"--output={history}")  # fmt: skip
+    say("turning it into Prometheus' blocks (promtool tsdb create-blocks-from openmetrics)")
+    create_blocks(history, folder / "prometheus" / "data")
+    history.unlink()
+
+    address = f"127.0.0.1:{free_port()}"
+    command: list[str | Path] = [BIN / "agentaflow-exporter", "simulate", *shape]
+    command.append(f"--web.listen-address={address}")
+    simulator = Program(command, folder / "simulator.log")
+    try:
+        url = f"http://{address}"
+        simulator.wait_until(lambda: answers(f"{url}/sd"), seconds=30)
+        say("starting Prometheus")
+        with PrometheusServer(
+            folder / "prometheus", http_sd=f"{url}/sd", scrape_interval="15s"
+        ) as prometheus:
+            up = f"count(up == 1) >= {options.nodes}"
+            eventually(lambda: prometheus.query(up), 60, what="every node scraped once")
+            yield prometheus, url
+    finally:
+        simulator.stop(gently_for=5)
+
+
+def advise(prometheus_url: str) -> None:
+    agentaflow("recommend", f"--prometheus-url={prometheus_url}", f"--window={WINDOW}")
+    agentaflow("report", "cost", f"--prometheus-url={prometheus_url}", f"--window={WINDOW}")
+
+
+def addresses(
+    stack: contextlib.ExitStack, folder: Path, prometheus_url: str, fleet_url: str, seconds: float
+) -> None:
+    """Start the advisor's loop, and say where to look."""
+    address = f"127.0.0.1:{free_port()}"
+    serve = Program(
+        [BIN / "agentaflow", "serve", f"--prometheus-url={prometheus_url}", f"--window={WINDOW}",
+         f"--journal={folder / 'serve.db'}", f"--listen-address={address}"],
+        folder / "advisor.log",
+        environment={**os.environ, "KUBECONFIG": os.devnull},
+    )  # fmt: skip
+    stack.callback(serve.stop, gently_for=10)
+    serve.wait_until(lambda: answers(f"http://{address}/-/ready"), seconds=60)
+    say(f"ready after {seconds:.0f} s. Look at")
+    for what, url in (
+        ("Prometheus", f"{prometheus_url}/graph"),
+        ("the fleet and its stories", f"{fleet_url}/"),
+        ("the advice as JSON", f"http://{address}/api/v1/recommendations"),
+        ("the advisor's own metrics", f"http://{address}/metrics"),
+    ):
+        say(f"  {what:28} {url}")
+    say(f"or ask:  {BIN / 'agentaflow'} report efficiency --prometheus-url={prometheus_url}")
+    say("Grafana: import dashboards/generated/fleet.json with this Prometheus as its data source.")
+    say("Ctrl-C ends it.")
+
+
+def exporter(*arguments: str) -> None:
+    subprocess.run([BIN / "agentaflow-exporter", *arguments], check=True)
+
+
+def answers(url: str) -> bool:
+    try:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

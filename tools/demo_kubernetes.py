@@ -1,0 +1,121 @@
+"""`make demo-kubernetes`: the fleet's pods in a real Kubernetes, and gated ones placed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from tools.control_plane import ControlPlane
+from tools.processes import eventually
+from tools.prometheus import PrometheusServer
+from tools.terminal import BIN, WINDOW, agentaflow, say
+
+MANAGED = {"agentaflow.io/managed": "true"}
+GATE = "agentaflow.io/placement"
+INSTANCE_TYPES = {
+    "NVIDIA H100 80GB HBM3": "p5.48xlarge",
+    "NVIDIA A100-SXM4-80GB": "p4de.24xlarge",
+    "NVIDIA L4": "g6.48xlarge",
+}
+WAITING = (  # namespace, name, GPUs
+    ("research", "protein-folding", 1),
+    ("research", "ablation-17", 1),
+    ("research", "reward-model", 1),
+    ("serving", "chat-canary", 1),
+)
+
+
+def show(stack: contextlib.ExitStack, folder: Path, prometheus: PrometheusServer) -> None:
+    """Pods wait behind their gates; the advisor proposes, a person approves, Kubernetes binds."""
+    say("starting etcd, kube-apiserver, kube-scheduler, kube-controller-manager (real), kwok")
+    cluster = stack.enter_context(ControlPlane())
+    populate(cluster, prometheus)
+    for namespace, name, gpus in WAITING:
+        create_gated_pod(cluster, namespace, name, gpus)
+    say(f"export KUBECONFIG={cluster.kubeconfig}   # and kubectl: {cluster.programs['kubectl']}")
+
+    where = [
+        f"--prometheus-url={prometheus.url}",
+        f"--kubeconfig={cluster.kubeconfig}",
+        f"--journal={folder / 'journal.db'}",
+    ]
+    look = ["--namespace=research", "--selector=agentaflow.io/managed", "-o=wide"]
+    kubectl(cluster, "get", "pods", *look)
+    agentaflow("place", *where, f"--window={WINDOW}", "--strategy=best_fit")
+    proposed = journal(where)
+    agentaflow("approve", *where[2:], *(row["id"] for row in proposed))
+    agentaflow("apply", *where, "--channel=scheduling-gate", "--wait=30")
+    kubectl(cluster, "get", "pods", *look)
+    agentaflow("journal", "list", *where[2:])
+    agentaflow("journal", "verify", *where[2:])
+
+
+def populate(cluster: ControlPlane, prometheus: PrometheusServer) -> None:
+    """What the simulated fleet says of itself, as nodes and running pods of the cluster."""
+    gpus = Counter[str]()
+    models: dict[str, str] = {}
+    for row in prometheus.query("agentaflow_gpu_info"):
+        gpus[row["metric"]["node"]] += 1
+        models[row["metric"]["node"]] = row["metric"]["name"]
+    for node, count in sorted(gpus.items()):
+        labels = {"node.kubernetes.io/instance-type": INSTANCE_TYPES[models[node]]}
+        cluster.add_node(node, gpus=count, labels=labels)
+    held = Counter[tuple[str, str, str]]()
+    for row in prometheus.query("agentaflow_gpu_pod_info"):
+        held[row["metric"]["namespace"], row["metric"]["pod"], row["metric"]["node"]] += 1
+    namespaces = {"agentaflow", *(pod[0] for pod in held), *(pod[0] for pod in WAITING)}
+    for namespace in sorted(namespaces - {"default"}):
+        metadata: dict[str, Any] = {"name": namespace}
+        if namespace == "research":  # the one namespace that let us act
+            metadata["labels"] = MANAGED
+        cluster.must("POST", "/api/v1/namespaces", {"metadata": metadata})
+    for namespace in sorted(namespaces):
+        account = f"/api/v1/namespaces/{namespace}/serviceaccounts/default"
+        eventually(lambda path=account: cluster.request("GET", path)[0] == 200, what=account)  # type: ignore[misc]
+    for (namespace, name, node), count in sorted(held.items()):
+        create_pod(cluster, namespace, name, count, spec={"nodeName": node})
+    say(f"{len(gpus)} nodes, {sum(gpus.values())} GPUs, {len(held)} running pods")
+
+
+def create_gated_pod(cluster: ControlPlane, namespace: str, name: str, gpus: int) -> None:
+    spec: dict[str, Any] = {"schedulingGates": [{"name": GATE}]}
+    create_pod(cluster, namespace, name, gpus, spec=spec, labels=MANAGED)
+
+
+def create_pod(
+    cluster: ControlPlane,
+    namespace: str,
+    name: str,
+    gpus: int,
+    *,
+    spec: dict[str, Any],
+    labels: dict[str, str] | None = None,
+) -> None:
+    resources = {"limits": {"nvidia.com/gpu": gpus}, "requests": {"cpu": "2", "memory": "16Gi"}}
+    container = {"name": "main", "image": "example.test/none", "resources": resources}
+    body = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": labels or {}},
+        "spec": {"containers": [container], **spec},
+    }
+    cluster.must("POST", f"/api/v1/namespaces/{namespace}/pods", body)
+
+
+def journal(where: list[str]) -> list[dict[str, Any]]:
+    """The journal's rows, as the command prints them."""
+    said = subprocess.run(
+        [BIN / "agentaflow", "journal", "list", "-o", "json", where[2]],
+        capture_output=True, check=True,
+    )  # fmt: skip
+    rows: list[dict[str, Any]] = json.loads(said.stdout)
+    return rows
+
+
+def kubectl(cluster: ControlPlane, *arguments: str) -> None:
+    print(f"\n$ kubectl {' '.join(arguments)}", flush=True)
+    print(cluster.kubectl(*arguments).stdout, end="", flush=True)
