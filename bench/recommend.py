@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TextIO
 
 from tools.prometheus import JOB, PrometheusServer
+from tools.terminal import BIN
 
-BIN = Path(sys.executable).parent
 WINDOW_SECONDS = 24 * 3600
 STEP_SECONDS = 300
 SIGNALS = {  # family → (type, extra labels, value at a step)
@@ -71,7 +71,7 @@ def _samples(
     return (f"{name}{rng.uniform(50, 60):.1f}{stamp}" for stamp in stamps)
 
 
-def measure(nodes: int, rounds: int = 3) -> dict[str, object]:
+def measure(nodes: int, rounds: int = 3) -> dict[str, float | str]:
     """Seconds (best and median of the rounds), queries, peak memory of the command."""
     with tempfile.TemporaryDirectory(prefix="agentaflow-bench-") as name:
         folder = Path(name)

@@ -112,7 +112,7 @@ def journal(where: list[str]) -> list[dict[str, Any]]:
         [BIN / "agentaflow", "journal", "list", "-o", "json", where[2]],
         capture_output=True, check=True,
     )  # fmt: skip
-    rows: list[dict[str, Any]] = json.loads(said.stdout)
+    rows: list[dict[str, Any]] = json.loads(said.stdout)["decisions"]
     return rows
 
 

@@ -6,7 +6,8 @@ an int, a str, or an object with NVML's field names (`.gpu`, `.memory`; `.total`
 
     DriverError
     ├── DriverUnavailable   no library, no driver, nvmlInit failed: retry later
-    └── GpuLost             fallen off the bus or needs a reset: only its series vanish
+    ├── GpuLost             fallen off the bus or needs a reset: only its series vanish
+    └── FieldsFailed        some fields of one call failed; it carries those that did not
 """
 
 from __future__ import annotations
@@ -34,6 +35,14 @@ class GpuLost(DriverError):
     """NVML_ERROR_GPU_IS_LOST, _RESET_REQUIRED or _UNKNOWN on one GPU."""
 
 
+class FieldsFailed(DriverError):
+    """Some fields of one call failed otherwise than by being unsupported."""
+
+    def __init__(self, message: str, values: Mapping[int, Number], *, code: int) -> None:
+        super().__init__(message, function="nvmlDeviceGetFieldValues", code=code)
+        self.values = values
+
+
 class Gpu(Protocol):
     """One physical GPU. Calls may block for as long as the driver does."""
 
@@ -51,7 +60,10 @@ class Gpu(Protocol):
         ...
 
     def fields(self, *ids: int) -> Mapping[int, Number]:
-        """`nvmlDeviceGetFieldValues`, one call: NVML_FI id → value; unsupported ids are absent."""
+        """`nvmlDeviceGetFieldValues`, one call: NVML_FI id → value; unsupported ids are absent.
+
+        Raises FieldsFailed where single fields failed, and what read raises.
+        """
         ...
 
 

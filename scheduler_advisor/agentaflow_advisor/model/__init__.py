@@ -11,7 +11,16 @@ from agentaflow_advisor.model.advice import (
     Where,
 )
 from agentaflow_advisor.model.decision import NEXT, Allow, Decision, State, Veto
-from agentaflow_advisor.model.fleet import Gpu, Node, PodRef, Taint, Toleration, Usage, Workload
+from agentaflow_advisor.model.fleet import (
+    Gpu,
+    Held,
+    Node,
+    PodRef,
+    Taint,
+    Toleration,
+    Usage,
+    Workload,
+)
 from agentaflow_advisor.model.money import HOURS_PER_MONTH, CurrencyMismatch, Money
 from agentaflow_advisor.model.snapshot import ClusterState, Query, Refusal, Snapshot
 
@@ -26,6 +35,7 @@ __all__ = [
     "Enforceable",
     "Evidence",
     "Gpu",
+    "Held",
     "Money",
     "Node",
     "PlacePod",

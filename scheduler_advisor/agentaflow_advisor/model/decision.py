@@ -43,6 +43,7 @@ class Decision:
     state: State = State.PROPOSED
     reason: str = ""  # of the newest transition
     actor: str = ""  # who brought it into this state
+    state_at: float = 0.0  # when it came into this state, seconds since the epoch
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -29,8 +31,16 @@ class Usage:
     high: float  # the percentile that the settings name, by quantile_over_time
     mean: float  # for reports only: never a ground for a verdict
     samples: int
-    newest_age_seconds: float
-    covered_seconds: float  # from the oldest sample in the window to the newest
+    newest_age_seconds: float  # infinite where Prometheus holds it for stale (5 minutes)
+    covered_seconds: float  # the part of the window in which it was being sampled
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """How long the pods of one namespace held a GPU within the window; sharers split the time."""
+
+    namespace: str
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +61,14 @@ class Gpu:
     temperature_max_celsius: float | None = None
     processes: int | None = None
     pods: tuple[PodRef, ...] = ()  # several where the GPU is shared
+    present_seconds: float | None = None  # of the window in which it was seen, working or lost
+    held: tuple[Held, ...] = ()  # over the window
+
+    @property
+    def name(self) -> str:
+        """For people: cluster/node/gpu N."""
+        place = f"{self.cluster}/{self.node}" if self.cluster else self.node
+        return f"{place}/gpu {self.index}" if self.index else f"{place}/{self.uuid}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,3 +147,18 @@ class Workload:
     @property
     def ref(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+    @property
+    def spec_hash(self) -> str:
+        """Of all that a placement rests on: tells a change of it from a mere status write."""
+        rests_on = (
+            self.gpus,
+            self.cpu_cores,
+            self.memory_bytes,
+            self.priority,
+            sorted(self.node_selector.items()),
+            sorted(json.dumps(astuple(toleration)) for toleration in self.tolerations),
+            self.has_affinity,
+            sorted(self.unmodelled),
+        )
+        return hashlib.sha256(json.dumps(rests_on).encode()).hexdigest()[:16]

@@ -1,0 +1,28 @@
+"""The drivers by the names that --backend knows; each is imported only where it is used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agentaflow_exporter.collector import PodSource
+from agentaflow_exporter.driver import Driver
+
+
+def make_driver(backend: str) -> tuple[Driver, PodSource | None]:
+    """The driver, and who holds its GPUs where it is the driver that knows.
+
+    Raises RecordingError if the file of `replay:FILE` cannot be used.
+    """
+    if backend == "nvml":
+        from agentaflow_exporter.nvml import NvmlDriver
+
+        return NvmlDriver(), None
+    if backend == "simulated":
+        from agentaflow_exporter.simulated import SimulatedFleet
+
+        fleet = SimulatedFleet(nodes=1, gpus_per_node=8, seed=0)
+        simulated = fleet.driver(fleet.nodes[0])
+        return simulated, simulated.pods
+    from agentaflow_exporter.replay import ReplayDriver
+
+    return ReplayDriver.load(Path(backend.removeprefix("replay:"))), None

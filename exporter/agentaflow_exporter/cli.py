@@ -1,0 +1,140 @@
+"""`agentaflow-exporter`: reads the command line, runs a command, and turns errors into one line.
+
+Exit codes: 0 stopped as asked, 1 it could not do its work, 2 usage or settings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from agentaflow_exporter import arguments
+from agentaflow_exporter.app import App
+from agentaflow_exporter.backends import make_driver
+from agentaflow_exporter.collector import PodSource
+from agentaflow_exporter.errors import UserError
+from agentaflow_exporter.log import Log
+from agentaflow_exporter.scrape import Scraper
+from agentaflow_exporter.settings import ENVIRONMENT_PREFIX, Settings, load
+from agentaflow_exporter.web import Server
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    words = list(sys.argv[1:] if argv is None else argv)
+    command = COMMANDS.get(words[0]) if words else None
+    try:
+        return command(words[1:]) if command else _serve(words)
+    except UserError as error:
+        sys.stderr.write(f"{arguments.PROGRAM}: {error}\n")
+        return error.exit_code
+    except BrokenPipeError:
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def serve(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    log = Log(settings.log_level, settings.log_format)
+    driver, pods = make_driver(settings.backend)
+    scraper = Scraper(driver, settings, pods=_pods_file(settings) or pods, log=log)
+    server = Server(
+        settings.listen_addresses,
+        App(scraper, settings),
+        config=settings.web_config_file,
+        log=log.warning,
+    )
+    server.start()
+    for host, port in server.addresses:
+        name = f"[{host}]" if ":" in host else host
+        log.info("listening", address=f"{name}:{port}", path=settings.telemetry_path)
+    stop.wait()
+    server.stop()
+    scraper.close()
+    log.info("stopped")
+    return 0
+
+
+def _pods_file(settings: Settings) -> PodSource | None:
+    if settings.pods_file is None:
+        return None
+    from agentaflow_exporter.attribution.pods_file import PodsFile
+
+    source = PodsFile(settings.pods_file)
+    source()  # a bad file is told at the start, not at the first scrape
+    return source
+
+
+def settings_from(
+    namespace: argparse.Namespace, overrides: Mapping[str, str] | None = None
+) -> Settings:
+    flags = {**arguments.given(namespace), **(overrides or {})}
+    file = getattr(namespace, "config_file", None)
+    if file is None and (named := os.environ.get(f"{ENVIRONMENT_PREFIX}CONFIG_FILE")):
+        file = Path(named)
+    return load(flags, os.environ, file)
+
+
+def _serve(words: Sequence[str]) -> int:
+    return serve(settings_from(arguments.serve_parser().parse_args(words)))
+
+
+def _replay(words: Sequence[str]) -> int:
+    parser = arguments.serve_parser("replay")
+    parser.add_argument("file", metavar="FILE", help="what `record` wrote")
+    namespace = parser.parse_args(words)
+    return serve(settings_from(namespace, {"backend": f"replay:{namespace.file}"}))
+
+
+def _record(words: Sequence[str]) -> int:
+    from agentaflow_exporter import record
+
+    parser = arguments.Parser(
+        prog=f"{arguments.PROGRAM} record", description="Write what NVML answers to a file."
+    )
+    record.add_arguments(parser)
+    arguments.add_options(parser, ("driver", "collectors"))
+    namespace = parser.parse_args(words)
+    return record.run(namespace, settings_from(namespace))
+
+
+def _simulate(words: Sequence[str]) -> int:
+    from agentaflow_exporter import simulate
+
+    parser = arguments.Parser(
+        prog=f"{arguments.PROGRAM} simulate",
+        description="Serve a simulated fleet, or write its past.",
+    )
+    simulate.add_arguments(parser)
+    return simulate.run(parser.parse_args(words))
+
+
+def _completion(words: Sequence[str]) -> int:
+    from agentaflow_exporter import completion
+
+    parser = arguments.Parser(
+        prog=f"{arguments.PROGRAM} completion", description="Print a shell's completion script."
+    )
+    parser.add_argument("shell", choices=completion.SHELLS)
+    flags = (*arguments.serve_parser().flags(), *COMMANDS)
+    print(completion.script(parser.parse_args(words).shell, arguments.PROGRAM, flags), end="")
+    return 0
+
+
+COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
+    "record": _record,
+    "replay": _replay,
+    "simulate": _simulate,
+    "completion": _completion,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,26 @@
+"""Memory errors that each GPU has corrected or could not correct."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agentaflow_exporter import constants as nvml
+from agentaflow_exporter.collector import Collector, GpuReader, Reading
+from agentaflow_exporter.metrics import ECC_ERRORS, ECC_LIFETIME_ERRORS, ECC_MODE
+
+_FIELDS = {
+    nvml.NVML_FI_DEV_ECC_CURRENT: (ECC_MODE, ("current",)),
+    nvml.NVML_FI_DEV_ECC_PENDING: (ECC_MODE, ("pending",)),
+    nvml.NVML_FI_DEV_ECC_SBE_VOL_TOTAL: (ECC_ERRORS, ("corrected",)),
+    nvml.NVML_FI_DEV_ECC_DBE_VOL_TOTAL: (ECC_ERRORS, ("uncorrected",)),
+    nvml.NVML_FI_DEV_ECC_SBE_AGG_TOTAL: (ECC_LIFETIME_ERRORS, ("corrected",)),
+    nvml.NVML_FI_DEV_ECC_DBE_AGG_TOTAL: (ECC_LIFETIME_ERRORS, ("uncorrected",)),
+}
+
+
+def _gpu(gpu: GpuReader) -> Iterator[Reading]:
+    for field_id, (metric, labels) in _FIELDS.items():
+        yield metric, labels, gpu.field(field_id)
+
+
+COLLECTOR = Collector("ecc", "ECC mode and errors", gpu=_gpu, fields=tuple(_FIELDS))

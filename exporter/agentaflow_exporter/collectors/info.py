@@ -1,0 +1,65 @@
+"""Identity of each GPU and of the driver, as info metrics to join on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from agentaflow_exporter import metrics
+from agentaflow_exporter.collector import Collector, GpuReader, NodeReader, Reading
+
+_ARCHITECTURES = {
+    2: "kepler",
+    3: "maxwell",
+    4: "pascal",
+    5: "volta",
+    6: "turing",
+    7: "ampere",
+    8: "ada",
+    9: "hopper",
+    10: "blackwell",
+    13: "rubin",
+}
+
+
+def _gpu(gpu: GpuReader) -> Iterator[Reading]:
+    name = gpu.constant("nvmlDeviceGetName")
+    if name is None:
+        return
+    pci = gpu.constant("nvmlDeviceGetPciInfo")
+    capability = gpu.constant("nvmlDeviceGetCudaComputeCapability")
+    yield (
+        metrics.GPU_INFO,
+        (
+            _text(name),
+            _text(pci and pci.busId),
+            _text(gpu.constant("nvmlDeviceGetSerial")),
+            _text(gpu.constant("nvmlDeviceGetVbiosVersion")),
+            _ARCHITECTURES.get(gpu.constant("nvmlDeviceGetArchitecture"), ""),
+            ".".join(map(str, capability or ())),
+            _text(gpu.constant("nvmlDeviceGetMinorNumber")),
+        ),
+        1,
+    )
+
+
+def _node(node: NodeReader) -> Iterator[Reading]:
+    cuda = node.read("nvmlSystemGetCudaDriverVersion_v2")
+    yield (
+        metrics.DRIVER_INFO,
+        (
+            _text(node.read("nvmlSystemGetDriverVersion")),
+            _text(node.read("nvmlSystemGetNVMLVersion")),
+            f"{cuda // 1000}.{cuda % 1000 // 10}" if cuda else "",
+        ),
+        1,
+    )
+
+
+def _text(answer: Any) -> str:
+    if answer is None:
+        return ""
+    return answer.decode(errors="replace") if isinstance(answer, bytes) else str(answer)
+
+
+COLLECTOR = Collector("info", "name, bus id, serial, versions", gpu=_gpu, node=_node)

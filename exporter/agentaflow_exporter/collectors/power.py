@@ -1,0 +1,33 @@
+"""Power, its limits, and energy of each GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agentaflow_exporter.collector import Collector, GpuReader, Reading, scaled
+from agentaflow_exporter.constants import NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION
+from agentaflow_exporter.metrics import ENERGY, POWER, POWER_LIMIT
+
+
+def _gpu(gpu: GpuReader) -> Iterator[Reading]:
+    """NVML answers in milliwatts and millijoules."""
+    yield POWER, (), scaled(gpu.read("nvmlDeviceGetPowerUsage"), per=1000)
+    yield ENERGY, (), scaled(gpu.field(NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION), per=1000)
+    enforced = gpu.read("nvmlDeviceGetEnforcedPowerLimit")
+    yield POWER_LIMIT, ("enforced",), scaled(enforced, per=1000)
+    requested = gpu.read("nvmlDeviceGetPowerManagementLimit")
+    yield POWER_LIMIT, ("requested",), scaled(requested, per=1000)
+    default = gpu.constant("nvmlDeviceGetPowerManagementDefaultLimit")
+    yield POWER_LIMIT, ("default",), scaled(default, per=1000)
+    settable = gpu.constant("nvmlDeviceGetPowerManagementLimitConstraints")
+    if settable is not None:
+        yield POWER_LIMIT, ("min",), settable[0] / 1000
+        yield POWER_LIMIT, ("max",), settable[1] / 1000
+
+
+COLLECTOR = Collector(
+    "power",
+    "power, power limits, energy",
+    gpu=_gpu,
+    fields=(NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION,),
+)

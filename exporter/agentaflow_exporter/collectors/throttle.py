@@ -1,0 +1,45 @@
+"""Why the clocks of each GPU are held down, now and in total."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agentaflow_exporter import constants as nvml
+from agentaflow_exporter.collector import Collector, GpuReader, Reading, scaled
+from agentaflow_exporter.metrics import CLOCK_EVENT, CLOCK_EVENT_SECONDS
+
+_REASONS = {
+    ("gpu_idle",): 0x1,
+    ("applications_clocks_setting",): 0x2,
+    ("sw_power_cap",): 0x4,
+    ("hw_slowdown",): 0x8,
+    ("sync_boost",): 0x10,
+    ("sw_thermal_slowdown",): 0x20,
+    ("hw_thermal_slowdown",): 0x40,
+    ("hw_power_brake_slowdown",): 0x80,
+    ("display_clock_setting",): 0x100,
+}
+_NANOSECONDS = {
+    ("sw_power_cap",): nvml.NVML_FI_DEV_PERF_POLICY_POWER,
+    ("sync_boost",): nvml.NVML_FI_DEV_PERF_POLICY_SYNC_BOOST,
+    ("sw_thermal_slowdown",): nvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_SW_THERM_SLOWDOWN,
+    ("hw_thermal_slowdown",): nvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_THERM_SLOWDOWN,
+    ("hw_power_brake_slowdown",): nvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_POWER_BRAKE_SLOWDOWN,
+}
+
+
+def _gpu(gpu: GpuReader) -> Iterator[Reading]:
+    """Drivers before R535 call the event reasons throttle reasons."""
+    active = gpu.read("nvmlDeviceGetCurrentClocksEventReasons")
+    if active is None:
+        active = gpu.read("nvmlDeviceGetCurrentClocksThrottleReasons")
+    if active is not None:
+        for labels, bit in _REASONS.items():
+            yield CLOCK_EVENT, labels, 1 if active & bit else 0
+    for labels, field_id in _NANOSECONDS.items():
+        yield CLOCK_EVENT_SECONDS, labels, scaled(gpu.field(field_id), per=1_000_000_000)
+
+
+COLLECTOR = Collector(
+    "throttle", "clock event reasons", gpu=_gpu, fields=tuple(_NANOSECONDS.values())
+)

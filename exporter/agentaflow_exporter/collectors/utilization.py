@@ -1,0 +1,24 @@
+"""How busy the engines of each GPU are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agentaflow_exporter.collector import Collector, GpuReader, Reading
+from agentaflow_exporter.metrics import UTILIZATION
+
+
+def _gpu(gpu: GpuReader) -> Iterator[Reading]:
+    rates = gpu.read("nvmlDeviceGetUtilizationRates")
+    if rates is not None:
+        yield UTILIZATION, ("gpu",), rates.gpu / 100
+        yield UTILIZATION, ("memory",), rates.memory / 100
+    encoder = gpu.read("nvmlDeviceGetEncoderUtilization")
+    if encoder is not None:
+        yield UTILIZATION, ("encoder",), encoder[0] / 100
+    decoder = gpu.read("nvmlDeviceGetDecoderUtilization")
+    if decoder is not None:
+        yield UTILIZATION, ("decoder",), decoder[0] / 100
+
+
+COLLECTOR = Collector("utilization", "engines' busy ratios", gpu=_gpu)

@@ -1,0 +1,172 @@
+"""One GPU's, or the machine's, share of one scrape: runs the collectors and notes what failed.
+
+A pass belongs to one thread until it is `finished`; the scrape reads it only then, apart from
+`stage`, which says where a pass that hangs is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from time import perf_counter
+from typing import Any
+
+from agentaflow_exporter.collector import Collector, Pod, PodSource, Reading
+from agentaflow_exporter.driver import (
+    Driver,
+    DriverError,
+    DriverUnavailable,
+    FieldsFailed,
+    Gpu,
+    GpuLost,
+    Number,
+)
+
+
+class Pass:
+    """What both kinds have in common."""
+
+    def __init__(self, target: Driver | Gpu) -> None:
+        self._target = target
+        self.finished = False
+        self.stage = ""
+        self.readings: list[Reading] = []
+        self.errors: list[DriverError] = []
+        self.failed: dict[str, str] = {}
+        self.seconds: dict[str, float] = {}
+
+    def read(self, function: str, *arguments: int) -> Any:
+        try:
+            return self._target.read(function, *arguments)
+        except (GpuLost, DriverUnavailable):
+            raise
+        except DriverError as error:
+            self._failed(error)
+            return None
+
+    def _failed(self, error: DriverError) -> None:
+        self.errors.append(error)
+        self.failed[self.stage] = str(error)
+
+    def _collect(self, collector: Collector, readings: Iterator[Reading]) -> None:
+        """A defect in one collector costs that collector alone."""
+        self.stage = collector.name
+        started = perf_counter()
+        try:
+            self.readings.extend(readings)
+        except (GpuLost, DriverUnavailable) as error:
+            self.failed[self.stage] = str(error)
+            raise
+        except Exception as error:
+            self.failed[self.stage] = f"{type(error).__name__}: {error}"
+        self.seconds[self.stage] = perf_counter() - started
+
+
+class Identity:
+    """What is known of the GPU at one index beyond a scrape: its uuid and its constants."""
+
+    def __init__(self, gpu: Gpu) -> None:
+        self.gpu = gpu
+        self.uuid = ""
+        self.constants: dict[tuple[str, tuple[int, ...]], Any] = {}
+
+
+class GpuPass(Pass):
+    """Implements GpuReader."""
+
+    def __init__(
+        self, identity: Identity, collectors: Sequence[Collector], fields: Iterable[int]
+    ) -> None:
+        super().__init__(identity.gpu)
+        self.lost: DriverError | None = None
+        self.uuid = ""
+        self._identity = identity
+        self._gpu = identity.gpu
+        self._collectors = collectors
+        self._field_ids = fields
+        self._fields: Mapping[int, Number] | None = None
+        self._fields_failure = ""
+
+    def run(self) -> None:
+        try:
+            self._identify()
+            for collector in self._collectors:
+                if collector.gpu is not None:
+                    self._collect(collector, collector.gpu(self))
+        except DriverError as error:
+            self.errors.append(error)
+            self.lost = error
+        self.finished = True
+
+    def constant(self, function: str, *arguments: int) -> Any:
+        key = (function, arguments)
+        answer = self._identity.constants.get(key)
+        if answer is None:
+            answer = self.read(function, *arguments)
+            if answer is not None:
+                self._identity.constants[key] = answer
+        return answer
+
+    def field(self, field_id: int) -> Number | None:
+        if self._fields is None:
+            self._fields = self._read_fields()
+        value = self._fields.get(field_id)
+        if value is None and self._fields_failure:
+            self.failed[self.stage] = self._fields_failure
+        return value
+
+    def _identify(self) -> None:
+        """Labels follow the GPU that answers, not the index at which it did before."""
+        self.uuid = self._gpu.read("nvmlDeviceGetUUID") or self._gpu.uuid
+        if self.uuid != self._identity.uuid:
+            self._identity.constants.clear()
+            self._identity.uuid = self.uuid
+
+    def _read_fields(self) -> Mapping[int, Number]:
+        try:
+            return self._gpu.fields(*self._field_ids)
+        except (GpuLost, DriverUnavailable):
+            raise
+        except FieldsFailed as error:
+            self.errors.append(error)
+            self._fields_failure = str(error)
+            return error.values
+        except DriverError as error:
+            self.errors.append(error)
+            self._fields_failure = str(error)
+            return {}
+
+
+class NodePass(Pass):
+    """Implements NodeReader. Without a driver `read` fails without a call."""
+
+    def __init__(
+        self,
+        driver: Driver,
+        available: bool,
+        gpus: Sequence[tuple[str, str]],
+        pods: PodSource | None,
+        collectors: Sequence[Collector],
+    ) -> None:
+        super().__init__(driver)
+        self.gpus = gpus
+        self._available = available
+        self._pods = pods
+        self._collectors = collectors
+
+    def run(self) -> None:
+        for collector in self._collectors:
+            if collector.node is not None:
+                try:
+                    self._collect(collector, collector.node(self))
+                except DriverError as error:
+                    if self._available:
+                        self.errors.append(error)
+        self.finished = True
+
+    def read(self, function: str, *arguments: int) -> Any:
+        if not self._available:
+            raise DriverUnavailable("no driver", function=function)
+        return super().read(function, *arguments)
+
+    def pods(self) -> Sequence[Pod]:
+        return self._pods() if self._pods is not None else ()

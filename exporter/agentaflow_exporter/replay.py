@@ -1,0 +1,89 @@
+"""Answers from a recording, over and over: a real machine's GPUs on a machine that has none."""
+
+from __future__ import annotations
+
+import json
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from agentaflow_exporter.driver import Number
+from agentaflow_exporter.recording import FIELDS, FORMAT, VERSION, RecordingError, from_json
+
+_Call = tuple[int | None, str, tuple[int, ...]]
+
+
+class ReplayDriver:
+    """Raises RecordingError where the recording is none. Counters start anew with each round."""
+
+    def __init__(
+        self, recording: Mapping[str, Any], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock = clock
+        self._started = clock()
+        self._answers: dict[_Call, tuple[list[float], list[Any]]] = {}
+        try:
+            if (recording.get("format"), recording.get("version")) != (FORMAT, VERSION):
+                raise RecordingError(f"no {FORMAT} of version {VERSION}: record it again")
+            self._seconds = max(float(recording["seconds"]), 0.001)
+            self._gpus = [
+                ReplayGpu(self, int(g["index"]), str(g["uuid"])) for g in recording["gpus"]
+            ]
+            for call in sorted(recording["calls"], key=lambda call: float(call["at"])):
+                key = (call["gpu"], str(call["function"]), tuple(call["arguments"]))
+                times, answers = self._answers.setdefault(key, ([], []))
+                times.append(float(call["at"]))
+                answers.append(call["answer"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise RecordingError(f"damaged recording: {type(error).__name__}: {error}") from error
+
+    @classmethod
+    def load(cls, path: Path) -> ReplayDriver:
+        try:
+            recording = json.loads(path.read_text(encoding="utf-8"))
+            return cls(recording if isinstance(recording, dict) else {})
+        except OSError as error:
+            raise RecordingError(
+                f"{path}: {error.strerror}: give what `agentaflow-exporter record` wrote"
+            ) from error
+        except ValueError as error:
+            raise RecordingError(f"{path}: not JSON: {error}: record it again") from error
+        except RecordingError as error:
+            raise RecordingError(f"{path}: {error}") from error
+
+    def open(self) -> None:
+        """Always there."""
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def gpus(self) -> Sequence[ReplayGpu]:
+        return self._gpus
+
+    def read(self, function: str, *arguments: int) -> Any:
+        return self.answer(None, function, arguments)
+
+    def answer(self, gpu: int | None, function: str, arguments: tuple[int, ...]) -> Any:
+        """The last answer up to this point of the recording, or None where there was none."""
+        recorded = self._answers.get((gpu, function, arguments))
+        if recorded is None:
+            return None
+        times, answers = recorded
+        position = bisect_right(times, (self._clock() - self._started) % self._seconds)
+        return from_json(answers[max(0, position - 1)])
+
+
+class ReplayGpu:
+    def __init__(self, driver: ReplayDriver, index: int, uuid: str) -> None:
+        self.index = index
+        self.uuid = uuid
+        self._driver = driver
+
+    def read(self, function: str, *arguments: int) -> Any:
+        return self._driver.answer(self.index, function, arguments)
+
+    def fields(self, *ids: int) -> Mapping[int, Number]:
+        answers = {i: self._driver.answer(self.index, FIELDS, (i,)) for i in ids}
+        return {field_id: value for field_id, value in answers.items() if value is not None}

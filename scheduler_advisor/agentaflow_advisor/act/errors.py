@@ -1,0 +1,32 @@
+"""What the API server may answer instead of yes; apply.py turns each into what follows from it.
+
+ApiTrouble
+├── Unanswered  timeout, reset, 429, 5xx, unparsable: it may have happened or not
+├── Conflict    409: the object is not the one that was read
+├── Unreadable  a read was refused: nothing can be told
+└── Rejected    a write was refused, and would be again
+"""
+
+from __future__ import annotations
+
+
+class ApiTrouble(Exception):
+    """str() of it is one line with the server's own reason."""
+
+
+class Unanswered(ApiTrouble):
+    def __init__(self, reason: str, retry_after_seconds: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Conflict(ApiTrouble):
+    pass
+
+
+class Unreadable(ApiTrouble):
+    pass
+
+
+class Rejected(ApiTrouble):
+    pass

@@ -1,0 +1,117 @@
+"""How well GPUs are used: utilization, memory and energy by GPU, node or namespace."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from agentaflow_advisor.analyze.cost import NO_NAMESPACE, By, seen_seconds
+from agentaflow_advisor.analyze.idleness import USAGE
+from agentaflow_advisor.model import Gpu, Snapshot
+
+JOULES_PER_KWH = 3_600_000.0
+SIGNALS = frozenset(USAGE) | {
+    "info",
+    "up",
+    "present",
+    "held",
+    "memory_total",
+    "memory_used_max",
+    "power_mean",
+    "energy",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EfficiencyRow:
+    """One GPU, node or namespace over the window. None: no series told it; it never means 0.
+
+    Averages weigh a GPU by the hours it was there (for a namespace: by the hours it was held, its
+    figures being those of the whole window). The mean serves to compare, not to judge idleness.
+    """
+
+    by: By
+    cluster: str
+    name: str
+    gpus: int
+    gpu_hours: float
+    utilization_mean: float | None  # ratio 0 to 1
+    utilization_high: float | None  # the highest of its GPUs' high percentiles, 0 to 1
+    memory_peak_ratio: float | None  # peak of memory used over total, 0 to 1
+    power_mean_watts: float | None  # of one GPU
+    energy_kwh: float | None
+    unmeasured_gpus: int  # without a usable utilization
+
+
+@dataclass(frozen=True, slots=True)
+class _Share:
+    gpu: Gpu
+    seconds: float
+    part: float  # of the GPU's time, 0 to 1
+
+
+def report(snapshot: Snapshot, *, by: By) -> tuple[EfficiencyRow, ...]:
+    """Rows by falling GPU hours."""
+    groups: defaultdict[tuple[str, str], list[_Share]] = defaultdict(list)
+    for gpu in sorted(snapshot.gpus, key=lambda gpu: (gpu.cluster, gpu.node, gpu.uuid)):
+        for name, share in _shares(gpu, seen_seconds(gpu), by):
+            groups[gpu.cluster, name].append(share)
+    rows = [_row(by, *key, groups[key]) for key in sorted(groups)]
+    return tuple(sorted(rows, key=lambda row: -row.gpu_hours))
+
+
+def _shares(gpu: Gpu, seconds: float, by: By) -> Iterator[tuple[str, _Share]]:
+    if by != "namespace":
+        name = gpu.node if by == "node" else f"{gpu.node}/{gpu.index or gpu.uuid}"
+        yield name, _Share(gpu, seconds, 1.0)
+        return
+    for held in gpu.held:
+        yield held.namespace, _Share(gpu, held.seconds, _ratio(held.seconds, seconds))
+    free = seconds - sum(held.seconds for held in gpu.held)
+    if free > 0.001 or not gpu.held:
+        yield NO_NAMESPACE, _Share(gpu, max(0.0, free), _ratio(free, seconds))
+
+
+def _ratio(part: float, whole: float) -> float:
+    return min(1.0, max(0.0, part / whole)) if whole > 0 else 0.0
+
+
+def _row(by: By, cluster: str, name: str, shares: list[_Share]) -> EfficiencyRow:
+    usages = [(share.gpu.utilization, share.seconds) for share in shares if share.gpu.utilization]
+    energies = [
+        share.gpu.energy_joules * share.part
+        for share in shares
+        if share.gpu.energy_joules is not None
+    ]
+    return EfficiencyRow(
+        by=by,
+        cluster=cluster,
+        name=name,
+        gpus=len(shares),
+        gpu_hours=sum(share.seconds for share in shares) / 3600.0,
+        utilization_mean=_mean((usage.mean, weight) for usage, weight in usages),
+        utilization_high=max((usage.high for usage, _ in usages), default=None),
+        memory_peak_ratio=_mean(_memory(shares)),
+        power_mean_watts=_mean(
+            (share.gpu.power_mean_watts, share.seconds)
+            for share in shares
+            if share.gpu.power_mean_watts is not None
+        ),
+        energy_kwh=sum(energies) / JOULES_PER_KWH if energies else None,
+        unmeasured_gpus=len(shares) - len(usages),
+    )
+
+
+def _memory(shares: Iterable[_Share]) -> Iterator[tuple[float, float]]:
+    for share in shares:
+        used, total = share.gpu.memory_used_max_bytes, share.gpu.memory_total_bytes
+        if used is not None and total:
+            yield used / total, share.seconds
+
+
+def _mean(weighted: Iterable[tuple[float, float]]) -> float | None:
+    """The weighted mean; None of nothing, or of what was there for no time."""
+    pairs = list(weighted)
+    weight = sum(part for _, part in pairs)
+    return sum(value * part for value, part in pairs) / weight if weight > 0 else None

@@ -1,0 +1,1 @@
+"""The commands of `agentaflow`, one file for each group of them."""

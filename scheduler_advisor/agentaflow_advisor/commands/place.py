@@ -1,0 +1,139 @@
+"""place: where the pods behind our gate should go, recorded as proposals that wait for a yes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agentaflow_advisor.advice import observe
+from agentaflow_advisor.commands.manifest import read_pods
+from agentaflow_advisor.commands.session import Session, command
+from agentaflow_advisor.connections import open_cluster, open_prometheus
+from agentaflow_advisor.cycle import (
+    PLACE_SIGNALS,
+    Proposals,
+    last_node,
+    place_waiting,
+    propose_placements,
+)
+from agentaflow_advisor.decide.journal import OPEN, Journal
+from agentaflow_advisor.model import Decision, Placement, Refusal, Snapshot
+from agentaflow_advisor.model.names import GATE
+from agentaflow_advisor.place import STRATEGIES, Result, explain
+from agentaflow_advisor.render import Column, counted, short
+
+
+@command("strategy", "window_seconds", "percentile")
+def place(
+    session: Session,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "-f", "--file", metavar="FILE", help="Say where these pods would go; records nothing."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be proposed; records nothing.")
+    ] = False,
+) -> int:
+    """Choose a node for each waiting pod, and record the choices as proposals.
+
+    Waiting are the pods that have the label agentaflow.io/managed=true and the scheduling gate
+    agentaflow.io/placement, in namespaces that have the label too. `approve` says yes to a
+    proposal, `apply` carries it out.
+    """
+    pods = read_pods(file) if file else ()
+    settings = session.settings
+    client = open_cluster(settings)
+    with open_prometheus(settings) as prometheus, session.output.progress("looking at the fleet"):
+        snapshot = observe(settings, prometheus, client, PLACE_SIGNALS)
+    if pods:
+        strategy, evidence = STRATEGIES[settings.strategy], settings.placement_evidence()
+        results = explain(snapshot, strategy, pods, evidence=evidence)
+        return _show(session, _unrecorded(results, ()), recorded=False)
+    if dry_run:
+        return _show(session, _rehearsed(session, snapshot), recorded=False)
+    with Journal(settings.journal) as journal:
+        proposals = propose_placements(
+            settings, snapshot, journal, actor=session.actor, now=session.clock()
+        )
+    return _show(session, proposals, recorded=True)
+
+
+def _rehearsed(session: Session, snapshot: Snapshot) -> Proposals:
+    """The same without a trace: a journal that does not exist yet is not made either."""
+    settings = session.settings
+    waiting: tuple[Decision, ...] = ()
+    last: str | None = None
+    if settings.journal.exists():
+        with Journal(settings.journal) as journal:
+            waiting, last = journal.list(OPEN), last_node(journal, settings.strategy)
+    return _unrecorded(place_waiting(settings, snapshot, waiting, last), waiting)
+
+
+def _unrecorded(results: Iterable[Result], waiting: tuple[Decision, ...]) -> Proposals:
+    results = tuple(results)
+    return Proposals(
+        placements=tuple(result for result in results if isinstance(result, Placement)),
+        refusals=tuple(result for result in results if isinstance(result, Refusal)),
+        waiting=waiting,
+        decisions={},
+    )
+
+
+def _show(session: Session, proposals: Proposals, *, recorded: bool) -> int:
+    if session.output.as_json:
+        session.output.document(
+            {
+                "recorded": recorded,
+                "placements": [
+                    _document(each, proposals.decisions) for each in proposals.placements
+                ],
+                "refusals": proposals.refusals,
+                "waiting": proposals.waiting,
+            }
+        )
+        return 0
+    output = session.output
+    if proposals.placements:
+        columns = [Column("POD"), Column("NODE"), Column("WHY")]
+        ids = [Column("ID")] if recorded else []
+        output.table([*ids, *columns], [_row(p, proposals.decisions) for p in proposals.placements])
+    for refusal in proposals.refusals:
+        output.line(f"{refusal.subject} is not placed: {refusal.reason}")
+    if proposals.waiting:
+        output.line(
+            f"{counted(len(proposals.waiting), 'earlier decision')} still open; "
+            "see `agentaflow journal list`"
+        )
+    if not proposals.placements and not proposals.refusals and not proposals.waiting:
+        output.line(f"no pod waits behind the gate {GATE}")
+    if recorded and proposals.placements:
+        output.line(f"{counted(len(proposals.placements), 'proposal')} recorded; next: approve ID")
+    return 0
+
+
+def _row(placement: Placement, decisions: Mapping[str, Decision]) -> tuple[str, ...]:
+    decision = decisions.get(placement.workload.uid)
+    row = (placement.workload.ref, placement.node, placement.why)
+    return (short(decision.id), *row) if decision else row
+
+
+def _document(placement: Placement, decisions: Mapping[str, Decision]) -> dict[str, object]:
+    decision = decisions.get(placement.workload.uid)
+    return {
+        "decision": decision.id if decision else None,
+        "namespace": placement.workload.namespace,
+        "pod": placement.workload.name,
+        "uid": placement.workload.uid or None,
+        "node": placement.node,
+        "hostname": placement.hostname,
+        "strategy": placement.strategy,
+        "score": placement.score,
+        "runner_up": placement.runner_up,
+        "refused": placement.refused,
+        "why": placement.why,
+    }

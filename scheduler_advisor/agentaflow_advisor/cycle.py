@@ -1,0 +1,117 @@
+"""From a snapshot to decisions and their execution: what the commands and the loop share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from lightkube import Client
+
+from agentaflow_advisor.act.apply import Applier, Clock, apply_decision, recover
+from agentaflow_advisor.analyze.idleness import USAGE
+from agentaflow_advisor.decide.approval import expire_overdue
+from agentaflow_advisor.decide.errors import JournalLocked, WrongState
+from agentaflow_advisor.decide.journal import OPEN, Journal
+from agentaflow_advisor.decide.proposal import propose
+from agentaflow_advisor.model import Decision, Placement, Refusal, Snapshot, State, Workload
+from agentaflow_advisor.model.names import GATE
+from agentaflow_advisor.place import STRATEGIES, Result, place
+from agentaflow_advisor.settings import Settings
+
+PLACE_SIGNALS = frozenset(USAGE) | {"info", "up"}
+"""What strategies need, and what a proposal states as its evidence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposals:
+    """What a placement run came to. `decisions` are in the journal, by the pod's uid."""
+
+    placements: tuple[Placement, ...]
+    refusals: tuple[Refusal, ...]
+    waiting: tuple[Decision, ...]  # open before this run: their pods were not placed again
+    decisions: Mapping[str, Decision]
+
+
+def propose_placements(
+    settings: Settings, snapshot: Snapshot, journal: Journal, *, actor: str, now: float
+) -> Proposals:
+    """Place the pods that wait and record each placement as a proposal. Raises JournalError."""
+    _close_outdated(settings, snapshot, journal, actor, now)
+    waiting = journal.list(OPEN)
+    results = place_waiting(settings, snapshot, waiting, last_node(journal, settings.strategy))
+    placements = tuple(result for result in results if isinstance(result, Placement))
+    decisions = {
+        placement.workload.uid: journal.add(propose(placement, snapshot, now, actor))
+        for placement in placements
+    }
+    refusals = tuple(result for result in results if isinstance(result, Refusal))
+    return Proposals(placements, refusals, waiting, decisions)
+
+
+def place_waiting(
+    settings: Settings,
+    snapshot: Snapshot,
+    waiting: tuple[Decision, ...] = (),
+    last_node: str | None = None,
+) -> tuple[Result, ...]:
+    """Where the strategy would put the pods that wait. Records nothing."""
+    return place(
+        snapshot,
+        STRATEGIES[settings.strategy],
+        held={decision.action.uid: decision.action.node for decision in waiting},
+        last_node=last_node,
+        evidence=settings.placement_evidence(),
+    )
+
+
+def act(
+    settings: Settings,
+    journal: Journal,
+    client: Client,
+    prometheus_now: Callable[[], float],
+    *,
+    actor: str,
+    clock: Clock | None = None,
+) -> tuple[Decision, ...]:
+    """Settle what an earlier run left intended, then carry out what is approved."""
+    applier = Applier(journal, client, settings.policy(), prometheus_now, actor, clock or Clock())
+    done = list(recover(applier))
+    for decision in journal.list((State.APPROVED,)):
+        with suppress(WrongState):  # another process was first
+            done.append(apply_decision(applier, decision))
+    return tuple(done)
+
+
+def _close_outdated(
+    settings: Settings, snapshot: Snapshot, journal: Journal, actor: str, now: float
+) -> None:
+    """Close what has waited too long or is about a pod that is no longer as it was judged.
+
+    Under the acting lock: a decision that is being carried out right now is not ours to close.
+    """
+    pods = {pod.uid: pod for pod in snapshot.workloads}
+    with suppress(JournalLocked), journal.acting():
+        expire_overdue(journal, settings.policy(), now=now, actor=actor)
+        for decision in journal.list((State.PROPOSED, State.APPROVED)):
+            reason = _outdated(decision, pods.get(decision.action.uid))
+            if reason is not None:
+                journal.transition(
+                    decision.id, State.SUPERSEDED, actor=actor, at=now, reason=reason
+                )
+
+
+def _outdated(decision: Decision, pod: Workload | None) -> str | None:
+    if pod is None:
+        return "the pod is gone"
+    if GATE not in pod.gates:
+        return "the pod no longer waits behind our gate"
+    if pod.spec_hash != decision.action.spec_hash:
+        return "the pod's requests or constraints changed"
+    return None
+
+
+def last_node(journal: Journal, strategy: str) -> str | None:
+    """Where this strategy's newest decision went; ids sort by time."""
+    ours = [decision for decision in journal.list() if decision.strategy == strategy]
+    return ours[-1].action.node if ours else None

@@ -1,0 +1,1 @@
+"""The room that decides: proposals, guards, approvals, and the journal that remembers them."""

@@ -1,0 +1,56 @@
+"""Decisions as JSON and back, in one canonical form, so that what is hashed can be compared."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from agentaflow_advisor.model import Action, Decision, Evidence, PlacePod, State
+
+ACTIONS: dict[str, type[Action]] = {PlacePod.channel: PlacePod}
+
+
+def canonical(value: object) -> str:
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+
+
+def columns(decision: Decision) -> dict[str, Any]:
+    """What the journal's table holds of a decision, except the state it is in."""
+    action = decision.action
+    return {
+        "id": decision.id,
+        "proposed_at": float(decision.proposed_at),
+        "strategy": decision.strategy,
+        "why": decision.why,
+        "namespace": action.namespace,
+        "pod": action.name,
+        "uid": action.uid,
+        "node": action.node,
+        "action": canonical({"channel": action.channel, **asdict(action)}),
+        "evidence": canonical(asdict(decision.evidence)),
+    }
+
+
+def decision(row: Mapping[str, Any]) -> Decision:
+    """Raises ValueError, KeyError or TypeError where the row is none of ours."""
+    evidence = json.loads(row["evidence"])
+    return Decision(
+        id=row["id"],
+        proposed_at=row["proposed_at"],
+        strategy=row["strategy"],
+        why=row["why"],
+        action=_action(json.loads(row["action"])),
+        evidence=Evidence(**{**evidence, "promql": tuple(evidence["promql"])}),
+        state=State(row["state"]),
+        state_at=row["state_at"],
+        actor=row["actor"],
+        reason=row["reason"],
+    )
+
+
+def _action(fields: dict[str, Any]) -> Action:
+    return ACTIONS[fields.pop("channel")](**fields)

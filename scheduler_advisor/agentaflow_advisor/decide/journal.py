@@ -1,0 +1,255 @@
+"""The journal: every decision and every step of its life, on disk before anything is acted on.
+
+SQLite in WAL mode with synchronous=FULL. `decisions` holds what is true now; `events` is
+append-only and hash-chained, and is written in the same transaction as the state it explains.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from agentaflow_advisor.decide import codec
+from agentaflow_advisor.decide.chain import FIRST_HASH, broken_link, differences, event_hash
+from agentaflow_advisor.decide.errors import (
+    AmbiguousId,
+    JournalCorrupt,
+    JournalLocked,
+    JournalUnwritable,
+    UnknownDecision,
+    WrongState,
+)
+from agentaflow_advisor.decide.schema import naming, open_journal
+from agentaflow_advisor.model import NEXT, Decision, State
+
+OPEN = (State.PROPOSED, State.APPROVED, State.INTENDED)
+SHORTEST_ID = 4
+
+Vetoes = tuple[tuple[str, str], ...]
+"""(guard's name, reason) for each guard that forbade it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One step of a decision's life, as the journal remembers it."""
+
+    seq: int
+    decision_id: str
+    at: float  # seconds since the epoch
+    from_state: State | None
+    to_state: State
+    actor: str
+    reason: str
+    vetoes: Vetoes
+    hash: str
+
+
+class Journal:
+    """`with Journal(path) as journal:`; several processes may have it open at once."""
+
+    def __init__(self, path: Path, *, busy_seconds: float = 5.0) -> None:
+        self.path = path
+        self._connection = open_journal(path, busy_seconds)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    # -- writing --------------------------------------------------------------
+
+    def add(self, decision: Decision) -> Decision:
+        """Record a proposal; where its pod has an open decision already, that one is the answer."""
+        row = codec.columns(decision)
+        state = {"state": State.PROPOSED.value, "state_at": row["proposed_at"], "reason": ""}
+        with self._transaction():
+            if (found := self._open_for(decision.action.uid)) is not None:
+                return found
+            row |= {**state, "actor": decision.actor}
+            marks = ", ".join(f":{name}" for name in row)
+            # the names are codec.columns' own
+            insert = f"INSERT INTO decisions ({', '.join(row)}) VALUES ({marks})"  # noqa: S608
+            self._connection.execute(insert, row)
+            self._append(decision.id, None, row, codec.columns(decision))
+        return self.get(decision.id)
+
+    def transition(
+        self,
+        decision_id: str,
+        state: State,
+        *,
+        actor: str,
+        at: float,
+        reason: str = "",
+        vetoes: Vetoes = (),
+    ) -> Decision:
+        """Bring it into the next state and commit. Raises WrongState where that may not follow."""
+        with self._transaction():
+            now = self.get(decision_id)
+            if state not in NEXT.get(now.state, frozenset()):
+                raise WrongState(
+                    f"decision {now.id} is {now.state} and cannot become {state};"
+                    f" see `agentaflow journal show {now.id}`"
+                )
+            row = {"state": state.value, "state_at": float(at), "actor": actor, "reason": reason}
+            self._connection.execute(
+                "UPDATE decisions SET state = :state, state_at = :state_at, actor = :actor,"
+                " reason = :reason WHERE id = :id",
+                {**row, "id": now.id},
+            )
+            detail = {"vetoes": [list(veto) for veto in vetoes]} if vetoes else {}
+            self._append(now.id, now.state, row, detail)
+        return self.get(now.id)
+
+    @contextmanager
+    def acting(self) -> Iterator[None]:
+        """One process at a time carries decisions out; the lock goes with the process."""
+        path = self.path.with_name(f"{self.path.name}.lock")
+        try:
+            lock = path.open("a")
+        except OSError as error:
+            raise JournalUnwritable(
+                f"journal {self.path}: {path.name} beside it cannot be made ({error.strerror});"
+                " give the user write permission on the folder"
+            ) from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise JournalLocked(
+                    f"journal {self.path}: another process is carrying decisions out;"
+                    " wait for it to end, then try again"
+                ) from error
+            yield
+
+    # -- reading --------------------------------------------------------------
+
+    def get(self, decision_id: str) -> Decision:
+        """By its id, or by a beginning or an end of it that no other has."""
+        rows = self._rows(
+            "SELECT * FROM decisions WHERE id = :id OR (length(:id) >= :shortest AND"
+            " (substr(id, 1, length(:id)) = :id OR substr(id, -length(:id)) = :id))"
+            " ORDER BY id = :id DESC, id LIMIT 2",
+            {"id": decision_id, "shortest": SHORTEST_ID},
+        )
+        if not rows:
+            raise UnknownDecision(
+                f"no decision {decision_id!r} in journal {self.path};"
+                " `agentaflow journal list` shows the ids"
+            )
+        if len(rows) > 1 and rows[0]["id"] != decision_id:
+            raise AmbiguousId(
+                f"{decision_id!r} fits {rows[0]['id']} and {rows[1]['id']}; give more of the id"
+            )
+        return self._decision(rows[0])
+
+    def list(self, states: Iterable[State] | None = None) -> tuple[Decision, ...]:
+        """Oldest first; those in the given states, else all."""
+        wanted = [state.value for state in (State if states is None else states)]
+        marks = ", ".join("?" for _ in wanted)
+        query = f"SELECT * FROM decisions WHERE state IN ({marks}) ORDER BY id"  # noqa: S608
+        return tuple(self._decision(row) for row in self._rows(query, wanted))
+
+    def open_for(self, uid: str) -> Decision | None:
+        """The pod's decision that is not over yet."""
+        with naming(self.path):
+            return self._open_for(uid)
+
+    def events(self, decision_id: str) -> tuple[Event, ...]:
+        """All that happened to one decision, oldest first."""
+        query = "SELECT * FROM events WHERE decision_id = ? ORDER BY seq"
+        return tuple(self._event(row) for row in self._rows(query, [self.get(decision_id).id]))
+
+    def verify(self) -> tuple[str, ...]:
+        """What is wrong with it, the first bad event before the rest; empty where all is well."""
+        events = self._rows("SELECT * FROM events ORDER BY seq", [])
+        decisions = self._rows("SELECT * FROM decisions ORDER BY id", [])
+        return (*broken_link(events), *differences(decisions, events))
+
+    # -- inside ---------------------------------------------------------------
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with naming(self.path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def _append(
+        self, decision_id: str, before: State | None, row: Mapping[str, Any], detail: object
+    ) -> None:
+        query = "SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1"
+        seq, prev_hash = self._connection.execute(query).fetchone() or (0, FIRST_HASH)
+        event = {
+            "seq": seq + 1,
+            "decision_id": decision_id,
+            "at": row["state_at"],
+            "from_state": before.value if before else "",
+            "to_state": row["state"],
+            "actor": row["actor"],
+            "reason": row["reason"],
+            "detail": codec.canonical(detail),
+        }
+        self._connection.execute(
+            "INSERT INTO events VALUES (:seq, :decision_id, :at, :from_state, :to_state, :actor,"
+            " :reason, :detail, :prev_hash, :hash)",
+            {**event, "prev_hash": prev_hash, "hash": event_hash(prev_hash, event)},
+        )
+
+    def _open_for(self, uid: str) -> Decision | None:
+        query = "SELECT * FROM decisions WHERE uid = ? AND state IN (?, ?, ?)"
+        row = self._connection.execute(query, (uid, *OPEN)).fetchone()
+        return self._decision(row) if row else None
+
+    def _rows(self, query: str, values: Any) -> tuple[sqlite3.Row, ...]:
+        with naming(self.path):
+            return tuple(self._connection.execute(query, values).fetchall())
+
+    def _decision(self, row: sqlite3.Row) -> Decision:
+        try:
+            return codec.decision(dict(row))
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._unreadable(f"decision {row['id']}") from error
+
+    def _event(self, row: sqlite3.Row) -> Event:
+        try:
+            vetoes = json.loads(row["detail"]).get("vetoes", ())
+            return Event(
+                seq=row["seq"],
+                decision_id=row["decision_id"],
+                at=row["at"],
+                from_state=State(row["from_state"]) if row["from_state"] else None,
+                to_state=State(row["to_state"]),
+                actor=row["actor"],
+                reason=row["reason"],
+                vetoes=tuple((guard, reason) for guard, reason in vetoes),
+                hash=row["hash"],
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._unreadable(f"event {row['seq']}") from error
+
+    def _unreadable(self, what: str) -> JournalCorrupt:
+        return JournalCorrupt(
+            f"journal {self.path}: {what} is not readable; run `agentaflow journal verify`"
+        )

@@ -1,0 +1,65 @@
+"""Proposals: a placement becomes a decision that waits for its approval."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+from agentaflow_advisor.model import Decision, Evidence, Placement, PlacePod, Snapshot
+from agentaflow_advisor.model.names import DECISION, GATE
+
+
+def propose(
+    placement: Placement, snapshot: Snapshot, now: float, actor: str = "agentaflow"
+) -> Decision:
+    """`now` is seconds since the epoch. Nothing is written: `Journal.add` does that."""
+    pod = placement.workload
+    return Decision(
+        id=uuid7(now),
+        proposed_at=now,
+        strategy=placement.strategy,
+        action=PlacePod(
+            namespace=pod.namespace,
+            name=pod.name,
+            uid=pod.uid,
+            resource_version=pod.resource_version,
+            gate=GATE,
+            node=placement.node,
+            hostname=placement.hostname,
+            spec_hash=pod.spec_hash,
+            marker=pod.annotations.get(DECISION),
+        ),
+        evidence=_evidence(placement, snapshot),
+        why=placement.why,
+        actor=actor,
+        state_at=now,
+    )
+
+
+def _evidence(placement: Placement, snapshot: Snapshot) -> Evidence:
+    """What was asked, and how old the worst of the chosen node's newest samples was."""
+    usages = [
+        gpu.utilization
+        for gpu in snapshot.gpus
+        if gpu.node == placement.node and gpu.utilization is not None
+    ]
+    return Evidence(
+        promql=tuple(query.promql for query in snapshot.queries),
+        evaluated_at=snapshot.taken_at,
+        newest_age_seconds=max((usage.newest_age_seconds for usage in usages), default=0.0),
+        samples=sum(usage.samples for usage in usages),
+    )
+
+
+def uuid7(now: float) -> str:
+    """RFC 9562: 48 bits of milliseconds, then random ones; ids sort by time."""
+    bits = (int(now * 1000) & (1 << 48) - 1) << 80 | secrets.randbits(80)
+    bits = bits & ~(0xF << 76) | 0x7 << 76  # version
+    bits = bits & ~(0b11 << 62) | 0b10 << 62  # variant
+    return "-".join(_groups(f"{bits:032x}"))
+
+
+def _groups(digits: str) -> Iterator[str]:
+    for length in (8, 4, 4, 4, 12):
+        yield digits[:length]
+        digits = digits[length:]

@@ -1,0 +1,96 @@
+"""What a node can still take, in whole units: fractions of a core would add up wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from agentaflow_advisor.model import Node, Workload
+from agentaflow_advisor.model.names import DECISION, HOSTNAME
+
+FINISHED = frozenset({"Succeeded", "Failed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """GPUs, thousandths of a CPU core, bytes and pods; whole numbers, as Kubernetes counts them."""
+
+    gpus: int
+    cpu_millicores: int
+    memory_bytes: int
+    pods: int
+
+    @classmethod
+    def of_node(cls, node: Node) -> Capacity:
+        """What the node offers to pods (allocatable)."""
+        return cls(node.gpus, round(node.cpu_cores * 1000), round(node.memory_bytes), node.pods)
+
+    @classmethod
+    def of_workload(cls, workload: Workload) -> Capacity:
+        """What one pod asks for."""
+        cpu_millicores = round(workload.cpu_cores * 1000)
+        return cls(workload.gpus, cpu_millicores, round(workload.memory_bytes), 1)
+
+    def minus(self, other: Capacity) -> Capacity:
+        """What is left; below zero where more was taken than there is."""
+        return Capacity(
+            self.gpus - other.gpus,
+            self.cpu_millicores - other.cpu_millicores,
+            self.memory_bytes - other.memory_bytes,
+            self.pods - other.pods,
+        )
+
+    def shortage(self, ask: Capacity) -> str | None:
+        """The first resource of which there is too little for `ask`; None where it fits.
+
+        A resource that is not asked for is never short, as in kube-scheduler's NodeResourcesFit.
+        """
+        if ask.gpus and ask.gpus > self.gpus:
+            return "too few free GPUs"
+        if ask.cpu_millicores and ask.cpu_millicores > self.cpu_millicores:
+            return "too little free CPU"
+        if ask.memory_bytes and ask.memory_bytes > self.memory_bytes:
+            return "too little free memory"
+        return "no room for another pod" if ask.pods > self.pods else None
+
+
+@dataclass(slots=True)
+class Occupancy:
+    """Free capacity by node name, and how many of the taken GPUs are only promised so far."""
+
+    free: dict[str, Capacity]
+    promised_gpus: Counter[str]
+
+    def take(self, node: str, workload: Workload) -> None:
+        """Deduct one pod; a pod that is not bound is promised its GPUs, but does not use them."""
+        self.free[node] = self.free[node].minus(Capacity.of_workload(workload))
+        if workload.node is None:
+            self.promised_gpus[node] += workload.gpus
+
+
+def occupancy(
+    nodes: Iterable[Node], workloads: Iterable[Workload], held: Mapping[str, str]
+) -> Occupancy:
+    """What the known nodes have left. `held` is node name by uid, of pods that were promised."""
+    known = [node for node in nodes if node.known]
+    taken = Occupancy({node.name: Capacity.of_node(node) for node in known}, Counter())
+    by_hostname = {node.hostname: node.name for node in known}
+    for workload in workloads:
+        name = held.get(workload.uid) if workload.node is None else None
+        name = name or _node_of(workload, by_hostname)
+        if name in taken.free and workload.phase not in FINISHED:
+            taken.take(name, workload)
+    return taken
+
+
+def _node_of(workload: Workload, by_hostname: Mapping[str, str]) -> str | None:
+    """Where the pod is bound, or where it is about to be.
+
+    A pod that may be scheduled and selects one hostname, or that we sent to one, will be bound
+    there: its room is gone although Kubernetes does not count it yet.
+    """
+    sent = not workload.gates or DECISION in workload.annotations
+    if workload.node is not None or not sent:
+        return workload.node
+    return by_hostname.get(workload.node_selector.get(HOSTNAME, ""))

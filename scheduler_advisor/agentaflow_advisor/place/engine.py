@@ -1,0 +1,150 @@
+"""The placement run: queue the pods, filter the nodes, rank what is left, explain the choice."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from agentaflow_advisor.model import Gpu, Node, Placement, Refusal, Snapshot, Workload
+from agentaflow_advisor.model.names import GATE
+from agentaflow_advisor.place.capacity import Capacity, Occupancy, occupancy
+from agentaflow_advisor.place.feasibility import EvidenceSettings, measured, refusal
+from agentaflow_advisor.place.queue import eligible, unjudged
+from agentaflow_advisor.place.strategy import Candidate, Strategy
+
+Result = Placement | Refusal
+
+
+def place(
+    snapshot: Snapshot,
+    strategy: Strategy,
+    *,
+    gate: str = GATE,
+    held: Mapping[str, str] | None = None,
+    last_node: str | None = None,
+    evidence: EvidenceSettings | None = None,
+) -> tuple[Result, ...]:
+    """Choose a node for each opted-in pod behind `gate`, in the strategy's order.
+
+    `held` is node name by pod uid for decisions that are still open: those pods are not placed
+    again and their room counts as taken. `last_node` is where the run before ended.
+    """
+    held = held or {}
+    pods, refusals = eligible(snapshot, gate)
+    new = [pod for pod in pods if pod.uid not in held]
+    placed = explain(snapshot, strategy, new, held=held, last_node=last_node, evidence=evidence)
+    return (*placed, *sorted(refusals, key=lambda refused: refused.subject))
+
+
+def explain(
+    snapshot: Snapshot,
+    strategy: Strategy,
+    pods: Iterable[Workload],
+    *,
+    held: Mapping[str, str] | None = None,
+    last_node: str | None = None,
+    evidence: EvidenceSettings | None = None,
+) -> tuple[Result, ...]:
+    """The same for any pods, gated or not, in the cluster or only in a file."""
+    run = _Run(
+        strategy=strategy,
+        nodes=tuple(sorted(snapshot.nodes, key=lambda node: (node.name, node.cluster))),
+        gpus=_gpus_by_node(snapshot.gpus),
+        taken=occupancy(snapshot.nodes, snapshot.workloads, held or {}),
+        evidence=evidence or EvidenceSettings(),
+        last_node=last_node,
+    )
+    queued = sorted(pods, key=lambda pod: (strategy.queue(pod), pod.ref, pod.uid))
+    return tuple(run.place(pod) for pod in queued)
+
+
+@dataclass(slots=True)
+class _Run:
+    """One run: what it reads, and what each placed pod changes for the next one."""
+
+    strategy: Strategy
+    nodes: tuple[Node, ...]
+    gpus: Mapping[tuple[str, str], tuple[Gpu, ...]]
+    taken: Occupancy
+    evidence: EvidenceSettings
+    last_node: str | None
+
+    def place(self, pod: Workload) -> Result:
+        constraint = unjudged(pod)
+        if constraint is not None:
+            return Refusal(pod.ref, constraint)
+        candidates, refused = self._judge_all(pod)
+        if not candidates:
+            return Refusal(pod.ref, f"no node can take it: {_counts(refused)}")
+        candidates.sort(key=self.strategy.rank, reverse=True)  # stable: ties stay in name order
+        self.last_node = candidates[0].node.name
+        self.taken.take(self.last_node, pod)
+        return _placement(pod, self.strategy, candidates, refused)
+
+    def _judge_all(self, pod: Workload) -> tuple[list[Candidate], Counter[str]]:
+        candidates: list[Candidate] = []
+        refused: Counter[str] = Counter()
+        for node in self.nodes:
+            verdict = self._judge(pod, node)
+            if isinstance(verdict, Candidate):
+                candidates.append(verdict)
+            else:
+                refused[verdict] += 1
+        return candidates, refused
+
+    def _judge(self, pod: Workload, node: Node) -> Candidate | str:
+        """The node as a candidate, or the reason why it is none."""
+        reason = refusal(pod, node)
+        if reason is not None:
+            return reason
+        ask, free = Capacity.of_workload(pod), self.taken.free[node.name]
+        short = free.shortage(ask)
+        if short is not None:
+            return short
+        needs = self.strategy.needs
+        gpus = measured(self.gpus.get((node.cluster, node.name), ()), needs, self.evidence)
+        if needs and len(gpus) < max(1, node.gpus):
+            return f"no fresh {' and '.join(sorted(needs))} of every GPU"
+        promised = self.taken.promised_gpus[node.name]
+        return Candidate(node, free.minus(ask), gpus, promised, self.last_node)
+
+
+def _placement(
+    pod: Workload, strategy: Strategy, ranked: list[Candidate], refused: Mapping[str, int]
+) -> Placement:
+    best = ranked[0].node
+    return Placement(
+        workload=pod,
+        node=best.name,
+        hostname=best.hostname,
+        strategy=strategy.name,
+        score=strategy.rank(ranked[0])[0],
+        runner_up=ranked[1].node.name if len(ranked) > 1 else None,
+        refused=dict(sorted(refused.items())),
+        why=_why(strategy, ranked, refused),
+    )
+
+
+def _why(strategy: Strategy, ranked: list[Candidate], refused: Mapping[str, int]) -> str:
+    said = [f"{candidate.node.name} {strategy.explain(candidate)}" for candidate in ranked[:2]]
+    if len(said) == 2:
+        return f"{said[0]}; runner-up {said[1]}"
+    if not refused:
+        return f"{said[0]}; it is the only node"
+    return f"{said[0]}; no other node can take it: {_counts(refused)}"
+
+
+def _gpus_by_node(gpus: Iterable[Gpu]) -> Mapping[tuple[str, str], tuple[Gpu, ...]]:
+    grouped: defaultdict[tuple[str, str], list[Gpu]] = defaultdict(list)
+    for gpu in sorted(gpus, key=lambda gpu: (gpu.index, gpu.uuid)):
+        grouped[gpu.cluster, gpu.node].append(gpu)
+    return {key: tuple(values) for key, values in grouped.items()}
+
+
+def _counts(reasons: Mapping[str, int]) -> str:
+    """The reasons with their numbers of nodes, most frequent first."""
+    if not reasons:
+        return "there are no nodes"
+    ordered = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+    return "; ".join(f"{count} node{'s' * (count > 1)}: {reason}" for reason, count in ordered)

@@ -1,0 +1,64 @@
+"""Whether a node could take a pod: kube-scheduler's hard filters that this version models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agentaflow_advisor.model import Gpu, Node, Taint, Usage, Workload
+from agentaflow_advisor.model.names import HOSTNAME
+
+HARD_EFFECTS = frozenset({"NoSchedule", "NoExecute"})
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceSettings:
+    """When a measurement counts. An older or thinner one is treated as missing."""
+
+    max_age_seconds: float = 300.0
+    min_samples: int = 2
+
+
+def refusal(workload: Workload, node: Node) -> str | None:
+    """The first reason, capacity aside, why this node cannot take the pod; None when it can."""
+    if not node.known:
+        return "not known to Kubernetes"
+    if not node.ready:
+        return "not ready"
+    if not node.schedulable:
+        return "cordoned"
+    if HOSTNAME not in node.labels:
+        return f"no label {HOSTNAME} to select it by"
+    taint = untolerated(workload, node)
+    if taint is not None:
+        return f"taint {taint.key}={taint.value}:{taint.effect} is not tolerated"
+    for key, value in sorted(workload.node_selector.items()):
+        if node.labels.get(key) != value:
+            return f"nodeSelector {key}={value} does not match"
+    return None
+
+
+def untolerated(workload: Workload, node: Node) -> Taint | None:
+    """The first hard taint of the node that the pod does not tolerate."""
+    for taint in node.taints:
+        if taint.effect in HARD_EFFECTS and not any(
+            toleration.tolerates(taint) for toleration in workload.tolerations
+        ):
+            return taint
+    return None
+
+
+def measured(
+    gpus: tuple[Gpu, ...], needs: frozenset[str], settings: EvidenceSettings
+) -> tuple[Gpu, ...]:
+    """Those of the GPUs for which every signal that the strategy needs is there and fresh."""
+    return tuple(
+        gpu for gpu in gpus if all(_is_fresh(getattr(gpu, signal), settings) for signal in needs)
+    )
+
+
+def _is_fresh(usage: Usage | None, settings: EvidenceSettings) -> bool:
+    return (
+        usage is not None
+        and usage.samples >= settings.min_samples
+        and usage.newest_age_seconds <= settings.max_age_seconds
+    )

@@ -1,0 +1,60 @@
+"""Which pods may be placed at all: gated, opted in, waiting, and without a rule we cannot judge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from agentaflow_advisor.model import Refusal, Snapshot, Workload
+from agentaflow_advisor.model.names import MANAGED
+
+
+def opted_in(labels: Mapping[str, str]) -> bool:
+    """Whether these labels of a pod or namespace let us act on it."""
+    return labels.get(MANAGED) == "true"
+
+
+def is_waiting(workload: Workload, gate: str) -> bool:
+    """Whether this pod waits behind our gate."""
+    return (
+        gate in workload.gates
+        and workload.phase == "Pending"
+        and workload.node is None
+        and not workload.deleting
+    )
+
+
+def eligible(snapshot: Snapshot, gate: str) -> tuple[list[Workload], list[Refusal]]:
+    """The pods behind our gate that may be placed, and why the others behind it may not."""
+    pods: list[Workload] = []
+    refusals: list[Refusal] = []
+    for workload in snapshot.workloads:
+        if not is_waiting(workload, gate):
+            continue
+        reason = objection(workload, snapshot.namespaces.get(workload.namespace, {}))
+        if reason is None:
+            pods.append(workload)
+        else:
+            refusals.append(Refusal(workload.ref, reason))
+    return pods, refusals
+
+
+def objection(workload: Workload, namespace_labels: Mapping[str, str]) -> str | None:
+    """Why a pod behind our gate may not be placed; None when it may."""
+    if not opted_in(workload.labels):
+        return f"the pod has not opted in: it lacks the label {MANAGED}=true"
+    if not opted_in(namespace_labels):
+        return (
+            f"namespace {workload.namespace} has not opted in: "
+            f"kubectl label namespace {workload.namespace} {MANAGED}=true"
+        )
+    return unjudged(workload)
+
+
+def unjudged(workload: Workload) -> str | None:
+    """The constraint that keeps us from judging this pod; None where we can judge all it says."""
+    constraints = set(workload.unmodelled)
+    if workload.has_affinity and not constraints:
+        constraints.add("affinity")
+    if not constraints:
+        return None
+    return f"it has constraints that are not evaluated: {', '.join(sorted(constraints))}"

@@ -1,0 +1,50 @@
+"""What a strategy is: typed settings, the signals it needs, and three pure functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from agentaflow_advisor.model import Gpu, Node, Workload
+from agentaflow_advisor.place.capacity import Capacity
+
+Rank = tuple[float, ...]
+"""Compared from the left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A node that could take the pod, and all that a strategy may know about it."""
+
+    node: Node
+    left: Capacity  # what would be left on it afterwards
+    gpus: tuple[Gpu, ...] = ()  # all of its own, busy or not, with what the strategy needs
+    promised_gpus: int = 0  # to pods that do not run yet, so not in the measurements
+    last_node: str | None = None  # where the pod before this one went
+
+
+class Strategy(Protocol):
+    """One way to choose a node. Implementations are frozen dataclasses, fields are settings."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    needs: ClassVar[frozenset[str]]  # Usage fields of Gpu; a node that lacks one is refused
+
+    def queue(self, workload: Workload) -> Rank:
+        """Which pod is placed first: the one with the smallest rank."""
+
+    def rank(self, candidate: Candidate) -> Rank:
+        """How good the node is: the greatest rank wins, then the first node by name."""
+
+    def explain(self, candidate: Candidate) -> str:
+        """The rank in words that follow the node's name: "would keep 2 GPUs free"."""
+
+
+def gpus(number: int) -> str:
+    """For explanations: 1 GPU, 2 GPUs."""
+    return f"{number} GPU{'' if number == 1 else 's'}"
+
+
+def oldest_first(workload: Workload) -> Rank:
+    """The order in which the pods were created."""
+    return (workload.created_at,)

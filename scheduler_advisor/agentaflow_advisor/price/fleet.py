@@ -1,0 +1,32 @@
+"""Every node of a snapshot priced: by its label, else by the GPUs that the metrics show on it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from agentaflow_advisor.model import Gpu, Refusal, Snapshot
+from agentaflow_advisor.price.table import NodePrice, PriceTable
+
+NodeKey = tuple[str, str]
+"""Cluster and name."""
+
+
+def price_nodes(snapshot: Snapshot, table: PriceTable) -> Mapping[NodeKey, NodePrice | Refusal]:
+    """Node → its price, or why there is none."""
+    gpus: defaultdict[NodeKey, list[Gpu]] = defaultdict(list)
+    for gpu in snapshot.gpus:
+        gpus[gpu.cluster, gpu.node].append(gpu)
+    prices: dict[NodeKey, NodePrice | Refusal] = {}
+    for node in snapshot.nodes:
+        key = (node.cluster, node.name)
+        models = sorted({gpu.model for gpu in gpus[key] if gpu.model})
+        if not gpus[key] and not node.gpus:
+            continue  # no GPU node: nothing of ours to price
+        if len(models) > 1:
+            prices[key] = Refusal(f"node {node.name}", f"no price: it mixes {', '.join(models)}")
+            continue
+        seen = sum(1 for gpu in gpus[key] if gpu.up is not None)
+        count = max(node.gpus if node.known else 0, seen) or len(gpus[key])
+        prices[key] = table.price(node, models[0] if models else None, count)
+    return prices

@@ -1,0 +1,151 @@
+"""Values as people and programs read them: tables that fit the terminal, and stable JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any, TextIO
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from agentaflow_advisor.model import Money
+
+UNBOUNDED_COLUMNS = 10_000
+"""The width when nobody looks: a pipe or file gets whole lines, nothing folded or cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A heading; numbers and money go to the right."""
+
+    heading: str
+    right: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where a command's answer goes, and in which of the two forms. Progress goes to stderr."""
+
+    as_json: bool = False
+    stdout: TextIO = field(default_factory=lambda: sys.stdout)
+    stderr: TextIO = field(default_factory=lambda: sys.stderr)
+
+    def document(self, document: Mapping[str, object]) -> None:
+        """The whole answer as one JSON object."""
+        print(to_json(document), file=self.stdout)
+
+    def table(self, columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
+        """A table no wider than its content, folded only on a terminal."""
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in columns:
+            table.add_column(
+                column.heading,
+                justify="right" if column.right else "left",
+                overflow="fold",
+                no_wrap=column.right,
+            )
+        for row in rows:
+            table.add_row(*(Text(printable(cell)) for cell in row))
+        console = _console(self.stdout)
+        with console.capture() as printed:
+            console.print(table)
+        for line in printed.get().splitlines():
+            print(line.rstrip(), file=self.stdout)
+
+    def line(self, text: str = "") -> None:
+        """One line of the answer."""
+        print(printable(text), file=self.stdout)
+
+    def note(self, text: str) -> None:
+        """One line beside the answer, on stderr."""
+        print(printable(text), file=self.stderr, flush=True)
+
+    def progress(self, text: str) -> AbstractContextManager[object]:
+        """What is being waited for, on stderr while it lasts; nothing where nobody looks."""
+        return _console(self.stderr).status(printable(text))
+
+
+def _console(file: TextIO) -> Console:
+    console = Console(file=file, markup=False, highlight=False, emoji=False)
+    if not console.is_terminal:
+        console.width = UNBOUNDED_COLUMNS
+    return console
+
+
+def printable(text: str) -> str:
+    """Without control characters: labels come from strangers, and terminals obey them."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+def to_json(value: object) -> str:
+    """Indented, keys in the order of the fields."""
+    return orjson.dumps(plain(value), option=orjson.OPT_INDENT_2).decode()
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses to objects, decimals to strings, fields called …_at to ISO 8601 times in UTC."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return plain({field.name: getattr(value, field.name) for field in _fields(value)})
+    if isinstance(value, Mapping):
+        return {str(key): _named(str(key), item) for key, item in value.items()}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    return value
+
+
+def _fields(value: Any) -> Sequence[dataclasses.Field[Any]]:
+    return dataclasses.fields(value)
+
+
+def _named(name: str, value: Any) -> Any:
+    if name.endswith("_at") and isinstance(value, (int, float)):
+        return iso(value)
+    return plain(value)
+
+
+def iso(at: float) -> str | None:
+    """Seconds since the epoch as 2026-01-31T12:00:00Z; None for 0, which means unknown."""
+    if not at:
+        return None
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def money(amount: Money | None) -> str:
+    """To the cent; a dash where there is none."""
+    return "-" if amount is None else str(amount)
+
+
+def duration(seconds: float) -> str:
+    """The largest unit that keeps it readable: 7 d, 36 h, 90 s."""
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size or (seconds >= size and seconds % size == 0):
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 1 or not seconds else f"{seconds:.1g} s"
+
+
+def percent(ratio: float | None) -> str:
+    """A ratio from 0 to 1 in percent; a dash where there is none."""
+    return "-" if ratio is None else f"{ratio:.1%}"
+
+
+def short(decision_id: str) -> str:
+    """The end of an id, which is enough to name a decision: its beginning is only the time."""
+    return decision_id.rpartition("-")[2]
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """1 pod, 2 pods; 1 query, 2 queries."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

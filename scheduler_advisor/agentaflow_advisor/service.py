@@ -1,0 +1,179 @@
+"""The loop: look, advise, propose, carry out, verify; and then again, whatever happened before."""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+from lightkube import Client
+
+from agentaflow_advisor.act.apply import Clock
+from agentaflow_advisor.advice import SIGNALS, advise, load_prices, observe, price_warning
+from agentaflow_advisor.connections import open_cluster, open_cluster_if_given, open_prometheus
+from agentaflow_advisor.cycle import PLACE_SIGNALS, act, propose_placements
+from agentaflow_advisor.decide.errors import JournalError
+from agentaflow_advisor.decide.journal import Journal
+from agentaflow_advisor.model import Decision, Snapshot
+from agentaflow_advisor.observe.errors import ObserveError
+from agentaflow_advisor.observe.prometheus import Prometheus
+from agentaflow_advisor.price import PriceTable
+from agentaflow_advisor.render import counted
+from agentaflow_advisor.settings import Settings
+from agentaflow_advisor.verify import verify_applied
+from agentaflow_advisor.web.metrics import registry
+from agentaflow_advisor.web.pages import Pages
+from agentaflow_advisor.web.status import Status
+from agentaflow_exporter.web import Server
+
+FIRST_BACKOFF_SECONDS = 1.0
+STOP_SECONDS = 8.0
+"""How long a stop waits for the act that runs; what is cut off is settled at the next start."""
+
+Note = Callable[[str], None]
+
+
+class Stopped(Exception):
+    """The service was told to stop while a decision waited for the API server."""
+
+
+def run(settings: Settings, *, actor: str, note: Note) -> int:
+    """Serve until SIGTERM or SIGINT. Raises what cannot be started with."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    service = Service(settings, load_prices(settings), stop, actor=actor, note=note)
+    pages = Pages(
+        lambda: service.status,
+        registry(lambda: service.status),
+        ready_max_age_seconds=settings.ready_within_seconds,
+    )
+    server = Server([settings.listen_address], pages, config=settings.web_config_file, log=note)
+    server.start()
+    host, port = server.addresses[0]
+    note(f"listening on {f'[{host}]' if ':' in host else host}:{port}")
+    threading.Thread(target=service.loop, name="loop", daemon=True).start()
+    try:
+        stop.wait()
+        service.acting.acquire(timeout=STOP_SECONDS)  # and never released: no act begins any more
+    finally:
+        server.stop(timeout_seconds=1.0)
+    return 1 if service.crashed else 0
+
+
+@dataclass(slots=True)
+class Service:
+    """The loop's thread. Everything that others read of it is in `status`."""
+
+    settings: Settings
+    table: PriceTable
+    stop: threading.Event
+    actor: str
+    note: Note
+    status: Status = field(default_factory=Status)
+    crashed: bool = False
+    acting: threading.Lock = field(default_factory=threading.Lock)  # held while it may write
+    _failures: int = 0  # in a row
+
+    def loop(self) -> None:
+        """Cycle until told to stop. A cycle that fails is tried again, sooner than the next."""
+        try:
+            while not self.stop.is_set():
+                self.cycle()
+                self.stop.wait(self.pause_seconds())
+        except Exception:
+            self.crashed = True  # a bug: better restarted than half alive
+            self.stop.set()
+            raise
+
+    def cycle(self) -> None:
+        """One pass. Where looking fails, the advice there is stays, marked as stale."""
+        started = time.monotonic()
+        with suppress(Stopped):
+            try:
+                self._pass()
+                self._failures = 0
+            except ObserveError as error:
+                self._failures += 1
+                self.status = replace(self.status.failed("observe"), error=str(error))
+                self.note(f"agentaflow: {error}")
+        self.status = replace(
+            self.status,
+            cycles=self.status.cycles + 1,
+            cycle_seconds=self.status.cycle_seconds + time.monotonic() - started,
+        )
+
+    def pause_seconds(self) -> float:
+        """The interval after a success; after failures from a second upwards, with jitter."""
+        if not self._failures:
+            return self.settings.interval_seconds
+        backoff = FIRST_BACKOFF_SECONDS * 2.0 ** min(self._failures - 1, 16)
+        limit = min(backoff, self.settings.interval_seconds)
+        return limit * random.uniform(0.5, 1.0)  # noqa: S311 jitter is no secret
+
+    def _pass(self) -> None:
+        """What was seen is shown even if acting on it fails."""
+        acting = bool(self.settings.channels)
+        client = (open_cluster if acting else open_cluster_if_given)(self.settings)
+        with open_prometheus(self.settings) as prometheus:
+            snapshot = observe(self.settings, prometheus, client, SIGNALS | PLACE_SIGNALS)
+            self.status = self._advised(snapshot)
+            self.note(_told(self.status))
+            if acting and client is not None:
+                try:
+                    with self.acting:
+                        self._act(snapshot, prometheus, client)
+                except JournalError as error:
+                    self.status = self.status.failed("act")
+                    self.note(f"agentaflow: {error}")
+
+    def _advised(self, snapshot: Snapshot) -> Status:
+        return replace(
+            self.status,
+            advice=advise(self.settings, snapshot, self.table),
+            price_warning=price_warning(self.settings, self.table, snapshot.taken_at),
+            observed_at=time.time(),
+            error=None,
+            queries=self.status.queries + len(snapshot.queries),
+        )
+
+    def _act(self, snapshot: Snapshot, prometheus: Prometheus, client: Client) -> None:
+        """Propose, carry out what is approved, verify what was applied. Raises JournalError."""
+        with Journal(self.settings.journal) as journal:
+            proposals = propose_placements(
+                self.settings, snapshot, journal, actor=self.actor, now=time.time()
+            )
+            self._tell(proposals.decisions.values())
+            clock = Clock(sleep=self._sleep)
+            self._tell(
+                act(self.settings, journal, client, prometheus.now, actor=self.actor, clock=clock)
+            )
+            verified = verify_applied(journal, client, now=time.time(), actor=self.actor)
+            self._tell(decision for decision, _ in verified)
+            counts = Counter(decision.state for decision in journal.list())
+            self.status = replace(self.status, decisions=counts)
+
+    def _tell(self, decisions: Iterable[Decision]) -> None:
+        for decision in decisions:
+            action, reason = decision.action, f": {decision.reason}" if decision.reason else ""
+            self.note(
+                f"decision {decision.id} {decision.state}: "
+                f"{action.namespace}/{action.name} -> {action.node}{reason}"
+            )
+
+    def _sleep(self, seconds: float) -> None:
+        """A stop ends the waiting: the journal says `intended`, and the next start goes on."""
+        if self.stop.wait(seconds):
+            raise Stopped
+
+
+def _told(status: Status) -> str:
+    advice = status.advice
+    found = len(advice.recommendations) if advice else 0
+    gpus = len(advice.snapshot.gpus) if advice else 0
+    return f"looked at {counted(gpus, 'GPU')}: {counted(found, 'recommendation')}"

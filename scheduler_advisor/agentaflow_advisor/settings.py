@@ -1,0 +1,245 @@
+"""Everything that can be set: each field has a unit in its name, bounds, and a sentence."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from agentaflow_advisor.analyze import IdleSettings
+from agentaflow_advisor.decide.policy import SYSTEM_NAMESPACES, Policy
+from agentaflow_advisor.place import STRATEGIES, EvidenceSettings
+from agentaflow_advisor.price import ResidualRates
+
+PREFIX = "AGENTAFLOW_"
+DAY = 86_400.0
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": DAY, "w": 7 * DAY, "y": 365 * DAY}
+_DURATION = re.compile(r"(?:\d+(?:ms|[smhdwy]))+")
+
+
+def seconds(value: object) -> object:
+    """A duration as Prometheus writes it ("7d", "1h30m") in seconds; anything else as it is."""
+    if isinstance(value, str) and _DURATION.fullmatch(value):
+        parts = re.findall(r"(\d+)(ms|[smhdwy])", value)
+        return sum(int(number) * _UNITS[unit] for number, unit in parts)
+    return value
+
+
+def _split(value: object) -> object:
+    """Lists come from one environment variable separated by commas."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def _known_strategy(name: str) -> str:
+    if name not in STRATEGIES:
+        raise ValueError(f"should be one of {', '.join(sorted(STRATEGIES))}")
+    return name
+
+
+Seconds = Annotated[float, BeforeValidator(seconds)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Channels = Annotated[tuple[Literal["scheduling-gate"], ...], NoDecode, BeforeValidator(_split)]
+LocalPath = Annotated[Path, AfterValidator(Path.expanduser)]
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. A duration is in seconds, or written as in Prometheus: 7d."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid"
+    )
+
+    prometheus_url: str = Field(
+        "http://127.0.0.1:9090",
+        description="Prometheus, Thanos Query or Mimir, with its path prefix if it has one.",
+    )
+    prometheus_timeout_seconds: Seconds = Field(
+        30.0, ge=1, le=600, description="For one query from first to last byte, retries included."
+    )
+    prometheus_max_bytes: int = Field(
+        64 << 20, ge=1 << 16, le=1 << 31, description="A longer answer is refused, not truncated."
+    )
+    prometheus_max_series: int = Field(
+        200_000, ge=100, le=10_000_000, description="An answer with more series is refused."
+    )
+    prometheus_bearer_token: SecretStr | None = Field(
+        None, description="Sent as `Authorization: Bearer`; better given as a file."
+    )
+    prometheus_bearer_token_file: LocalPath | None = Field(
+        None, description="Holds the bearer token; read for each request, so it may rotate."
+    )
+    prometheus_username: str | None = Field(None, description="For basic authentication.")
+    prometheus_password: SecretStr | None = Field(None, description="For basic authentication.")
+    prometheus_ca_file: LocalPath | None = Field(
+        None, description="PEM file of the authority that signed Prometheus' certificate."
+    )
+    prometheus_insecure_skip_verify: bool = Field(
+        False, description="Accept any certificate of Prometheus: for experiments only."
+    )
+    kubernetes: Literal["auto", "off"] = Field(
+        "auto",
+        description="`off`: advice from the metrics alone, even where a cluster is given.",
+    )
+    kubeconfig: LocalPath | None = Field(
+        None,
+        description="Which cluster to read, and to act on. Without it: the pod's service account, "
+        "then `$KUBECONFIG`, then, for commands that need a cluster, `~/.kube/config`.",
+    )
+    context: str | None = Field(
+        None, description="Context in the kubeconfig, if not the current one."
+    )
+    namespace: str = Field(
+        "agentaflow", description="The advisor's own, where the kill switch is looked for."
+    )
+    window_seconds: Seconds = Field(
+        7 * DAY, ge=300, le=90 * DAY, description="How far back the evidence reaches."
+    )
+    percentile: float = Field(
+        0.95, ge=0.5, lt=1, description="Which percentile of utilization counts as its high one."
+    )
+    prices_file: LocalPath | None = Field(
+        None, description="Price table (CSV) to use in place of the packaged one."
+    )
+    prices_warn_age_days: int = Field(
+        180, ge=1, le=3650, description="An older price table is used, with a warning."
+    )
+    residual_vcpu_usd_per_hour: Decimal = Field(
+        Decimal("0.0356667"),
+        ge=0,
+        le=10,
+        description="What a vCPU costs without a GPU; taken off a node's price to get its GPUs'.",
+    )
+    residual_gib_usd_per_hour: Decimal = Field(
+        Decimal("0.0034167"), ge=0, le=10, description="The same for a GiB of memory."
+    )
+    idle_maximum_ratio: float = Field(
+        0.05, ge=0, le=1, description="A GPU with any sample of utilization above it is not idle."
+    )
+    idle_high_ratio: float = Field(
+        0.02, ge=0, le=1, description="Nor is one whose high percentile is above this."
+    )
+    idle_min_window_seconds: Seconds = Field(
+        3600.0, ge=0, le=90 * DAY, description="A shorter window proves nothing about a GPU."
+    )
+    idle_min_coverage_ratio: float = Field(
+        0.9, ge=0, le=1, description="Part of the window in which a GPU must have been seen."
+    )
+    idle_max_sample_interval_seconds: Seconds = Field(
+        300.0, ge=1, le=DAY, description="Samples further apart on average miss work in between."
+    )
+    idle_max_age_seconds: Seconds = Field(
+        300.0, ge=1, le=DAY, description="With an older newest sample there is no verdict."
+    )
+    idle_held_memory_bytes: float = Field(
+        2.0**30, ge=0, le=2.0**50, description="More memory in use than this is held by somebody."
+    )
+    strategy: Annotated[str, AfterValidator(_known_strategy)] = Field(
+        "best_fit", description="How a node is chosen; see strategies.md."
+    )
+    placement_evidence_max_age_seconds: Seconds = Field(
+        300.0, ge=1, le=DAY, description="Older samples do not count for a strategy that measures."
+    )
+    placement_evidence_min_samples: int = Field(
+        2, ge=1, le=1_000_000, description="Fewer in the window do not count either."
+    )
+    journal: LocalPath = Field(
+        Path("~/.local/state/agentaflow/journal.db"),
+        validate_default=True,
+        description="The decisions' journal, an SQLite file on a local disk (not NFS).",
+    )
+    channels: Channels = Field(
+        (), description="Ways to act that are switched on: `scheduling-gate`. None: advice only."
+    )
+    protected_namespaces: Names = Field(
+        tuple(sorted(SYSTEM_NAMESPACES)), description="Never acted in, whatever has opted in."
+    )
+    proposal_ttl_seconds: Seconds = Field(
+        900.0, ge=1, le=30 * DAY, description="A proposal expires when not approved by then."
+    )
+    approval_ttl_seconds: Seconds = Field(
+        900.0, ge=1, le=30 * DAY, description="An approval expires when not carried out by then."
+    )
+    decision_evidence_max_age_seconds: Seconds = Field(
+        1800.0, ge=1, le=30 * DAY, description="Nothing is acted on by older evidence."
+    )
+    apply_deadline_seconds: Seconds = Field(
+        60.0, ge=1, le=3600, description="For carrying out one decision, retries included."
+    )
+    apply_attempts: int = Field(20, ge=1, le=1000, description="At most, within that deadline.")
+    listen_address: str = Field(
+        "127.0.0.1:9838", description="Where `serve` answers; port 0 takes a free one."
+    )
+    web_config_file: LocalPath | None = Field(
+        None, description="TLS and basic authentication of `serve`, as in the exporter toolkit."
+    )
+    interval_seconds: Seconds = Field(
+        60.0, ge=1, le=DAY, description="From one cycle of `serve` to the next."
+    )
+    ready_max_age_seconds: Seconds | None = Field(
+        None,
+        ge=1,
+        le=7 * DAY,
+        description="`/-/ready` is 503 when the last look is older; by default three intervals.",
+    )
+
+    @property
+    def ready_within_seconds(self) -> float:
+        """How old the last look may be."""
+        return self.ready_max_age_seconds or 3 * self.interval_seconds
+
+    def policy(self) -> Policy:
+        """The limits within which decisions are made and carried out."""
+        return Policy(
+            channels=frozenset(self.channels),
+            namespace=self.namespace,
+            protected_namespaces=frozenset(self.protected_namespaces),
+            proposal_ttl_seconds=self.proposal_ttl_seconds,
+            approval_ttl_seconds=self.approval_ttl_seconds,
+            max_evidence_age_seconds=self.decision_evidence_max_age_seconds,
+            deadline_seconds=self.apply_deadline_seconds,
+            attempts=self.apply_attempts,
+        )
+
+    def idle(self) -> IdleSettings:
+        """When a GPU counts as idle."""
+        return IdleSettings(
+            maximum_ratio=self.idle_maximum_ratio,
+            high_ratio=self.idle_high_ratio,
+            min_window_seconds=self.idle_min_window_seconds,
+            min_coverage=self.idle_min_coverage_ratio,
+            max_sample_interval_seconds=self.idle_max_sample_interval_seconds,
+            max_age_seconds=self.idle_max_age_seconds,
+            held_memory_bytes=self.idle_held_memory_bytes,
+        )
+
+    def rates(self) -> ResidualRates:
+        """What CPU and memory cost without a GPU."""
+        return ResidualRates(self.residual_vcpu_usd_per_hour, self.residual_gib_usd_per_hour)
+
+    def placement_evidence(self) -> EvidenceSettings:
+        """When a measurement counts for a strategy that measures."""
+        return EvidenceSettings(
+            max_age_seconds=self.placement_evidence_max_age_seconds,
+            min_samples=self.placement_evidence_min_samples,
+        )
+
+
+FLAGS = {
+    "channels": "channel",
+    "window_seconds": "window",
+    "interval_seconds": "interval",
+    "prices_file": "prices",
+    "ready_max_age_seconds": "ready-max-age",
+}
+"""Flags that are not called like their setting."""
+
+
+def flag(name: str) -> str:
+    """How a setting is called on the command line."""
+    return f"--{FLAGS.get(name, name.replace('_', '-'))}"

@@ -1,0 +1,1 @@
+"""What `serve` answers over HTTP: its health, metrics about itself, and the advice as JSON."""

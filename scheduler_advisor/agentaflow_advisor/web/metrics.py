@@ -1,0 +1,121 @@
+"""Metrics about the advisor itself, made from its status at each scrape."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
+from typing import get_args
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from agentaflow_advisor.advice import Advice, totals
+from agentaflow_advisor.model import State
+from agentaflow_advisor.web.status import Stage, Status
+
+PREFIX = "agentaflow_advisor_"
+
+
+def registry(status: Callable[[], Status]) -> CollectorRegistry:
+    """A registry of its own, without the process metrics of prometheus_client's default one."""
+    made = CollectorRegistry()
+    made.register(StatusCollector(status))
+    return made
+
+
+class StatusCollector(Collector):
+    """Turns the newest status into metric families."""
+
+    def __init__(self, status: Callable[[], Status]) -> None:
+        self._status = status
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing, so that registering does not collect."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        status = self._status()
+        yield _build_info()
+        yield from _loop(status)
+        if status.decisions is not None:
+            yield _decisions(status.decisions)
+        if status.advice:
+            yield from _advice(status.advice)
+
+
+def _build_info() -> Metric:
+    info = GaugeMetricFamily(
+        f"{PREFIX}build_info",
+        "1, labelled with the versions that run.",
+        labels=["version", "python_version"],
+    )
+    info.add_metric([version("agentaflow"), platform.python_version()], 1)
+    return info
+
+
+def _loop(status: Status) -> Iterator[Metric]:
+    yield CounterMetricFamily(
+        f"{PREFIX}queries", "PromQL queries that were answered.", value=status.queries
+    )
+    failures = CounterMetricFamily(
+        f"{PREFIX}cycle_failures",
+        "Cycles that could not look at the fleet (observe), or not act on it (act).",
+        labels=["stage"],
+    )
+    for stage in get_args(Stage):
+        failures.add_metric([stage], status.failures.get(stage, 0))
+    yield failures
+    yield SummaryMetricFamily(
+        f"{PREFIX}cycle_duration_seconds",
+        "How long the cycles took, failed ones too.",
+        count_value=status.cycles,
+        sum_value=status.cycle_seconds,
+    )
+    yield GaugeMetricFamily(
+        f"{PREFIX}advice_stale",
+        "1 when the newest look failed and older advice is shown.",
+        value=int(status.stale),
+    )
+    if status.observed_at is not None:
+        yield GaugeMetricFamily(
+            f"{PREFIX}last_success_timestamp_seconds",
+            "When the fleet was last looked at with success.",
+            value=status.observed_at,
+        )
+
+
+def _decisions(counts: Mapping[State, int]) -> Metric:
+    decisions = GaugeMetricFamily(
+        f"{PREFIX}decisions", "Decisions in the journal, by state.", labels=["state"]
+    )
+    for state in State:
+        decisions.add_metric([state.value], counts.get(state, 0))
+    return decisions
+
+
+def _advice(advice: Advice) -> Iterator[Metric]:
+    number = GaugeMetricFamily(
+        f"{PREFIX}recommendations", "Recommendations now, by kind.", labels=["kind"]
+    )
+    saving = GaugeMetricFamily(
+        f"{PREFIX}recommended_saving_per_month",
+        "What they would save a month, in units of the currency, each GPU once.",
+        labels=["kind", "currency"],
+    )
+    for total in totals(advice.recommendations):
+        number.add_metric([total.kind], total.recommendations)
+        for amount in total.saves_per_month:
+            saving.add_metric([total.kind, amount.currency], float(amount.amount))
+    yield number
+    yield saving
+    yield GaugeMetricFamily(
+        f"{PREFIX}refusals",
+        "Things that the newest advice could not judge.",
+        value=len(advice.refusals),
+    )

@@ -1,0 +1,59 @@
+"""The manifests: what Kubernetes' own schemas accept, and no right beyond what the code uses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate  # type: ignore[import-untyped]
+import pytest
+import yaml
+
+from agentaflow_advisor.act.channels import CHANNELS
+from agentaflow_advisor.model import names
+
+FOLDER = Path(__file__).parents[3] / "scheduler_advisor" / "manifests"
+FILES = sorted(FOLDER.glob("*.yaml"))
+
+
+def documents(path: Path) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all(path.read_text()))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_a_manifest_fits_kubernetes_schema(path: Path) -> None:
+    """Strictly: an unknown field is an error."""
+    for document in documents(path):
+        kubernetes_validate.validate(document, "1.37", strict=True)
+
+
+def rules() -> list[dict[str, Any]]:
+    found = [document for path in FILES for document in documents(path)]
+    return [rule for document in found for rule in document.get("rules", ())]
+
+
+def test_no_role_has_a_wildcard_or_a_secret() -> None:
+    """Every verb and resource is spelt out."""
+    for rule in rules():
+        assert "*" not in {*rule["verbs"], *rule["resources"], *rule["apiGroups"]}
+        assert "secrets" not in rule["resources"]
+
+
+def test_only_patching_pods_changes_anything() -> None:
+    """All other verbs read; what channels need beyond reading is granted, and nothing else."""
+    granted = {
+        f"{verb} {resource}"
+        for rule in rules()
+        for verb in rule["verbs"]
+        for resource in rule["resources"]
+        if verb not in ("get", "list", "watch")
+    }
+    needed = {right for channel in CHANNELS.values() for right in channel.needs}
+    assert granted == {right for right in needed if not right.startswith("get ")}
+
+
+def test_the_manifests_use_the_names_of_the_code() -> None:
+    """Labels, gate, annotation and kill switch are spelt as the advisor looks for them."""
+    text = "".join(path.read_text() for path in FILES)
+    for name in (names.MANAGED, names.GATE, names.DECISION, names.KILL_SWITCH):
+        assert name in text

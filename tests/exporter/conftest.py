@@ -1,0 +1,29 @@
+"""Fixtures of the exporter's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from agentaflow_exporter.nvml import NvmlDriver
+from tests.support.nvml_stub import NvmlStub, in_process_stub
+
+
+@pytest.fixture
+def stub() -> Iterator[NvmlStub]:
+    """The NVML stub in this process, without a script and with an empty log of calls."""
+    stub = in_process_stub()
+    stub.script()
+    stub.forget()
+    yield stub
+    stub.script()
+
+
+@pytest.fixture
+def driver(stub: NvmlStub) -> Iterator[NvmlDriver]:
+    """The real driver on the stub, not opened yet."""
+    del stub
+    driver = NvmlDriver()
+    yield driver
+    driver.close()

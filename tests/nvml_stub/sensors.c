@@ -1,0 +1,260 @@
+/* The readings of an H100: they vary with time, and energy is the integral of power. */
+#include <math.h>
+#include <string.h>
+
+#include "stub.h"
+
+#define MEMORY_BYTES 85899345920ull
+#define RESERVED_BYTES 529268736ull
+#define IDLE_MILLIWATTS 70000.0
+#define BUSY_MILLIWATTS 630000.0
+
+static double busy(int gpu) { return 0.5 + 0.4 * sin(stub_seconds() / 60 + gpu); }
+
+static u64 energy_millijoules(int gpu) { /* the integral of power_milliwatts */
+  double seconds = stub_seconds();
+  double busy_seconds = 0.5 * seconds + 24 * (cos(gpu) - cos(seconds / 60 + gpu));
+  return (u64)(IDLE_MILLIWATTS * seconds + (BUSY_MILLIWATTS - IDLE_MILLIWATTS) * busy_seconds);
+}
+
+static u64 power_milliwatts(int gpu) {
+  return (u64)(IDLE_MILLIWATTS + (BUSY_MILLIWATTS - IDLE_MILLIWATTS) * busy(gpu));
+}
+
+static u64 used_bytes(int gpu) { return MEMORY_BYTES / 8 * (u64)(gpu % 7 + 1); }
+
+static unsigned celsius(int gpu) { return (unsigned)(35 + 40 * busy(gpu)); }
+
+struct utilization {
+  unsigned gpu, memory;
+};
+
+int nvmlDeviceGetUtilizationRates(Device device, struct utilization *rates) {
+  BEGIN(NO_ARGUMENT)
+  rates->gpu = (unsigned)NUMBER(100 * busy(gpu));
+  rates->memory = rates->gpu / 2;
+  return SUCCESS;
+}
+
+#define ENGINE(symbol)                                                     \
+  int symbol(Device device, unsigned *utilization, unsigned *microseconds) { \
+    BEGIN(NO_ARGUMENT)                                                     \
+    *utilization = (unsigned)NUMBER(0);                                    \
+    *microseconds = 167000;                                                \
+    return SUCCESS;                                                        \
+  }
+ENGINE(nvmlDeviceGetEncoderUtilization)
+ENGINE(nvmlDeviceGetDecoderUtilization)
+
+struct memory {
+  u64 total, free, used;
+};
+struct memory_v2 {
+  unsigned version;
+  u64 total, reserved, free, used;
+};
+
+int nvmlDeviceGetMemoryInfo(Device device, struct memory *memory) {
+  BEGIN(NO_ARGUMENT)
+  memory->total = MEMORY_BYTES;
+  memory->used = NUMBER(used_bytes(gpu)) + RESERVED_BYTES;
+  memory->free = memory->total - memory->used;
+  return SUCCESS;
+}
+
+int nvmlDeviceGetMemoryInfo_v2(Device device, struct memory_v2 *memory) {
+  BEGIN(NO_ARGUMENT)
+  memory->total = MEMORY_BYTES;
+  memory->reserved = RESERVED_BYTES;
+  memory->used = NUMBER(used_bytes(gpu));
+  memory->free = memory->total - memory->used - memory->reserved;
+  return SUCCESS;
+}
+
+#define UNSIGNED(symbol, otherwise)              \
+  int symbol(Device device, unsigned *answer) {  \
+    BEGIN(NO_ARGUMENT)                           \
+    *answer = (unsigned)NUMBER(otherwise);       \
+    return SUCCESS;                              \
+  }
+UNSIGNED(nvmlDeviceGetPowerUsage, power_milliwatts(gpu))
+UNSIGNED(nvmlDeviceGetPowerManagementLimit, 700000)
+UNSIGNED(nvmlDeviceGetPowerManagementDefaultLimit, 700000)
+UNSIGNED(nvmlDeviceGetEnforcedPowerLimit, 700000)
+UNSIGNED(nvmlDeviceGetPerformanceState, 0)
+UNSIGNED(nvmlDeviceGetCurrPcieLinkGeneration, 5)
+UNSIGNED(nvmlDeviceGetMaxPcieLinkGeneration, 5)
+UNSIGNED(nvmlDeviceGetCurrPcieLinkWidth, 16)
+UNSIGNED(nvmlDeviceGetMaxPcieLinkWidth, 16)
+UNSIGNED(nvmlDeviceGetPcieReplayCounter, 0)
+UNSIGNED(nvmlDeviceGetMaxMigDeviceCount, 7)
+UNSIGNED(nvmlDeviceGetPersistenceMode, 1)
+UNSIGNED(nvmlDeviceGetComputeMode, 0)
+
+int nvmlDeviceGetFanSpeed(Device device, unsigned *speed) {
+  (void)device;
+  (void)speed;
+  return NOT_SUPPORTED; /* passively cooled */
+}
+
+int nvmlDeviceGetPowerManagementLimitConstraints(Device device, unsigned *low, unsigned *high) {
+  BEGIN(NO_ARGUMENT)
+  *low = 200000;
+  *high = 700000;
+  return SUCCESS;
+}
+
+int nvmlDeviceGetTotalEnergyConsumption(Device device, u64 *millijoules) {
+  BEGIN(NO_ARGUMENT)
+  *millijoules = NUMBER(energy_millijoules(gpu));
+  return SUCCESS;
+}
+
+int nvmlDeviceGetTemperature(Device device, int sensor, unsigned *degrees) {
+  BEGIN(sensor)
+  *degrees = (unsigned)NUMBER(celsius(gpu));
+  return SUCCESS;
+}
+
+struct temperature {
+  unsigned version;
+  int sensor, degrees;
+};
+
+int nvmlDeviceGetTemperatureV(Device device, struct temperature *temperature) {
+  BEGIN(temperature->sensor)
+  temperature->degrees = (int)NUMBER(celsius(gpu));
+  return SUCCESS;
+}
+
+int nvmlDeviceGetTemperatureThreshold(Device device, unsigned threshold, unsigned *degrees) {
+  static const unsigned thresholds[] = {92, 89, 95, 87};
+  BEGIN(threshold)
+  if (threshold >= sizeof thresholds / sizeof *thresholds) return NOT_SUPPORTED;
+  *degrees = (unsigned)stub_number(gpu, __func__, (int)threshold, thresholds[threshold]);
+  return SUCCESS;
+}
+
+static const unsigned max_megahertz[] = {1980, 1980, 2619, 1545};
+
+int nvmlDeviceGetClockInfo(Device device, unsigned clock, unsigned *megahertz) {
+  BEGIN(clock)
+  if (clock >= 4) return INVALID_ARGUMENT;
+  unsigned now = clock == 2 ? 2619 : (unsigned)(max_megahertz[clock] * (0.4 + 0.6 * busy(gpu)));
+  *megahertz = (unsigned)stub_number(gpu, __func__, (int)clock, now);
+  return SUCCESS;
+}
+
+int nvmlDeviceGetMaxClockInfo(Device device, unsigned clock, unsigned *megahertz) {
+  BEGIN(clock)
+  if (clock >= 4) return INVALID_ARGUMENT;
+  *megahertz = (unsigned)stub_number(gpu, __func__, (int)clock, max_megahertz[clock]);
+  return SUCCESS;
+}
+
+#define REASONS(symbol)                         \
+  int symbol(Device device, u64 *reasons) {     \
+    BEGIN(NO_ARGUMENT)                          \
+    *reasons = NUMBER(busy(gpu) > 0.8 ? 4 : 0); \
+    return SUCCESS;                             \
+  }
+REASONS(nvmlDeviceGetCurrentClocksEventReasons)
+REASONS(nvmlDeviceGetCurrentClocksThrottleReasons)
+
+int nvmlDeviceGetEccMode(Device device, unsigned *current, unsigned *pending) {
+  BEGIN(NO_ARGUMENT)
+  *current = *pending = 1;
+  return SUCCESS;
+}
+
+int nvmlDeviceGetMigMode(Device device, unsigned *current, unsigned *pending) {
+  BEGIN(NO_ARGUMENT)
+  *current = *pending = 0;
+  return SUCCESS;
+}
+
+int nvmlDeviceGetPcieThroughput(Device device, unsigned counter, unsigned *kibibytes) {
+  BEGIN(counter)
+  *kibibytes = (unsigned)(1e6 * busy(gpu));
+  return SUCCESS;
+}
+
+/* Processes. */
+
+struct process {
+  unsigned pid;
+  u64 used_bytes;
+  unsigned gpu_instance, compute_instance;
+};
+
+static int processes(int gpu, const char *symbol, unsigned *count, struct process *answer) {
+  unsigned there = (unsigned)stub_number(gpu, symbol, NO_ARGUMENT, 0), room = *count;
+  *count = there;
+  if (there > room || (there && !answer)) return INSUFFICIENT_SIZE;
+  for (unsigned i = 0; i < there; i++)
+    answer[i] = (struct process){1000 + i, 1 << 30, 0xffffffff, 0xffffffff};
+  return SUCCESS;
+}
+
+#define PROCESSES(symbol)                                                 \
+  int symbol(Device device, unsigned *count, struct process *answer) {    \
+    BEGIN(NO_ARGUMENT)                                                    \
+    return processes(gpu, __func__, count, answer);                       \
+  }
+PROCESSES(nvmlDeviceGetComputeRunningProcesses_v3)
+PROCESSES(nvmlDeviceGetGraphicsRunningProcesses_v3)
+PROCESSES(nvmlDeviceGetMPSComputeRunningProcesses_v3)
+PROCESSES(nvmlDeviceGetComputeRunningProcesses_v2)
+PROCESSES(nvmlDeviceGetGraphicsRunningProcesses_v2)
+
+int nvmlDeviceGetProcessUtilization(Device device, void *samples, unsigned *count, u64 since) {
+  BEGIN(NO_ARGUMENT)
+  (void)samples;
+  (void)since;
+  *count = 0;
+  return NOT_FOUND;
+}
+
+/* Fields. */
+
+enum value_type { UINT = 1, ULONGLONG = 3 };
+
+struct field {
+  unsigned id, scope;
+  long long timestamp, latency;
+  unsigned type;
+  int code;
+  u64 value;
+};
+
+static u64 garbage(u64 value) { /* the union's other bytes are not defined */
+  return 0xdeadbeef00000000ull | (value & 0xffffffff);
+}
+
+static void answer_field(int gpu, struct field *field) {
+  u64 value = 0;
+  field->type = ULONGLONG;
+  field->code = SUCCESS;
+  switch (field->id) {
+    case 1: case 2: value = 1; field->type = UINT; break;
+    case 3: case 4: case 5: case 6: break;
+    case 74: value = (u64)(stub_seconds() * 1e8); break;
+    case 75: case 76: case 77: case 78: case 79: case 80: case 81: break;
+    case 82: value = celsius(gpu) + 8; field->type = UINT; break;
+    case 83: value = energy_millijoules(gpu); break;
+    case 94: field->type = UINT; break;
+    case 138: case 139: case 140: case 141: value = (u64)(stub_seconds() * 1e6); break;
+    case 269: case 270: case 271: break;
+    default: field->code = NOT_SUPPORTED;
+  }
+  int code = stub_error(gpu, "nvmlDeviceGetFieldValues", (int)field->id);
+  if (code) field->code = code;
+  field->value = stub_number(gpu, "nvmlDeviceGetFieldValues", (int)field->id, value);
+  if (field->type == UINT) field->value = garbage(field->value);
+}
+
+int nvmlDeviceGetFieldValues(Device device, int count, struct field *fields) {
+  BEGIN(NO_ARGUMENT)
+  for (int i = 0; i < count; i++) answer_field(gpu, &fields[i]);
+  return SUCCESS;
+}

@@ -1,0 +1,38 @@
+/* What the files of the stub share: codes, handles, and how each function begins. */
+#ifndef STUB_H
+#define STUB_H
+
+#include "control.h"
+
+enum {
+  SUCCESS = 0,
+  UNINITIALIZED = 1,
+  INVALID_ARGUMENT = 2,
+  NOT_SUPPORTED = 3,
+  NOT_FOUND = 6,
+  INSUFFICIENT_SIZE = 7,
+};
+
+typedef unsigned long long u64;
+typedef void *Device;
+
+extern int users; /* nvmlInit is counted */
+int gpu_of(Device handle);
+
+#define BEGIN_SYSTEM                                                    \
+  if (!users) return UNINITIALIZED;                                     \
+  {                                                                     \
+    int code = stub_enter(NO_GPU, __func__, NO_ARGUMENT);               \
+    if (code) return code;                                              \
+  }
+#define BEGIN(argument)                                                 \
+  int gpu = gpu_of(device);                                             \
+  if (!users) return UNINITIALIZED;                                     \
+  if (gpu < 0 || gpu >= (int)stub_gpus()) return INVALID_ARGUMENT;      \
+  {                                                                     \
+    int code = stub_enter(gpu, __func__, (int)(argument));              \
+    if (code) return code;                                              \
+  }
+#define NUMBER(otherwise) stub_number(gpu, __func__, NO_ARGUMENT, (u64)(otherwise))
+
+#endif

@@ -1,0 +1,114 @@
+"""The line, end to end: a number in the driver moves a pod, once, whatever dies on the way.
+
+Only the silicon is made up: NVML is a C library that pynvml loads as it would load the driver's.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agentaflow_advisor.decide.journal import Journal
+from agentaflow_advisor.model import State
+from agentaflow_advisor.model.names import DECISION, HOSTNAME
+from tests.support.fault_proxy import Fault, FaultProxy, Kind
+from tests.support.line import Line, running_line
+from tools.control_plane import ControlPlane
+
+
+@pytest.fixture(scope="module")
+def line(
+    cluster: ControlPlane,
+    prometheus_binary: Path,  # noqa: ARG001 it skips where there is none
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Line]:
+    folder = tmp_path_factory.mktemp("line")
+    with running_line(cluster, f"line-{secrets.token_hex(3)}", folder) as running:
+        yield running
+
+
+def test_a_number_from_nvml_becomes_advice_in_money(line: Line) -> None:
+    """The GPUs that the driver calls idle are recommended at their price; the busy ones are not."""
+    answer = line.run("recommend")
+    found = {(each["where"]["node"], each["where"]["gpu"]) for each in answer["recommendations"]}
+    assert found == {(line.idle_node, str(gpu)) for gpu in range(8)}
+    for each in answer["recommendations"]:
+        money = each["saves"]["per_month"]
+        assert (money["currency"], float(money["amount"]) > 1000) == ("USD", True)
+        assert each["evidence"]["samples"] >= 3
+    assert answer["prices"]["assumed_nodes"] == 0  # the node's label says which machine it is
+
+
+def test_thin_evidence_is_refused_with_a_reason(line: Line) -> None:
+    """With the settings that users have, some seconds of samples prove nothing."""
+    answer = line.run(
+        "recommend",
+        AGENTAFLOW_IDLE_MIN_WINDOW_SECONDS="",
+        AGENTAFLOW_IDLE_MIN_COVERAGE_RATIO="",
+    )
+    assert answer["recommendations"] == []
+    assert len(answer["refusals"]) >= 16
+
+
+def test_the_line_from_the_driver_to_a_verified_placement(line: Line) -> None:
+    """place, approve, apply: the gated pod runs where the driver measured the least work."""
+    line.scene.add_pod("whole-line")
+    (proposed,) = line.run("place", "--strategy=least_utilized")["placements"]
+    assert proposed["node"] == line.idle_node
+    assert line.scene.pod("whole-line")["spec"].get("nodeName") is None
+
+    line.run("approve", proposed["decision"])
+    line.run("apply", "--channel=scheduling-gate", "--wait=30")
+    assert line.scene.bound_to("whole-line") == line.idle_node
+
+    shown = line.run("journal", "show", proposed["decision"])
+    states = [event["to_state"] for event in shown["events"]]
+    assert states == ["proposed", "approved", "intended", "applied", "verified"]
+    assert line.run("journal", "verify")["problems"] == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "patched"),
+    [
+        pytest.param(Fault(Kind.HOLD), False, id="between journal commit and patch"),
+        pytest.param(Fault(Kind.FORWARD_THEN_HOLD), True, id="between patch and answer"),
+    ],
+)
+def test_the_advisor_killed_while_applying_patches_exactly_once(
+    line: Line, cluster: ControlPlane, fault: Fault, patched: bool
+) -> None:
+    """`agentaflow apply`, killed and started again, ends with one patch, bound and verified."""
+    name = f"killed-{secrets.token_hex(3)}"
+    line.scene.add_pod(name)
+    (proposed,) = line.run("place", "--strategy=least_utilized")["placements"]
+    made = proposed["decision"]
+    line.run("approve", made)
+    apply = ("apply", "--channel=scheduling-gate", "--wait=30")
+
+    with FaultProxy(cluster.url, cluster.ca_file) as proxy:
+        proxy.inject(fault)
+        first = line.start(*apply, server=proxy.url)
+        try:
+            proxy.wait_until_struck(fault.kind)
+        finally:
+            first.process.kill()
+            first.stop()
+        with Journal(line.journal) as journal:
+            assert journal.get(made).state is State.INTENDED
+        annotations = line.scene.pod(name)["metadata"].get("annotations", {})
+        assert (DECISION in annotations) == patched
+
+        second = line.start(*apply, server=proxy.url)
+        assert second.process.wait(60) == 0, second.log.read_text()
+        assert len(proxy.writes()) == 1
+
+    assert line.scene.bound_to(name) == proposed["node"]
+    pod = line.scene.pod(name)
+    assert pod["metadata"]["annotations"][DECISION] == made
+    assert pod["spec"]["nodeSelector"] == {HOSTNAME: proposed["node"]}
+    with Journal(line.journal) as journal:
+        assert journal.get(made).state is State.VERIFIED
+        assert journal.verify() == ()

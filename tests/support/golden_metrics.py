@@ -1,0 +1,48 @@
+"""The golden /metrics: two GPUs of the stub at a time that stands still.
+
+python -m tests.support.golden_metrics > tests/exporter/golden/metrics.txt
+"""
+
+from __future__ import annotations
+
+import sys
+
+from agentaflow_exporter.collector import Pod
+from agentaflow_exporter.exposition import encode
+from agentaflow_exporter.metric import Family
+from agentaflow_exporter.metrics import BUILD_INFO, COLLECTOR_DURATION, SCRAPE_DURATION
+from agentaflow_exporter.nvml import NvmlDriver
+from agentaflow_exporter.scrape import Scraper
+from tests.support.nvml_stub import in_process_stub
+from tests.support.scraping import UUIDS
+
+_SCRIPT = (
+    "gpus 2",
+    "time 1000000",
+    "1 nvmlDeviceGetFieldValues:82 error 3",
+    "1 nvmlDeviceGetComputeRunningProcesses_v3 value 2",
+    "1 nvmlDeviceGetDecoderUtilization error 10",
+    "1 nvmlDeviceGetPerformanceState value 32",
+)
+
+
+def golden_metrics() -> str:
+    """Values that differ from run to run are 0."""
+    stub = in_process_stub()
+    stub.script(*_SCRIPT)
+    scraper = Scraper(NvmlDriver(), pods=lambda: [Pod(UUIDS[1], "research", "notebook", "main")])
+    families = [_still(family) for family in scraper.scrape() if family.metric is not BUILD_INFO]
+    scraper.close()
+    stub.script()
+    return encode(families, openmetrics=False).decode()
+
+
+def _still(family: Family) -> Family:
+    changes = family.metric in (SCRAPE_DURATION, COLLECTOR_DURATION)
+    if not changes and not family.metric.name.startswith("process_"):
+        return family
+    return Family(family.metric, dict.fromkeys(family.samples, 0))
+
+
+if __name__ == "__main__":
+    sys.stdout.write(golden_metrics())

@@ -1,0 +1,75 @@
+"""What a PromQL text uses, held against what the exporter declares; shared by boards and alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import promql_parser
+
+from agentaflow_exporter.metrics import ALL
+
+TARGET_LABELS = {"job", "instance", "cluster", "node"}
+OF_PROMETHEUS = {"up": set[str](), "ALERTS": {"alertname", "alertstate", "severity"}}
+DECLARED: Mapping[str, set[str]] = {metric.name: set(metric.labels) for metric in ALL}
+COUNTERS = {metric.name for metric in ALL if metric.kind == "counter"}
+
+# As Grafana replaces them, with every cluster and node chosen.
+EVERYTHING = {
+    "$__rate_interval": "1m",
+    "$__interval": "15s",
+    "$__range": "30m",
+    "$cluster": ".*",
+    "$node": ".*",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A metric that an expression reads, the labels it matches, and the function on its range."""
+
+    metric: str
+    labels: frozenset[str]
+    function: str | None
+
+
+def substituted(expr: str, variables: Mapping[str, str] = EVERYTHING) -> str:
+    for name, value in variables.items():
+        expr = expr.replace(name, value)
+    return expr
+
+
+def selections(expr: str) -> tuple[Selection, ...]:
+    """Every selector of the expression. Raises ValueError if it does not parse."""
+    return tuple(_selections(promql_parser.parse(substituted(expr)), None))
+
+
+def undeclared(expr: str) -> set[str]:
+    """Metrics, and labels of metrics as `metric{label}`, that nobody exports."""
+    known = {**DECLARED, **OF_PROMETHEUS}
+    missing = set()
+    for selection in selections(expr):
+        if selection.metric not in known:
+            missing.add(selection.metric)
+            continue
+        for label in selection.labels - known[selection.metric] - TARGET_LABELS:
+            missing.add(f"{selection.metric}{{{label}}}")
+    return missing
+
+
+def _selections(node: Any, function: str | None) -> Iterator[Selection]:
+    kind = type(node).__name__
+    if kind == "VectorSelector":
+        labels = frozenset(matcher.name for matcher in node.matchers.matchers)
+        yield Selection(node.name, labels, function)
+    elif kind == "MatrixSelector":
+        yield from _selections(node.vector_selector, function)
+    elif kind == "Call":
+        for argument in node.args:
+            inside = node.func.name if type(argument).__name__ == "MatrixSelector" else None
+            yield from _selections(argument, inside)
+    else:
+        for part in ("expr", "lhs", "rhs"):
+            if hasattr(node, part):
+                yield from _selections(getattr(node, part), None)
