@@ -34,7 +34,7 @@ def main() -> int:
 
 def bench_exporter() -> None:
     rows = exporter.measure()
-    show(f"{exporter.GPUS} GPUs on one stub driver, rounds in turn", rows)
+    show(f"{exporter.GPUS} GPUs on one stub driver, a driver read for each scrape", rows)
     ours, theirs = rows
     for what, goal in (("cpu_per_scrape_ms", 0.5), ("rss_mib", 0.9)):
         ratio = float(ours[what]) / float(theirs[what])
@@ -56,7 +56,7 @@ def show(title: str, rows: list[dict[str, float | str]]) -> None:
         table.add_row(
             *(f"{value:,}" if isinstance(value, int) else str(value) for value in row.values())
         )
-    Console(file=sys.stdout).print(table)
+    Console(width=120).print(table)
 
 
 if __name__ == "__main__":

@@ -30,8 +30,8 @@ def _gpu(
 GPU_UP = declare(
     GPU + "up", "1 if the GPU answered in this scrape, 0 if it is lost or hangs.", *GPU_LABELS
 )
-GPUS = declare(
-    "agentaflow_gpus", "GPUs that the driver enumerates.", source="nvmlDeviceGetCount_v2"
+GPU_DEVICES = declare(
+    GPU + "devices", "GPUs that the driver enumerates.", source="nvmlDeviceGetCount_v2"
 )
 
 GPU_INFO = _gpu(

@@ -131,7 +131,7 @@ class Scraper:
             return None
         self._health.driver_answered()
         gpus: Sequence[Gpu] = answer
-        result.add(metrics.GPUS, (), len(gpus))
+        result.add(metrics.GPU_DEVICES, (), len(gpus))
         return gpus
 
     def _ask(

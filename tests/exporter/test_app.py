@@ -56,7 +56,7 @@ def test_compressed(app: App) -> None:
     response = app(get("/metrics", accept_encoding="gzip"))
     assert header(response, "Content-Encoding") == "gzip"
     plain = gzip.decompress(response.body)
-    assert b"agentaflow_gpus 8\n" in plain
+    assert b"agentaflow_gpu_devices 8\n" in plain
     assert len(response.body) * 5 < len(plain)
 
 

@@ -34,7 +34,7 @@ def test_serves_a_driver_and_stops(exporter: RunningExporter) -> None:
     """Eight GPUs, readable by Prometheus' own client; SIGTERM ends it with 0."""
     names = {family.name for family in text_string_to_metric_families(exporter.get().decode())}
     assert sum(name.startswith("agentaflow_gpu_") for name in names) >= 20
-    assert b"agentaflow_gpus 8\n" in exporter.get()
+    assert b"agentaflow_gpu_devices 8\n" in exporter.get()
     assert exporter.stop() == 0
     assert "msg=stopped" in exporter.log.read_text()
 
@@ -135,7 +135,7 @@ def test_few_file_descriptors(tmp_path: Path, scripted: NvmlStub) -> None:
         address = log.read_text().partition("address=")[2].split()[0]
         exporter = RunningExporter(process, f"http://{address}", log)
         for _ in range(100):
-            assert b"agentaflow_gpus 8\n" in exporter.get()
+            assert b"agentaflow_gpu_devices 8\n" in exporter.get()
         assert exporter.stop() == 0
 
 

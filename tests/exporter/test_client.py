@@ -30,7 +30,7 @@ def test_same_metrics_as_the_exporter(driver: NvmlDriver, stub: NvmlStub) -> Non
     registry.register(NvmlCollector(scraper))
     theirs = samples(generate_latest(registry).decode())
     assert theirs == samples(encode(scraper.scrape(), openmetrics=False).decode())
-    assert (metrics.GPUS.name, ()) in theirs
+    assert (metrics.GPU_DEVICES.name, ()) in theirs
 
 
 def test_registering_does_not_wait(stub: NvmlStub) -> None:

@@ -130,7 +130,7 @@ def test_commands(tmp_path: Path) -> None:
     assert "masked" in ended.stdout
     with running(tmp_path, "replay", str(file)) as exporter:
         body = exporter.get()
-    assert b"agentaflow_gpus 8\n" in body
+    assert b"agentaflow_gpu_devices 8\n" in body
     assert not [secret for secret in SECRETS if secret.encode() in body]
 
 

@@ -35,7 +35,7 @@ def test_healthy_gpus(scraper: Scraper) -> None:
     """Every GPU is up with its uuid, has every reading once, and every collector succeeds."""
     seen = Seen(scraper.scrape())
     assert seen.value(metrics.DRIVER_UP) == 1
-    assert seen.value(metrics.GPUS) == 8
+    assert seen.value(metrics.GPU_DEVICES) == 8
     assert seen.families[metrics.GPU_UP] == {(str(i), UUIDS[i]): 1 for i in range(8)}
     assert len(seen.readings(0)) == len(seen.readings(7)) >= 50
     assert seen.families[metrics.COLLECTOR_SUCCESS] == {(name,): 1 for name in NAMES}
@@ -147,7 +147,7 @@ def test_lost_gpu_that_is_not_enumerated(scraper: Scraper, stub: NvmlStub, clock
     stub.script("gpus 7")
     clock.now += 120
     seen = Seen(scraper.scrape())
-    assert seen.value(metrics.GPUS) == 7
+    assert seen.value(metrics.GPU_DEVICES) == 7
     assert seen.value(metrics.GPU_UP, "7", UUIDS[7]) == 0
 
 
@@ -204,7 +204,7 @@ def test_no_driver(driver: NvmlDriver, stub: NvmlStub, call: str, code: int) -> 
     seen = Seen(scraper.scrape())
     assert seen.value(metrics.DRIVER_UP) == 0
     assert metrics.GPU_UP not in seen.families
-    assert metrics.GPUS not in seen.families
+    assert metrics.GPU_DEVICES not in seen.families
     assert seen.value(metrics.NVML_ERRORS, "", call, str(code)) == 1
     stub.script()
     clock.now += 1

@@ -68,7 +68,7 @@ def test_every_collector_finds_all_that_it_asks_for() -> None:
     assert set(found[metrics.COLLECTOR_SUCCESS].values()) == {1}
     assert metrics.DROPPED_READINGS not in found
     assert metrics.NVML_ERRORS not in found
-    assert found[metrics.GPUS] == {(): 8}
+    assert found[metrics.GPU_DEVICES] == {(): 8}
 
 
 def test_the_backend_is_a_node_by_itself() -> None:

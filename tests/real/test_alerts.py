@@ -38,7 +38,7 @@ def test_an_alert_fires_and_stays_silent_as_its_tests_say(promtool: Path, name: 
         ("[1d:10m]", "[1h:10m]"),
         ("for: 2m", "for: 1m"),
         ("for: 2m", "for: 3m"),
-        ("count without (gpu, uuid) (agentaflow_gpu_up)", "agentaflow_gpus"),
+        ("count without (gpu, uuid) (agentaflow_gpu_up)", "agentaflow_gpu_devices"),
         (" or 0 * agentaflow_exporter_driver_up)", ")"),
         ('{threshold="slowdown"} - 3', '{threshold="slowdown"} - 4'),
         ('{threshold="slowdown"} - 3', '{threshold="slowdown"} - 2'),

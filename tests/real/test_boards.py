@@ -78,7 +78,9 @@ def watched(tmp_path_factory: pytest.TempPathFactory, prometheus_binary: Path) -
         )
         with server as prometheus:
             # two scrapes of each: rates need them, and info metrics join on the first
-            prometheus.wait_for(f"count(count_over_time(agentaflow_gpus[1m]) > 2) == {NODES}")
+            prometheus.wait_for(
+                f"count(count_over_time(agentaflow_gpu_devices[1m]) > 2) == {NODES}"
+            )
             yield Watched(prometheus, float(prometheus.query("time()")[1]))  # type: ignore[arg-type]
     finally:
         simulator.stop()

@@ -98,7 +98,7 @@ def _what(gpu: Gpu, holder: Holder, pods: list[str], snapshot: Snapshot) -> str:
     model = f" ({gpu.model})" if gpu.model else ""
     subject = f"GPU {gpu.index or gpu.uuid}{model} on {gpu.node}"
     memory = gpu.memory_used_max_bytes
-    held = f" and up to {memory / 2**30:.1f} GiB of its memory" if memory else ""
+    held = f", with up to {memory / 2**30:.1f} GiB of its memory" if memory else ""
     match holder:
         case "pod":
             return f"{subject} {did}; {', '.join(pods)} holds it{held}"

@@ -126,10 +126,10 @@ def _statements(script: str) -> Iterator[str]:
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
+    if not _has_tables(connection):  # asked first: the process that makes them sets the rest too
+        return
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     application = connection.execute("PRAGMA application_id").fetchone()[0]
-    if not _has_tables(connection):
-        return
     if application != APPLICATION_ID:
         raise JournalCorrupt(
             f"journal {path}: it is a database of another program; name another file (--journal)"

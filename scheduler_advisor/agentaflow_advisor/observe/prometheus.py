@@ -15,6 +15,8 @@ from requests.auth import AuthBase, HTTPBasicAuth
 from agentaflow_advisor.observe.errors import (
     AnswerUnusable,
     NotPrometheus,
+    ObserveError,
+    PrometheusUnreachable,
     QueryRejected,
     QueryTooLarge,
     one_line,
@@ -164,7 +166,13 @@ class Prometheus:
             f"newer and that no two targets collide. Query: {one_line(promql)}"
         )
 
-    def _not_prometheus(self, reply: Reply) -> NotPrometheus:
+    def _not_prometheus(self, reply: Reply) -> ObserveError:
+        if reply.status >= 500:
+            said = one_line(reply.body[:200].decode(errors="replace"))
+            return PrometheusUnreachable(
+                f"{self.url} failed with HTTP {reply.status}: {said}. "
+                "Look at its log, and at the proxies in between."
+            )
         kind = reply.content_type.partition(";")[0] or "no content type"
         return NotPrometheus(
             f"{self.url} is not Prometheus: it answered HTTP {reply.status} with {one_line(kind)}. "

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from agentaflow_advisor.model import PodRef, Query, Refusal
 from agentaflow_advisor.observe.dialects import Dialect, render
@@ -17,8 +18,7 @@ INFINITY = math.inf
 SECONDS_SLACK = 60.0  # a sample may be a little newer than the evaluation time
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class GpuKey:
+class GpuKey(NamedTuple):
     """What tells one GPU from another. The index does not: it may change at a reboot."""
 
     cluster: str

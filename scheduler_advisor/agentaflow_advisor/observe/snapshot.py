@@ -27,21 +27,20 @@ def take(
     """Everything at one evaluation time of Prometheus' own clock (`at`, or its now).
 
     `signals` is what the analyses to come declare (their SIGNALS); without it, all are asked for.
-
     `cluster_name` is the metrics' `cluster` label of that Kubernetes cluster; without it, it is
     the one whose nodes' names match best. Raises ObserveError.
     """
     taken_at = prometheus.now() if at is None else at
-    wanted = {name: text for name, text in dialect.items() if signals is None or name in signals}
+    asked = dialect if signals is None else {name: dialect[name] for name in sorted(signals)}
     readings = read(
-        prometheus, wanted, window_seconds=window_seconds, percentile=percentile, at=taken_at
+        prometheus, asked, window_seconds=window_seconds, percentile=percentile, at=taken_at
     )
     keys, notes = _one_place_each(readings, cluster_state)
     gpus = tuple(_gpu(readings, key, window_seconds, taken_at) for key in sorted(keys))
     if not gpus:
         notes.append(_nothing(prometheus))
-    nodes, more = _nodes(gpus, cluster_state, cluster_name)
     state = cluster_state or ClusterState()
+    nodes, more = _nodes(gpus, cluster_state, cluster_name)
     return Snapshot(
         taken_at=taken_at,
         window_seconds=window_seconds,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import queue
 import random
-import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -71,7 +72,7 @@ class BearerToken(AuthBase):
 
 
 class Transport:
-    """Requests to one server: a session for each thread, since requests' are not to be shared."""
+    """Requests to one server. Threads may share it: each exchange has a session to itself."""
 
     def __init__(
         self,
@@ -89,24 +90,27 @@ class Transport:
         self._auth = auth or _auth_in(url)
         self._verify = verify
         self._headers = {"User-Agent": "agentaflow", **headers}
-        self._local = threading.local()
-        self._sessions: list[requests.Session] = []
+        self._idle: queue.SimpleQueue[requests.Session] = queue.SimpleQueue()
 
     def close(self) -> None:
-        for session in self._sessions:
-            session.close()
+        while not self._idle.empty():
+            self._idle.get().close()
 
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._local, "session", None)
-        if session is None:
-            session = self._local.session = requests.Session()
+    @contextlib.contextmanager
+    def _session(self) -> Iterator[requests.Session]:
+        """One that is kept from before, with its connection, or a new one."""
+        try:
+            session = self._idle.get_nowait()
+        except queue.Empty:
+            session = requests.Session()
             session.mount("http://", DeadlineAdapter())
             session.mount("https://", DeadlineAdapter())
             session.auth = self._auth
-            session.verify = self._verify
             session.headers.update(self._headers)
-            self._sessions.append(session)
-        return session
+        try:
+            yield session
+        finally:
+            self._idle.put(session)
 
     def request(self, method: str, path: str, form: Mapping[str, str] | None = None) -> Reply:
         """One exchange. Only reads are asked for, so what brought no answer may be tried again."""
@@ -131,15 +135,16 @@ class Transport:
 
     def _once(self, method: str, path: str, form: Mapping[str, str] | None, end: float) -> Reply:
         left = max(0.001, end - time.monotonic())
-        with deadline(left) as watch:
+        with deadline(left) as watch, self._session() as session:
             try:
-                response = self._session().request(
+                response = session.request(
                     method,
                     self.shown + path,
                     data=form,
                     stream=True,
                     allow_redirects=False,
                     timeout=(min(CONNECT_SECONDS, left), left),
+                    verify=self._verify,  # on the session REQUESTS_CA_BUNDLE would override it
                 )
             except requests.exceptions.SSLError as error:
                 raise self._tls(error) from error

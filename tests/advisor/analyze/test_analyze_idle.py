@@ -80,7 +80,7 @@ def test_an_idle_gpu_that_a_pod_holds() -> None:
     assert found.kind == "idle-gpu"
     assert found.what == (
         "GPU 3 (NVIDIA H100 80GB HBM3) on n did nothing for 1 d; "
-        "research/notebook holds it and up to 20.0 GiB of its memory"
+        "research/notebook holds it, with up to 20.0 GiB of its memory"
     )
     assert (found.where.cluster, found.where.node, found.where.uuid) == ("c", "n", "GPU-3")
     assert (found.where.namespace, found.where.pod) == ("research", "notebook")

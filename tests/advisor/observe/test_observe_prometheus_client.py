@@ -259,17 +259,6 @@ def test_a_trickle_within_tls(tmp_path: Path) -> None:
     assert time.monotonic() - started < 3
 
 
-def test_a_plain_server_behind_an_https_url() -> None:
-    """The wrong scheme is one of the things to check."""
-    with FaultServer([ONE]) as server:
-        url = server.url.replace("http:", "https:")
-        with (
-            Prometheus(url, timeout_seconds=2) as client,
-            pytest.raises(PrometheusUnreachable, match="scheme"),
-        ):
-            client.query("up")
-
-
 def test_nobody_listens() -> None:
     """A refused connection is told with what to check."""
     with (
@@ -294,6 +283,12 @@ def test_nobody_listens() -> None:
 def test_a_passing_fault_is_survived(first: Step) -> None:
     """What brought no answer is asked again."""
     assert ask(first, ONE) == (Sample({"gpu": "0"}, 1.0, 1.0),)
+
+
+def test_a_server_that_fails() -> None:
+    """HTTP 500 is its own trouble, told in its own words."""
+    step = answer("panic: <b>x</b>", 500, "text/plain")
+    assert "HTTP 500: panic: <b>x</b>" in failing(PrometheusUnreachable, step)
 
 
 def test_retries_are_few() -> None:
