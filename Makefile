@@ -49,7 +49,10 @@ bench: venv ## the figures: us and a peer, side by side in one run
 	@$(BIN)/python -m bench
 
 generate: venv ## what is generated: docs tables, boards, the golden /metrics
-	@$(BIN)/python -m tools.generate
+	$(BIN)/python -m agentaflow_exporter.metrics > docs/metrics.md
+	$(BIN)/python -m tests.support.golden_metrics > tests/exporter/golden/metrics.txt
+	$(BIN)/python -m agentaflow_advisor.documentation > docs/settings.md
+	$(BIN)/python -m agentaflow_dashboards generate
 
 clean: ## the virtual environment and caches of this folder
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

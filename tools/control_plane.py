@@ -30,6 +30,7 @@ ADMIN = "admin"
 SCHEDULER = "system:kube-scheduler"
 CONTROLLERS = "system:kube-controller-manager"
 MERGE_PATCH = "application/merge-patch+json"
+STARTS = 2
 FAKE_NODE = "kwok.x-k8s.io/node"  # annotation: kwok plays the kubelet of such a node
 
 
@@ -49,12 +50,21 @@ class ControlPlane:
                 "the control plane is not there: python -m tools.realparts kubernetes"
             )
         self.programs = cluster_programs()
-        self.folder = Path(tempfile.mkdtemp(prefix="kcp-"))  # short: a socket path is <108 bytes
-        try:
-            self._start()
-        except BaseException:
-            self.stop()
-            raise
+        for attempt in range(STARTS):
+            self.folder = Path(
+                tempfile.mkdtemp(prefix="kcp-")
+            )  # short: a socket path is <108 bytes
+            try:
+                self._start()
+            except RuntimeError:  # another process may have taken the port that was free just now
+                self.stop()
+                if attempt == STARTS - 1:
+                    raise
+            except BaseException:
+                self.stop()
+                raise
+            else:
+                break
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from agentaflow_exporter import arguments
+from agentaflow_exporter import arguments, stopping
 from agentaflow_exporter.app import App
 from agentaflow_exporter.backends import make_driver
 from agentaflow_exporter.collector import PodSource
@@ -40,9 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def serve(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stopping.hold_signals()
     log = Log(settings.log_level, settings.log_format)
     driver, pods = make_driver(settings.backend)
     scraper = Scraper(driver, settings, pods=_pods_file(settings) or pods, log=log)
@@ -56,7 +52,7 @@ def serve(settings: Settings) -> int:
     for host, port in server.addresses:
         name = f"[{host}]" if ":" in host else host
         log.info("listening", address=f"{name}:{port}", path=settings.telemetry_path)
-    stop.wait()
+    stopping.wait()
     server.stop()
     scraper.close()
     log.info("stopped")

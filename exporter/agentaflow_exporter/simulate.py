@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,6 +15,7 @@ from functools import lru_cache
 from html import escape
 from pathlib import Path
 
+from agentaflow_exporter import stopping
 from agentaflow_exporter.app import App
 from agentaflow_exporter.crew import InlineCrew
 from agentaflow_exporter.durations import parse_duration
@@ -160,9 +159,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stopping.hold_signals()
     log = Log()
     server = Server(
         arguments.listen_addresses or ["127.0.0.1:9837"],
@@ -174,7 +171,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     server.start()
     for host, port in server.addresses:
         log.info("listening", address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
-    stop.wait()
+    stopping.wait()
     server.stop()
     return 0
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -89,21 +90,28 @@ def test_environment_and_flags(tmp_path: Path, scripted: NvmlStub) -> None:
         assert b'collector="pcie"' not in body
 
 
-def test_full_log_disk(tmp_path: Path, scripted: NvmlStub) -> None:
-    """An exporter whose log cannot be written goes on serving."""
-    port_file = tmp_path / "exporter.log"
-    with (
-        port_file.open("wb"),
-        Path("/dev/full").open("wb") as full,
-        subprocess.Popen(
-            [*COMMAND, "--web.listen-address=127.0.0.1:0"],
-            env={**os.environ, **scripted.environment()},
-            stderr=full,
-        ) as process,
-    ):
-        eventually(lambda: bool(_listening(process.pid)), seconds=20)
-        process.terminate()
-        assert process.wait(20) == 0
+@contextmanager
+def process(*command: str, stub: NvmlStub, stderr: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that a failing test does not leave behind."""
+    with stderr.open("wb") as file:
+        started = subprocess.Popen(
+            [*command, "--web.listen-address=127.0.0.1:0"],
+            env={**os.environ, **stub.environment()},
+            stderr=file,
+        )
+    try:
+        yield started
+    finally:
+        started.kill()
+        started.wait()
+
+
+def test_full_log_disk(scripted: NvmlStub) -> None:
+    """An exporter whose log cannot be written serves, and can be stopped as soon as it listens."""
+    with process(*COMMAND, stub=scripted, stderr=Path("/dev/full")) as exporter:
+        eventually(lambda: bool(_listening(exporter.pid)), seconds=20)
+        exporter.terminate()
+        assert exporter.wait(20) == 0
 
 
 def _listening(pid: int) -> list[str]:
@@ -123,19 +131,12 @@ def test_few_file_descriptors(tmp_path: Path, scripted: NvmlStub) -> None:
     """64 file descriptors are enough, over many scrapes."""
     command = ("sh", "-c", 'ulimit -n 64; exec "$@"', "sh", *COMMAND)
     log = tmp_path / "few.log"
-    with (
-        log.open("wb") as stderr,
-        subprocess.Popen(
-            [*command, "--web.listen-address=127.0.0.1:0"],
-            env={**os.environ, **scripted.environment()},
-            stderr=stderr,
-        ) as process,
-    ):
+    with process(*command, stub=scripted, stderr=log) as started:
         eventually(lambda: "address=" in log.read_text(), seconds=20)
         address = log.read_text().partition("address=")[2].split()[0]
-        exporter = RunningExporter(process, f"http://{address}", log)
+        exporter = RunningExporter(started, f"http://{address}", log)
         for _ in range(100):
-            assert b"agentaflow_gpu_devices 8\n" in exporter.get()
+            assert b"agentaflow_gpu_count 8\n" in exporter.get()
         assert exporter.stop() == 0
 
 

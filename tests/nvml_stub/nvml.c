@@ -6,17 +6,17 @@
 
 #include "stub.h"
 
-int users;
+int stub_users;
 static uintptr_t epoch = 1; /* a handle of an earlier nvmlInit is void */
 
-int gpu_of(Device handle) {
+int stub_gpu_of(Device handle) {
   uintptr_t value = (uintptr_t)handle;
   return value >> 8 == epoch ? (int)(value & 0xff) - 1 : -2;
 }
 
 static int init(const char *symbol) {
   int code = stub_enter(NO_GPU, symbol, NO_ARGUMENT);
-  if (!code && users++ == 0) epoch++;
+  if (!code && stub_users++ == 0) epoch++;
   return code;
 }
 
@@ -29,7 +29,7 @@ int nvmlInitWithFlags(unsigned flags) {
 
 int nvmlShutdown(void) {
   BEGIN_SYSTEM
-  users--;
+  stub_users--;
   return SUCCESS;
 }
 
@@ -82,7 +82,7 @@ int nvmlDeviceGetCount_v2(unsigned *count) {
 }
 
 int nvmlDeviceGetHandleByIndex_v2(unsigned index, Device *device) {
-  if (!users) return UNINITIALIZED;
+  if (!stub_users) return UNINITIALIZED;
   if (index >= stub_gpus()) return INVALID_ARGUMENT;
   int code = stub_enter((int)index, __func__, NO_ARGUMENT);
   *device = (Device)(epoch << 8 | (index + 1));

@@ -16,18 +16,18 @@ enum {
 typedef unsigned long long u64;
 typedef void *Device;
 
-extern int users; /* nvmlInit is counted */
-int gpu_of(Device handle);
+extern int stub_users; /* nvmlInit is counted */
+int stub_gpu_of(Device handle);
 
 #define BEGIN_SYSTEM                                                    \
-  if (!users) return UNINITIALIZED;                                     \
+  if (!stub_users) return UNINITIALIZED;                                     \
   {                                                                     \
     int code = stub_enter(NO_GPU, __func__, NO_ARGUMENT);               \
     if (code) return code;                                              \
   }
 #define BEGIN(argument)                                                 \
-  int gpu = gpu_of(device);                                             \
-  if (!users) return UNINITIALIZED;                                     \
+  int gpu = stub_gpu_of(device);                                             \
+  if (!stub_users) return UNINITIALIZED;                                     \
   if (gpu < 0 || gpu >= (int)stub_gpus()) return INVALID_ARGUMENT;      \
   {                                                                     \
     int code = stub_enter(gpu, __func__, (int)(argument));              \

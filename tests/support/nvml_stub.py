@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import hashlib
 import os
@@ -75,7 +76,9 @@ class NvmlStub:
 @cache
 def in_process_stub() -> NvmlStub:
     """The stub in this process: pynvml's dlopen finds the library that is loaded already."""
-    stub = NvmlStub(Path(tempfile.mkdtemp(prefix="agentaflow-nvml-stub-")))
+    folder = Path(tempfile.mkdtemp(prefix="agentaflow-nvml-stub-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    stub = NvmlStub(folder)
     os.environ.update(stub.environment())
     ctypes.CDLL(str(library_folder() / LIBRARY), mode=ctypes.RTLD_GLOBAL)
     return stub

@@ -65,7 +65,6 @@ def _show(session: Session, advice: Advice, top: int) -> None:
         Column("SAVES/MONTH", right=True),
         Column("WHAT"),
         Column("CONFIDENCE", right=True),
-        Column("ID"),
     ]
     session.output.table(columns, [_row(each) for each in shown])
     if len(shown) < len(found):
@@ -81,7 +80,7 @@ def _show(session: Session, advice: Advice, top: int) -> None:
 
 def _row(found: Recommendation) -> tuple[str, ...]:
     per_month = found.saves.per_month if found.saves else None
-    return (money(per_month), found.what, f"{found.confidence:.0%}", found.id)
+    return (money(per_month), found.what, f"{found.confidence:.0%}")
 
 
 def _sums(amounts: tuple[Money, ...]) -> str:

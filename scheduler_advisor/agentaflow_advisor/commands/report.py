@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 from enum import StrEnum
 from typing import Annotated
 
@@ -19,7 +19,7 @@ from agentaflow_advisor.commands.session import Session, command
 from agentaflow_advisor.connections import open_cluster_if_given, open_prometheus
 from agentaflow_advisor.model import Refusal, Snapshot
 from agentaflow_advisor.price import price_nodes
-from agentaflow_advisor.render import Column, duration, iso, money, percent
+from agentaflow_advisor.render import Column, duration, iso, percent
 
 
 class By(StrEnum):
@@ -100,7 +100,8 @@ def efficiency(session: Session, by: Grouping = By.NAMESPACE) -> int:
         "KWH",
     ]
     columns = [Column(heading, right=index > 0) for index, heading in enumerate(headings)]
-    session.output.table(columns, [_efficiency_row(row) for row in rows])
+    named = _names(rows)
+    session.output.table(columns, [_efficiency_row(named(row), row) for row in rows])
     _span(session, snapshot)
     _refused(session, snapshot.refusals)
     return 0
@@ -116,9 +117,12 @@ def _look(session: Session, signals: Collection[str]) -> Snapshot:
 
 
 def _cost_table(session: Session, report: CostReport, by: By) -> None:
-    headings = [by.value.upper(), "GPU HOURS", "COST", "USED", "IDLE", "UNALLOCATED", "UNJUDGED"]
+    currency = f"COST {report.total.cost.currency}"
+    headings = [by.value.upper(), "GPU HOURS", currency, "USED", "IDLE", "UNALLOCATED", "UNJUDGED"]
     columns = [Column(heading, right=index > 0) for index, heading in enumerate(headings)]
-    session.output.table(columns, [_cost_row(row) for row in (*report.rows, report.total)])
+    named = _names(report.rows)
+    rows = [_cost_row(named(row), row) for row in (*report.rows, report.total)]
+    session.output.table(columns, rows)
     if report.total.assumed:
         session.output.line("~ some prices are assumed from the GPU model")
     if report.total.unpriced_gpu_hours:
@@ -126,16 +130,16 @@ def _cost_table(session: Session, report: CostReport, by: By) -> None:
         session.output.line(f"{hours:,.1f} GPU hours have no price and are in no amount")
 
 
-def _cost_row(row: CostRow) -> tuple[str, ...]:
+def _cost_row(name: str, row: CostRow) -> tuple[str, ...]:
     amounts = (row.cost, row.used, row.idle, row.unallocated, row.unjudged)
-    cells = [money(amount) for amount in amounts]
+    cells = [f"{amount.rounded().amount:,}" for amount in amounts]
     cells[0] = f"~{cells[0]}" if row.assumed else cells[0]
-    return (_named(row), f"{row.gpu_hours:,.1f}", *cells)
+    return (name, f"{row.gpu_hours:,.1f}", *cells)
 
 
-def _efficiency_row(row: EfficiencyRow) -> tuple[str, ...]:
+def _efficiency_row(name: str, row: EfficiencyRow) -> tuple[str, ...]:
     return (
-        _named(row),
+        name,
         str(row.gpus),
         f"{row.gpu_hours:,.1f}",
         percent(row.utilization_mean),
@@ -146,8 +150,10 @@ def _efficiency_row(row: EfficiencyRow) -> tuple[str, ...]:
     )
 
 
-def _named(row: CostRow | EfficiencyRow) -> str:
-    return f"{row.cluster}/{row.name}" if row.cluster else row.name
+def _names(rows: Iterable[CostRow | EfficiencyRow]) -> Callable[[CostRow | EfficiencyRow], str]:
+    """What a row is called: with its cluster only where there are several."""
+    several = len({row.cluster for row in rows}) > 1
+    return lambda row: f"{row.cluster}/{row.name}" if several and row.cluster else row.name
 
 
 def _span(session: Session, snapshot: Snapshot) -> None:

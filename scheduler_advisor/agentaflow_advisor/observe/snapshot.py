@@ -31,7 +31,7 @@ def take(
     the one whose nodes' names match best. Raises ObserveError.
     """
     taken_at = prometheus.now() if at is None else at
-    asked = dialect if signals is None else {name: dialect[name] for name in sorted(signals)}
+    asked = {name: text for name, text in dialect.items() if signals is None or name in signals}
     readings = read(
         prometheus, asked, window_seconds=window_seconds, percentile=percentile, at=taken_at
     )
