@@ -136,7 +136,7 @@ def test_few_file_descriptors(tmp_path: Path, scripted: NvmlStub) -> None:
         address = log.read_text().partition("address=")[2].split()[0]
         exporter = RunningExporter(started, f"http://{address}", log)
         for _ in range(100):
-            assert b"agentaflow_gpu_count 8\n" in exporter.get()
+            assert b"agentaflow_gpu_devices 8\n" in exporter.get()
         assert exporter.stop() == 0
 
 

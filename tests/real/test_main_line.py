@@ -43,14 +43,16 @@ def test_a_number_from_nvml_becomes_advice_in_money(line: Line) -> None:
 
 
 def test_thin_evidence_is_refused_with_a_reason(line: Line) -> None:
-    """With the settings that users have, some seconds of samples prove nothing."""
+    """With the settings that users have, some seconds of samples prove nobody idle."""
     answer = line.run(
         "recommend",
         AGENTAFLOW_IDLE_MIN_WINDOW_SECONDS="",
         AGENTAFLOW_IDLE_MIN_COVERAGE_RATIO="",
     )
     assert answer["recommendations"] == []
-    assert len(answer["refusals"]) >= 16
+    refused = {each["subject"]: each["reason"] for each in answer["refusals"]}
+    assert set(refused) == {f"{line.idle_node}/gpu {gpu}" for gpu in range(8)}
+    assert set(refused.values()) == {"a window of 5 min is too short, 1 h is the least"}
 
 
 def test_the_line_from_the_driver_to_a_verified_placement(line: Line) -> None:

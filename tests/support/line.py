@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,8 +21,7 @@ from tools.processes import Program
 from tools.prometheus import PrometheusServer
 
 AGENTAFLOW = Path(sys.executable).parent / "agentaflow"
-BUSY = "* nvmlDeviceGetUtilizationRates value 90"
-IDLE = "* nvmlDeviceGetUtilizationRates value 0"
+GPUS = 8
 
 
 @dataclass
@@ -86,22 +86,29 @@ class Line:
 def running_line(cluster: ControlPlane, name: str, folder: Path) -> Iterator[Line]:
     """Two nodes of eight GPUs, one busy and one idle as its driver says, scraped each second."""
     scene = Scene(cluster, name)
-    nodes = {f"{name}-busy": BUSY, f"{name}-idle": IDLE}
+    nodes = {f"{name}-busy": 90, f"{name}-idle": 0}
     with contextlib.ExitStack() as stack:
         targets = []
         for node, utilization in nodes.items():
             instance = {"node.kubernetes.io/instance-type": "p5.48xlarge"}
-            cluster.add_node(node, gpus=8, labels=instance)
+            cluster.add_node(node, gpus=GPUS, labels=instance)
             home = folder / node
             home.mkdir()
             stub = NvmlStub(home)
-            stub.script(utilization)
+            uuids = [
+                f"{gpu} nvmlDeviceGetUUID value GPU-{secrets.token_hex(4)}-{node}"
+                for gpu in range(GPUS)
+            ]
+            stub.script(f"* nvmlDeviceGetUtilizationRates value {utilization}", *uuids)
             exporter = stack.enter_context(
                 exporter_process.running(home, environment=stub.environment())
             )
             targets.append((exporter.url.removeprefix("http://"), {"node": node}))
         prometheus = stack.enter_context(PrometheusServer(folder / "prometheus", targets=targets))
-        enough = 'min(count_over_time(agentaflow_gpu_utilization_ratio{engine="gpu"}[5m])) >= 3'
+        # longer than a step of the grid on which coverage is counted, 5 min / 48
+        enough = 'min(count_over_time(agentaflow_gpu_utilization_ratio{engine="gpu"}[5m])) >= 8'
         prometheus.wait_for(enough)
-        prometheus.wait_for('count(agentaflow_gpu_utilization_ratio{engine="gpu"}) == 16')
+        prometheus.wait_for(
+            f'count(agentaflow_gpu_utilization_ratio{{engine="gpu"}}) == {2 * GPUS}'
+        )
         yield Line(scene, prometheus, folder, *nodes)
