@@ -19,3 +19,8 @@ def hold_signals() -> None:
 def wait() -> None:
     """Until SIGTERM or SIGINT, which may have come already."""
     signal.sigwait(_SIGNALS)
+
+
+def wait_for(seconds: float) -> bool:
+    """The same for so long at most; whether one has come."""
+    return signal.sigtimedwait(_SIGNALS, seconds) is not None

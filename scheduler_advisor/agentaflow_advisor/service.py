@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import signal
 import threading
 import time
 from collections import Counter
@@ -29,9 +28,11 @@ from agentaflow_advisor.verify import verify_applied
 from agentaflow_advisor.web.metrics import registry
 from agentaflow_advisor.web.pages import Pages
 from agentaflow_advisor.web.status import Status
+from agentaflow_exporter import stopping
 from agentaflow_exporter.web import Server
 
 FIRST_BACKOFF_SECONDS = 1.0
+LOOK_SECONDS = 1.0  # how soon it is noticed that the loop has crashed
 STOP_SECONDS = 8.0
 """How long a stop waits for the act that runs; what is cut off is settled at the next start."""
 
@@ -44,9 +45,8 @@ class Stopped(Exception):
 
 def run(settings: Settings, *, actor: str, note: Note) -> int:
     """Serve until SIGTERM or SIGINT. Raises what cannot be started with."""
+    stopping.hold_signals()
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     service = Service(settings, load_prices(settings), stop, actor=actor, note=note)
     pages = Pages(
         lambda: service.status,
@@ -59,7 +59,9 @@ def run(settings: Settings, *, actor: str, note: Note) -> int:
     note(f"listening on {f'[{host}]' if ':' in host else host}:{port}")
     threading.Thread(target=service.loop, name="loop", daemon=True).start()
     try:
-        stop.wait()
+        while not stop.is_set() and not stopping.wait_for(LOOK_SECONDS):
+            pass
+        stop.set()
         service.acting.acquire(timeout=STOP_SECONDS)  # and never released: no act begins any more
     finally:
         server.stop(timeout_seconds=1.0)

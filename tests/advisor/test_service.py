@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,20 +28,13 @@ from agentaflow_advisor.service import Service
 from tests.support.cli import Cli
 from tests.support.fake_kubernetes import FakeKubernetes, fake_kubernetes
 from tests.support.fake_prometheus import Card, FakePrometheus, fake_prometheus
+from tools.processes import eventually
 
 AGENTAFLOW = Path(sys.executable).parent / "agentaflow"
 DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
 DEADLINE_SECONDS = 20.0
 DOWN = (500, "text/plain", b"down")
 CARDS = (Card("node-0", 0, busy=0.0, pod="research/notebook"), Card("node-0", 1, busy=0.8))
-
-
-def eventually(condition: Callable[[], bool], what: str) -> None:
-    """Wait for a condition, not for a time."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"never: {what}"
-        time.sleep(0.02)
 
 
 @dataclass
@@ -127,7 +120,7 @@ def test_it_gets_ready_and_answers(start: Start, prometheus: FakePrometheus) -> 
     """Healthy at once, ready after the first look, and then the advice is there."""
     running = start(prometheus.url)
     assert running.get("/-/healthy") == (200, "healthy\n")
-    eventually(lambda: running.get("/-/ready")[0] == 200, "ready")
+    eventually(lambda: running.get("/-/ready")[0] == 200, what="ready")
     advice = running.advice()
     assert advice["stale"] is False
     assert [each["kind"] for each in advice["recommendations"]] == ["idle-gpu"]
@@ -140,7 +133,7 @@ def test_its_metrics_are_valid_documented_and_true(
 ) -> None:
     """prometheus_client's parser reads them, docs/cli.md lists them, and they say what was seen."""
     running = start(prometheus.url)
-    eventually(lambda: running.get("/-/ready")[0] == 200, "ready")
+    eventually(lambda: running.get("/-/ready")[0] == 200, what="ready")
     metrics = running.metrics()
     assert metrics["agentaflow_advisor_recommendations", ("idle-gpu",)] == 1
     saving = metrics["agentaflow_advisor_recommended_saving_per_month", ("USD", "idle-gpu")]
@@ -158,9 +151,9 @@ def test_the_last_advice_stays_while_prometheus_is_down(
 ) -> None:
     """Marked as stale with the reason, counted as failures, and renewed once it answers again."""
     running = start(prometheus.url, "--ready-max-age", "1h")
-    eventually(lambda: running.get("/-/ready")[0] == 200, "ready")
+    eventually(lambda: running.get("/-/ready")[0] == 200, what="ready")
     prometheus.broken = DOWN
-    eventually(lambda: bool(running.advice()["stale"]), "stale")
+    eventually(lambda: bool(running.advice()["stale"]), what="stale")
     advice = running.advice()
     assert advice["error"]
     assert len(advice["recommendations"]) == 1
@@ -169,13 +162,13 @@ def test_the_last_advice_stays_while_prometheus_is_down(
     assert metrics["agentaflow_advisor_advice_stale", ()] == 1
     assert metrics["agentaflow_advisor_cycle_failures_total", ("observe",)] >= 1
     prometheus.broken = None
-    eventually(lambda: not running.advice()["stale"], "renewed")
+    eventually(lambda: not running.advice()["stale"], what="renewed")
 
 
 def test_it_is_not_ready_before_it_has_seen_anything(start: Start) -> None:
     """A load balancer must not send anybody to an advisor that knows nothing."""
     running = start("http://127.0.0.1:9")
-    eventually(lambda: "cannot reach" in running.get("/-/ready")[1], "the reason")
+    eventually(lambda: "cannot reach" in running.get("/-/ready")[1], what="the reason")
     assert running.get("/-/ready")[0] == 503
     assert running.get("/api/v1/recommendations")[0] == 503
     assert running.get("/-/healthy")[0] == 200
@@ -201,7 +194,7 @@ def test_a_signal_ends_it_with_code_0(
 ) -> None:
     """Well within the ten seconds that are promised."""
     running = start(prometheus.url)
-    eventually(lambda: running.get("/-/ready")[0] == 200, "ready")
+    eventually(lambda: running.get("/-/ready")[0] == 200, what="ready")
     code, seconds = running.stop(number)
     assert code == 0
     assert seconds < 10
@@ -243,12 +236,12 @@ def test_with_a_channel_it_proposes_and_carries_out_what_is_approved(
         prometheus.url, "--channel", "scheduling-gate", "--kubeconfig", str(cluster.kubeconfig)
     )
     state = "agentaflow_advisor_decisions"
-    eventually(lambda: running.metrics().get((state, ("proposed",))) == 1, "proposed")
+    eventually(lambda: running.metrics().get((state, ("proposed",))) == 1, what="proposed")
     (decision,) = cli("journal", "list", "-o", "json").json["decisions"]
     assert decision["actor"].endswith("(serve)")
     assert cluster.accepted == []
     assert cli("approve", decision["id"]).code == 0
-    eventually(lambda: running.metrics()[state, ("verified",)] == 1, "verified")
+    eventually(lambda: running.metrics()[state, ("verified",)] == 1, what="verified")
     assert len(cluster.accepted) == 1
 
 

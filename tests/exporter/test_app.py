@@ -16,7 +16,7 @@ from agentaflow_exporter.nvml import NvmlDriver
 from agentaflow_exporter.scrape import Scraper
 from agentaflow_exporter.settings import Settings
 from tests.support.nvml_stub import NvmlStub
-from tests.support.scraping import eventually
+from tools.processes import eventually
 
 
 def get(path: str, query: dict[str, list[str]] | None = None, **headers: str) -> Request:

@@ -17,7 +17,7 @@ from agentaflow_exporter.cli import main
 from agentaflow_exporter.collectors import NAMES
 from tests.support.exporter_process import COMMAND, RunningExporter, run, running
 from tests.support.nvml_stub import NvmlStub
-from tests.support.scraping import eventually
+from tools.processes import eventually
 
 
 @pytest.fixture

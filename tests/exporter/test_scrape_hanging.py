@@ -13,7 +13,8 @@ from agentaflow_exporter import metrics
 from agentaflow_exporter.nvml import NvmlDriver
 from agentaflow_exporter.scrape import ScrapeBusy, Scraper
 from tests.support.nvml_stub import NvmlStub
-from tests.support.scraping import UUIDS, Seen, eventually
+from tests.support.scraping import UUIDS, Seen
+from tools.processes import eventually
 
 TIMEOUT_SECONDS = 0.3
 MARGIN_SECONDS = 0.3

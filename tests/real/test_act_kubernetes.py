@@ -16,9 +16,10 @@ from agentaflow_advisor.model import Decision, State
 from agentaflow_advisor.model.names import DECISION, GATE, HOSTNAME, MANAGED
 from agentaflow_advisor.observe.cluster import connect
 from agentaflow_advisor.verify import verify, verify_applied
-from tests.support.control_plane import MERGE_PATCH, ControlPlane, eventually
 from tests.support.fake_cluster import merged
 from tests.support.scene import Scene
+from tools.control_plane import MERGE_PATCH, ControlPlane
+from tools.processes import eventually
 
 MANIFESTS = Path(__file__).parents[2] / "scheduler_advisor" / "manifests"
 

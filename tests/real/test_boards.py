@@ -17,10 +17,9 @@ from agentaflow_dashboards import BOARDS
 from agentaflow_dashboards.promql import HELD_BY_NO_POD, IDLE, IDLE_WITH_PODS
 from agentaflow_exporter.simulated import SimulatedFleet
 from tests.support.boards import queries, variables
-from tests.support.prometheus import PrometheusServer
 from tests.support.promql import EVERYTHING, selections, substituted
 from tools.processes import Program, free_port
-from tools.prometheus import OPENER
+from tools.prometheus import OPENER, PrometheusServer
 
 NODES, GPUS_PER_NODE, SEED = 8, 4, 7
 SHAPE = [f"--nodes={NODES}", f"--gpus-per-node={GPUS_PER_NODE}", f"--seed={SEED}"]

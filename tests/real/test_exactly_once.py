@@ -20,9 +20,9 @@ from agentaflow_advisor.model import Decision, State
 from agentaflow_advisor.model.names import DECISION, HOSTNAME
 from agentaflow_advisor.observe.cluster import connect
 from tests.support.applying import Stopwatch
-from tests.support.control_plane import ControlPlane
 from tests.support.fault_proxy import Fault, FaultProxy, Kind
 from tests.support.scene import Scene
+from tools.control_plane import ControlPlane
 from tools.processes import Program
 
 ROOT = Path(__file__).parents[2]

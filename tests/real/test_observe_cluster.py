@@ -6,7 +6,7 @@ import pytest
 
 from agentaflow_advisor.observe import connect, read_cluster
 from agentaflow_advisor.observe.errors import ClusterUnreachable
-from tests.support.control_plane import ControlPlane
+from tools.control_plane import ControlPlane
 
 NAMESPACE = "observe-cluster"
 GPU = "nvidia.com/gpu"

@@ -14,7 +14,7 @@ from agentaflow_advisor.model import Gpu, Snapshot
 from agentaflow_advisor.observe import Prometheus, take
 from agentaflow_advisor.observe.errors import QueryRejected, QueryTooLarge
 from agentaflow_advisor.price import PriceTable, price_nodes
-from tests.support.prometheus import PrometheusServer
+from tools.prometheus import PrometheusServer
 
 START = int(time.time()) // 86_400 * 86_400 - 86_400  # yesterday: within Prometheus' retention
 HOUR = 3600

@@ -10,9 +10,9 @@ import pytest
 from agentaflow_exporter.backfill import Plan, write
 from agentaflow_exporter.simulate import FleetApp
 from agentaflow_exporter.simulated import SimulatedFleet
-from tests.support.prometheus import PrometheusServer
 from tests.support.web import serving
 from tools.processes import eventually
+from tools.prometheus import PrometheusServer
 
 
 @pytest.mark.usefixtures("prometheus_binary", "promtool")

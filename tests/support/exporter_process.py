@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.processes import eventually
+
 COMMAND = (sys.executable, "-m", "agentaflow_exporter.cli")
 
 
@@ -66,8 +68,6 @@ def running(
 
 
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:
-    from tests.support.scraping import eventually
-
     def found() -> re.Match[str] | None:
         assert process.poll() is None, log.read_text()
         return re.search(r'address"?[=:] ?"?([0-9.]+:\d+)', log.read_text())

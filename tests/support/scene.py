@@ -14,8 +14,9 @@ from agentaflow_advisor.model import Decision, PlacePod, Snapshot
 from agentaflow_advisor.model.names import GATE, MANAGED
 from agentaflow_advisor.observe.cluster import connect, read_cluster
 from tests.support.applying import pod_manifest
-from tests.support.control_plane import MERGE_PATCH, ControlPlane, eventually
 from tests.support.decisions import placement
+from tools.control_plane import MERGE_PATCH, ControlPlane
+from tools.processes import eventually
 
 
 class Scene:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from agentaflow_exporter.driver import Number
 from agentaflow_exporter.metric import Family, Metric
@@ -43,11 +42,3 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-def eventually(holds: Callable[[], bool], *, seconds: float = 10) -> None:
-    """Returns as soon as the condition holds; fails if it does not within the time."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"still not true after {seconds} s"
-        time.sleep(0.005)
