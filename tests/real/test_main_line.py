@@ -14,9 +14,19 @@ import pytest
 from agentaflow_advisor.decide.journal import Journal
 from agentaflow_advisor.model import State
 from agentaflow_advisor.model.names import DECISION, HOSTNAME
+from tests.real.conftest import need
 from tests.support.fault_proxy import Fault, FaultProxy, Kind
 from tests.support.line import Line, running_line
 from tools.control_plane import ControlPlane
+from tools.realparts import has_cluster
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[ControlPlane]:
+    """One of its own: every pod that waits anywhere in a cluster is placed."""
+    need("the Kubernetes control plane", has_cluster())
+    with ControlPlane() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +35,7 @@ def line(
     prometheus_binary: Path,  # noqa: ARG001 it skips where there is none
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Line]:
-    folder = tmp_path_factory.mktemp("line")
-    with running_line(cluster, f"line-{secrets.token_hex(3)}", folder) as running:
+    with running_line(cluster, "line", tmp_path_factory.mktemp("line")) as running:
         yield running
 
 
