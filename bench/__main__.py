@@ -39,6 +39,12 @@ def bench_exporter() -> None:
     for what, goal in (("cpu_per_scrape_ms", 0.5), ("rss_mib", 0.9)):
         ratio = float(ours[what]) / float(theirs[what])
         print(f"{what}: {ratio:.2f} of {theirs['exporter']}'s (goal: at most {goal})")
+    per_series = [float(row["back_to_back_ms"]) / float(row["series"]) for row in (ours, theirs)]
+    print(
+        "back to back, where the peer serves what it read before:"
+        f" {float(ours['back_to_back_ms']) / float(theirs['back_to_back_ms']):.2f} of its,"
+        f" {per_series[0] / per_series[1]:.2f} of its for each series"
+    )
     print(f"series: {ours['series']} and {theirs['series']} (goal: at least as many)\n")
 
 

@@ -40,11 +40,13 @@ def main() -> int:
         try:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="agentaflow-")))
             prometheus, fleet_url = stack.enter_context(fleet(options, folder))
+            where = [f"--prometheus-url={prometheus.url}", f"--journal={folder / 'journal.db'}"]
             if options.kubernetes:
-                show(stack, folder, prometheus)
+                where += [*show(stack, prometheus, where), "--channel=scheduling-gate"]
             else:
                 advise(prometheus.url)
-            addresses(stack, folder, prometheus.url, fleet_url, time.monotonic() - started)
+            serve = listen(stack, folder, where)
+            addresses(prometheus.url, fleet_url, serve, time.monotonic() - started)
             if not options.once:
                 signal.pause()
         except KeyboardInterrupt:
@@ -92,25 +94,32 @@ def advise(prometheus_url: str) -> None:
     agentaflow("report", "cost", f"--prometheus-url={prometheus_url}", f"--window={WINDOW}")
 
 
-def addresses(
-    stack: contextlib.ExitStack, folder: Path, prometheus_url: str, fleet_url: str, seconds: float
-) -> None:
-    """Start the advisor's loop, and say where to look."""
+def listen(stack: contextlib.ExitStack, folder: Path, where: list[str]) -> str:
+    """Start the advisor's loop; its URL."""
     address = f"127.0.0.1:{free_port()}"
     serve = Program(
-        [BIN / "agentaflow", "serve", f"--prometheus-url={prometheus_url}", f"--window={WINDOW}",
-         f"--journal={folder / 'serve.db'}", f"--listen-address={address}"],
+        [BIN / "agentaflow", "serve", *where, f"--listen-address={address}"],
         folder / "advisor.log",
-        environment={**os.environ, "KUBECONFIG": os.devnull},
-    )  # fmt: skip
+        environment={
+            **os.environ,
+            "KUBECONFIG": os.devnull,
+            "AGENTAFLOW_WINDOW_SECONDS": WINDOW,
+            "AGENTAFLOW_INTERVAL_SECONDS": "15s",
+        },
+    )
     stack.callback(serve.stop, gently_for=10)
     serve.wait_until(lambda: answers(f"http://{address}/-/ready"), seconds=60)
+    return f"http://{address}"
+
+
+def addresses(prometheus_url: str, fleet_url: str, advisor_url: str, seconds: float) -> None:
+    """Say where to look."""
     say(f"ready after {seconds:.0f} s. Look at")
     for what, url in (
         ("Prometheus", f"{prometheus_url}/graph"),
         ("the fleet and its stories", f"{fleet_url}/"),
-        ("the advice as JSON", f"http://{address}/api/v1/recommendations"),
-        ("the advisor's own metrics", f"http://{address}/metrics"),
+        ("the advice as JSON", f"{advisor_url}/api/v1/recommendations"),
+        ("the advisor's own metrics", f"{advisor_url}/metrics"),
     ):
         say(f"  {what:28} {url}")
     say(f"or ask:  {BIN / 'agentaflow'} report efficiency --prometheus-url={prometheus_url}")

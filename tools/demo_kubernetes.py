@@ -6,7 +6,6 @@ import contextlib
 import json
 import subprocess
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from tools.control_plane import ControlPlane
@@ -16,6 +15,7 @@ from tools.terminal import BIN, WINDOW, agentaflow, say
 
 MANAGED = {"agentaflow.io/managed": "true"}
 GATE = "agentaflow.io/placement"
+NOTEBOOKS = "research"  # the one namespace that lets us act
 INSTANCE_TYPES = {
     "NVIDIA H100 80GB HBM3": "p5.48xlarge",
     "NVIDIA A100-SXM4-80GB": "p4de.24xlarge",
@@ -29,33 +29,38 @@ WAITING = (  # namespace, name, GPUs
 )
 
 
-def show(stack: contextlib.ExitStack, folder: Path, prometheus: PrometheusServer) -> None:
-    """Pods wait behind their gates; the advisor proposes, a person approves, Kubernetes binds."""
+def show(stack: contextlib.ExitStack, prometheus: PrometheusServer, where: list[str]) -> list[str]:
+    """Pods wait behind their gates; the advisor proposes, a person approves, Kubernetes binds.
+
+    `where` names Prometheus and the journal; the flags that name the cluster are returned.
+    """
     say("starting etcd, kube-apiserver, kube-scheduler, kube-controller-manager (real), kwok")
     cluster = stack.enter_context(ControlPlane())
-    populate(cluster, prometheus)
+    idle = populate(cluster, prometheus)
     for namespace, name, gpus in WAITING:
         create_gated_pod(cluster, namespace, name, gpus)
-    say(f"export KUBECONFIG={cluster.kubeconfig}   # and kubectl: {cluster.programs['kubectl']}")
+    in_cluster = [f"--kubeconfig={cluster.kubeconfig}"]
+    observed = [*where, *in_cluster, f"--window={WINDOW}"]
+    journal = where[1]
 
-    where = [
-        f"--prometheus-url={prometheus.url}",
-        f"--kubeconfig={cluster.kubeconfig}",
-        f"--journal={folder / 'journal.db'}",
-    ]
-    look = ["--namespace=research", "--selector=agentaflow.io/managed", "-o=wide"]
-    kubectl(cluster, "get", "pods", *look)
-    agentaflow("place", *where, f"--window={WINDOW}", "--strategy=best_fit")
-    proposed = journal(where)
-    agentaflow("approve", *where[2:], *(row["id"] for row in proposed))
-    agentaflow("apply", *where, "--channel=scheduling-gate", "--wait=30")
-    kubectl(cluster, "get", "pods", *look)
-    agentaflow("journal", "list", *where[2:])
-    agentaflow("journal", "verify", *where[2:])
+    agentaflow("recommend", *observed)
+    look = ("get", "pods", "-A", "--selector=agentaflow.io/managed", "-o=wide")
+    kubectl(cluster, *look)
+    agentaflow("place", *observed, "--strategy=best_fit")
+    agentaflow("approve", journal, *proposed(journal))
+    agentaflow("apply", *where, *in_cluster, "--channel=scheduling-gate", "--wait=30")
+    kubectl(cluster, *look)
+    agentaflow("journal", "list", journal)
+    agentaflow("journal", "verify", journal)
+    say(f"export KUBECONFIG={cluster.kubeconfig}   # kubectl: {cluster.programs['kubectl']}")
+    if idle:
+        say(f"kubectl delete pod -n {NOTEBOOKS} {idle[0]}   # an idle one: reward-model then fits")
+    say(f"agentaflow approve {journal} ID   # what `agentaflow journal list` shows as proposed")
+    return in_cluster
 
 
-def populate(cluster: ControlPlane, prometheus: PrometheusServer) -> None:
-    """What the simulated fleet says of itself, as nodes and running pods of the cluster."""
+def populate(cluster: ControlPlane, prometheus: PrometheusServer) -> list[str]:
+    """What the simulated fleet says of itself, as nodes and running pods; the notebooks' names."""
     gpus = Counter[str]()
     models: dict[str, str] = {}
     for row in prometheus.query("agentaflow_gpu_info"):
@@ -70,7 +75,7 @@ def populate(cluster: ControlPlane, prometheus: PrometheusServer) -> None:
     namespaces = {"agentaflow", *(pod[0] for pod in held), *(pod[0] for pod in WAITING)}
     for namespace in sorted(namespaces - {"default"}):
         metadata: dict[str, Any] = {"name": namespace}
-        if namespace == "research":  # the one namespace that let us act
+        if namespace == NOTEBOOKS:
             metadata["labels"] = MANAGED
         cluster.must("POST", "/api/v1/namespaces", {"metadata": metadata})
     for namespace in sorted(namespaces):
@@ -79,6 +84,8 @@ def populate(cluster: ControlPlane, prometheus: PrometheusServer) -> None:
     for (namespace, name, node), count in sorted(held.items()):
         create_pod(cluster, namespace, name, count, spec={"nodeName": node})
     say(f"{len(gpus)} nodes, {sum(gpus.values())} GPUs, {len(held)} running pods")
+    notebooks = [(node, name) for namespace, name, node in held if namespace == NOTEBOOKS]
+    return [name for _, name in sorted(notebooks, reverse=True)]
 
 
 def create_gated_pod(cluster: ControlPlane, namespace: str, name: str, gpus: int) -> None:
@@ -106,14 +113,13 @@ def create_pod(
     cluster.must("POST", f"/api/v1/namespaces/{namespace}/pods", body)
 
 
-def journal(where: list[str]) -> list[dict[str, Any]]:
-    """The journal's rows, as the command prints them."""
+def proposed(journal: str) -> list[str]:
+    """The ids of what waits for an approval."""
     said = subprocess.run(
-        [BIN / "agentaflow", "journal", "list", "-o", "json", where[2]],
+        [BIN / "agentaflow", "journal", "list", "--state=proposed", "--output=json", journal],
         capture_output=True, check=True,
     )  # fmt: skip
-    rows: list[dict[str, Any]] = json.loads(said.stdout)["decisions"]
-    return rows
+    return [row["id"] for row in json.loads(said.stdout)["decisions"]]
 
 
 def kubectl(cluster: ControlPlane, *arguments: str) -> None:

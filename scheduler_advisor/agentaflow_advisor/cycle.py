@@ -19,8 +19,8 @@ from agentaflow_advisor.model.names import GATE
 from agentaflow_advisor.place import STRATEGIES, Result, place
 from agentaflow_advisor.settings import Settings
 
-PLACE_SIGNALS = frozenset(USAGE) | {"info", "up"}
-"""What strategies need, and what a proposal states as its evidence."""
+PLACE_SIGNALS = frozenset(USAGE) | {"info", "up", "processes", "pods"}
+"""What strategies need, which GPUs can be used, and what a proposal states as its evidence."""
 
 
 @dataclass(frozen=True, slots=True)

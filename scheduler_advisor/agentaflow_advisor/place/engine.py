@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from agentaflow_advisor.model import Gpu, Node, Placement, Refusal, Snapshot, Workload
 from agentaflow_advisor.model.names import GATE
 from agentaflow_advisor.place.capacity import Capacity, Occupancy, occupancy
-from agentaflow_advisor.place.feasibility import EvidenceSettings, measured, refusal
+from agentaflow_advisor.place.feasibility import EvidenceSettings, measured, refusal, unusable
 from agentaflow_advisor.place.queue import eligible, unjudged
 from agentaflow_advisor.place.strategy import Candidate, Strategy
 
@@ -51,6 +51,7 @@ def explain(
         strategy=strategy,
         nodes=tuple(sorted(snapshot.nodes, key=lambda node: (node.name, node.cluster))),
         gpus=_gpus_by_node(snapshot.gpus),
+        attributed=frozenset(gpu.cluster for gpu in snapshot.gpus if gpu.pods),
         taken=occupancy(snapshot.nodes, snapshot.workloads, held or {}),
         evidence=evidence or EvidenceSettings(),
         last_node=last_node,
@@ -66,6 +67,7 @@ class _Run:
     strategy: Strategy
     nodes: tuple[Node, ...]
     gpus: Mapping[tuple[str, str], tuple[Gpu, ...]]
+    attributed: frozenset[str]  # clusters in which it is known which pod holds which GPU
     taken: Occupancy
     evidence: EvidenceSettings
     last_node: str | None
@@ -98,12 +100,19 @@ class _Run:
         reason = refusal(pod, node)
         if reason is not None:
             return reason
-        ask, free = Capacity.of_workload(pod), self.taken.free[node.name]
+        there = self.gpus.get((node.cluster, node.name), ())
+        broken = unusable(node, there, pods_are_known=node.cluster in self.attributed)
+        ask = Capacity.of_workload(pod)
+        free = self.taken.free[node.name].minus(Capacity(broken, 0, 0, 0))
         short = free.shortage(ask)
         if short is not None:
-            return short
+            return (
+                f"{short} ({broken} lost or held by a process without a pod)"
+                if broken and ask.gpus
+                else short
+            )
         needs = self.strategy.needs
-        gpus = measured(self.gpus.get((node.cluster, node.name), ()), needs, self.evidence)
+        gpus = measured(there, needs, self.evidence)
         if needs and len(gpus) < max(1, node.gpus):
             return f"no fresh {' and '.join(sorted(needs))} of every GPU"
         promised = self.taken.promised_gpus[node.name]

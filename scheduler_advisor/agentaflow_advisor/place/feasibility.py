@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agentaflow_advisor.model import Gpu, Node, Taint, Usage, Workload
@@ -45,6 +46,20 @@ def untolerated(workload: Workload, node: Node) -> Taint | None:
         ):
             return taint
     return None
+
+
+def unusable(node: Node, gpus: Sequence[Gpu], *, pods_are_known: bool) -> int:
+    """How many GPUs no pod can use although Kubernetes counts them as free.
+
+    They are lost, unless the device plugin has already taken them off what the node offers; or a
+    process that belongs to no pod holds them, which can only be told where the join metric tells
+    which pod holds what.
+    """
+    free = [gpu for gpu in gpus if not gpu.pods]
+    lost = sum(gpu.up is False for gpu in free)
+    already_off = max(0, len(gpus) - node.gpus)
+    held = sum(bool(gpu.processes) for gpu in free if gpu.up is not False)
+    return max(0, lost - already_off) + (held if pods_are_known else 0)
 
 
 def measured(

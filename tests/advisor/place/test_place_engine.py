@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from agentaflow_advisor.model import Placement, Refusal, Snapshot, Taint, Toleration, Workload
+from agentaflow_advisor.model import (
+    Placement,
+    PodRef,
+    Refusal,
+    Snapshot,
+    Taint,
+    Toleration,
+    Workload,
+)
 from agentaflow_advisor.model.names import DECISION, HOSTNAME
 from agentaflow_advisor.place import STRATEGIES, Result, explain, place
-from tests.support.fleet import GIB, gated_pod, node, running_pod, snapshot
+from tests.support.fleet import GIB, gated_pod, gpus_of, node, running_pod, snapshot
 
 BEST_FIT = STRATEGIES["best_fit"]
 
@@ -172,6 +181,52 @@ def test_a_pod_on_its_way_to_a_node_holds_its_room(changes: dict[str, object]) -
     """Between our patch and the binding the API server shows no node, and yet the room is gone."""
     going = gated_pod("going", 8, node_selector={HOSTNAME: "n1"}, **changes)
     assert not nodes_chosen(place(snapshot([node("n1")], [going, gated_pod("p")]), BEST_FIT))
+
+
+@pytest.mark.parametrize(
+    ("trouble", "placed"),
+    [
+        ({"up": False}, False),
+        ({"processes": 1}, False),
+        ({"processes": 0, "up": True}, True),
+        ({"processes": 1, "pods": (PodRef("research", "other"),)}, True),
+    ],
+)
+def test_a_gpu_that_no_pod_can_use_is_not_free(trouble: dict[str, Any], placed: bool) -> None:
+    """A lost GPU, and one that a process without a pod holds, are not room for a pod."""
+    first, second = gpus_of("node-a", 0.0, 0.5)
+    held = replace(second, pods=(PodRef("research", "running"),), processes=1)
+    taken = snapshot(
+        nodes=[node("node-a", gpus=2)],
+        pods=[gated_pod("waiting"), running_pod("running", "node-a")],
+        gpus=[replace(first, **trouble), held],
+    )
+    result = only(place(taken, BEST_FIT))
+    assert isinstance(result, Placement) == placed
+    if isinstance(result, Refusal):
+        assert "too few free GPUs (1 lost or held by a process without a pod)" in result.reason
+
+
+def test_a_lost_gpu_that_the_device_plugin_has_taken_off_is_not_counted_twice() -> None:
+    """Two GPUs are measured, one of them is lost, and the node offers one: that one is free."""
+    lost, healthy = gpus_of("node-a", 0.0, 0.0)
+    taken = snapshot(
+        nodes=[node("node-a", gpus=1)],
+        pods=[gated_pod("waiting")],
+        gpus=[replace(lost, up=False), healthy],
+    )
+    assert isinstance(only(place(taken, BEST_FIT)), Placement)
+
+
+def test_without_attribution_processes_tell_nothing() -> None:
+    """Where no pod is known to hold anything, a busy GPU may well be a pod's."""
+    (first,) = gpus_of("node-a", 0.9)
+    taken = snapshot(
+        nodes=[node("node-a", gpus=2)],
+        pods=[gated_pod("waiting"), running_pod("running", "node-a")],
+        gpus=[replace(first, processes=1)],
+    )
+    assert isinstance(only(place(taken, BEST_FIT)), Placement)
 
 
 def test_thousandths_of_a_core_add_up_exactly() -> None:
