@@ -9,10 +9,8 @@ from pathlib import Path
 import pytest
 
 from agentaflow_exporter.web import Limits, Response
-from tests.support.certificates import Certificate, needs_openssl, self_signed
+from tests.support.certificates import Certificate, self_signed
 from tests.support.web import Answer, connect, is_closed, read_answer, serving
-
-pytestmark = needs_openssl
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 
 from agentaflow_exporter.basicauth import BasicAuth
 from agentaflow_exporter.webconfig import WebConfigError, load
-from tests.support.certificates import needs_openssl, self_signed
+from tests.support.certificates import self_signed
 from tests.support.web import Answer, get, serving
 
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
@@ -170,7 +170,6 @@ TLS = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n"
         ),
     ],
 )
-@needs_openssl
 def test_bad_configurations_are_one_line(certificates: Path, text: str, message: str) -> None:
     """The message has the file's name, what is wrong, and what to write instead."""
     path = certificates / "web.yml"

@@ -1,25 +1,15 @@
-"""Real parts as fixtures: where one is absent its tests say so and skip, in CI they fail."""
+"""Real parts as fixtures."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.parts import need
 from tools.control_plane import ControlPlane
 from tools.realparts import has_cluster, prometheus_program
-
-
-def need(part: str, there: bool) -> None:
-    """Skip with one line where the part is absent; fail where everything has to be there."""
-    if there:
-        return
-    message = f"{part} is not there: run `make parts`"
-    if os.environ.get("AGENTAFLOW_REQUIRE_REAL_PARTS"):
-        pytest.fail(message)
-    pytest.skip(message)
 
 
 @pytest.fixture(scope="session")

@@ -14,9 +14,9 @@ import pytest
 from agentaflow_advisor.decide.journal import Journal
 from agentaflow_advisor.model import State
 from agentaflow_advisor.model.names import DECISION, HOSTNAME
-from tests.real.conftest import need
 from tests.support.fault_proxy import Fault, FaultProxy, Kind
 from tests.support.line import Line, running_line
+from tests.support.parts import need
 from tools.control_plane import ControlPlane
 from tools.realparts import has_cluster
 

@@ -7,11 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
-needs_openssl = pytest.mark.skipif(
-    shutil.which("openssl") is None, reason="the openssl command is not on PATH"
-)
+from tests.support.parts import need
 
 
 @dataclass(frozen=True)
@@ -22,6 +18,7 @@ class Certificate:
 
 def self_signed(folder: Path, name: str, *, san: str = "IP:127.0.0.1") -> Certificate:
     """NAME.crt and NAME.key in `folder`; it is its own authority."""
+    need("the openssl command", shutil.which("openssl") is not None)
     command = (
         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
         f"-subj /CN={name} -addext subjectAltName={san} -keyout {name}.key -out {name}.crt"

@@ -8,8 +8,10 @@ import resource
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -103,12 +105,32 @@ def test_a_path_through_a_file_is_refused(tmp_path: Path) -> None:
         Journal(tmp_path / "file" / "journal.db")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anything")
-def test_a_folder_without_write_permission_is_refused(tmp_path: Path) -> None:
+NOBODY = 65534
+
+
+@contextmanager
+def without_write_permission() -> Iterator[Path]:
+    """A folder that may be read only; root, who may write anything, is somebody else meanwhile."""
+    user = os.geteuid()
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o555)
+        if user == 0:
+            os.seteuid(NOBODY)
+        try:
+            yield folder
+        finally:
+            os.seteuid(user)
+            folder.chmod(0o755)
+
+
+def test_a_folder_without_write_permission_is_refused() -> None:
     """No right to write is told as such."""
-    tmp_path.chmod(0o500)
-    with pytest.raises(JournalUnwritable, match="permission"):
-        Journal(tmp_path / "journal.db")
+    with (
+        without_write_permission() as folder,
+        pytest.raises(JournalUnwritable, match="permission"),
+    ):
+        Journal(folder / "journal.db")
 
 
 def test_a_held_journal_is_locked_and_then_whole_again(tmp_path: Path) -> None:
@@ -163,6 +185,7 @@ def test_several_processes_write_at_once(tmp_path: Path) -> None:
 WRITE_UNTIL_FULL = """
 import resource, sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from agentaflow_advisor.decide.errors import JournalUnwritable
 from agentaflow_advisor.decide.journal import Journal
 from tests.support.decisions import NOW, decision
@@ -201,6 +224,7 @@ def test_a_full_disk_refuses_the_write_and_keeps_what_was_acknowledged(tmp_path:
 COMMIT_FOR_EVER = """
 import itertools, sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from agentaflow_advisor.decide.journal import Journal
 from tests.support.decisions import NOW, decision
 from tests.support.fleet import gated_pod

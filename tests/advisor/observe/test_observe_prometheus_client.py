@@ -23,7 +23,7 @@ from agentaflow_advisor.observe.errors import (
     QueryTooLarge,
 )
 from agentaflow_advisor.observe.prometheus import Prometheus, Sample
-from tests.support.certificates import needs_openssl, self_signed
+from tests.support.certificates import self_signed
 from tests.support.fault_http import (
     HEAD_ONLY,
     FaultServer,
@@ -228,7 +228,6 @@ def test_a_trickle_ends_with_the_deadline(at_once: bytes) -> None:
     assert time.monotonic() - started < 3
 
 
-@needs_openssl
 def test_tls_with_a_ca_of_ones_own(tmp_path: Path) -> None:
     """The CA file is trusted, and without it the connection is refused with what to do."""
     certificate = self_signed(tmp_path, "prometheus")
@@ -245,7 +244,6 @@ def test_tls_with_a_ca_of_ones_own(tmp_path: Path) -> None:
             client.query("up")
 
 
-@needs_openssl
 def test_a_trickle_within_tls(tmp_path: Path) -> None:
     """The deadline holds below TLS as well."""
     certificate = self_signed(tmp_path, "slow")
