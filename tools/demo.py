@@ -23,6 +23,8 @@ from tools.processes import Program, eventually, free_port
 from tools.prometheus import PrometheusServer, create_blocks
 from tools.terminal import BIN, WINDOW, agentaflow, say
 
+RULES = sorted((Path(__file__).parents[1] / "alerts" / "rules").glob("*.yaml"))
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.demo", description=__doc__)
@@ -80,7 +82,7 @@ def fleet(options: argparse.Namespace, folder: Path) -> Iterator[tuple[Prometheu
         simulator.wait_until(lambda: answers(f"{url}/sd"), seconds=30)
         say("starting Prometheus")
         with PrometheusServer(
-            folder / "prometheus", http_sd=f"{url}/sd", scrape_interval="15s"
+            folder / "prometheus", http_sd=f"{url}/sd", scrape_interval="15s", rule_files=RULES
         ) as prometheus:
             up = f"count(up == 1) >= {options.nodes}"
             eventually(lambda: prometheus.query(up), 60, what="every node scraped once")
@@ -117,6 +119,7 @@ def addresses(prometheus_url: str, fleet_url: str, advisor_url: str, seconds: fl
     say(f"ready after {seconds:.0f} s. Look at")
     for what, url in (
         ("Prometheus", f"{prometheus_url}/graph"),
+        ("its alerts (a hot node)", f"{prometheus_url}/alerts"),
         ("the fleet and its stories", f"{fleet_url}/"),
         ("the advice as JSON", f"{advisor_url}/api/v1/recommendations"),
         ("the advisor's own metrics", f"{advisor_url}/metrics"),
