@@ -50,6 +50,7 @@ bench: venv ## the figures: us and a peer, side by side in one run
 
 generate: venv ## what is generated: docs tables, boards, the golden /metrics
 	$(BIN)/python -m agentaflow_exporter.metrics > docs/metrics.md
+	$(BIN)/python -m agentaflow_exporter.compat.dcgm > docs/compat.md
 	$(BIN)/python -m tests.support.golden_metrics > tests/exporter/golden/metrics.txt
 	$(BIN)/python -m agentaflow_advisor.documentation > docs/settings.md
 	$(BIN)/python -m agentaflow_dashboards generate

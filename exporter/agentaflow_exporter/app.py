@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Sequence
 from math import isfinite
 
-from agentaflow_exporter import __version__, exposition
+from agentaflow_exporter import __version__, compat, exposition
 from agentaflow_exporter.http1 import Request, Response, text_response
 from agentaflow_exporter.scrape import ScrapeBusy, Scraper
 from agentaflow_exporter.settings import Settings
@@ -36,9 +36,13 @@ _LANDING_PAGE = """<!DOCTYPE html>
 class App:
     """The handler of one exporter."""
 
-    def __init__(self, scraper: Scraper, settings: Settings) -> None:
+    def __init__(self, scraper: Scraper, settings: Settings, host: str = "") -> None:
+        """`host` is what other exporters' names call this machine (default: its own name)."""
         self._scraper = scraper
         self._settings = settings
+        self._translate: compat.Translate | None = None
+        if settings.compat:
+            self._translate = compat.translator(settings.compat, host, own=settings.own_metrics)
         page = _LANDING_PAGE.format(version=__version__, path=_html(settings.telemetry_path))
         self._landing = Response(
             200, (("Content-Type", "text/html; charset=utf-8"),), page.encode()
@@ -65,13 +69,19 @@ class App:
         try:
             families = self._scraper.scrape(
                 scrape_timeout(request, self._settings.scrape_timeout_seconds),
-                frozenset(chosen) if chosen else None,
+                self._only(chosen) if chosen else None,
             )
         except ScrapeBusy as busy:
             return text_response(503, str(busy), ("Retry-After", "1"))
+        if self._translate is not None:
+            families = self._translate(families)
         openmetrics = exposition.wants_openmetrics(request.headers.get("accept", ""))
         media_type = exposition.OPENMETRICS if openmetrics else exposition.TEXT
         return compressed(request, media_type, exposition.encode(families, openmetrics))
+
+    def _only(self, chosen: Sequence[str]) -> frozenset[str]:
+        """The labels of other exporters' names must not depend on what is chosen."""
+        return frozenset(chosen) | (compat.NEEDS if self._translate is not None else frozenset())
 
     def _refused(self, chosen: Sequence[str]) -> str:
         for name in chosen:

@@ -20,6 +20,7 @@ _GROUPS = {
     "web": "web",
     "driver": "driver",
     "pods": "pods",
+    "names": "names of the metrics",
     "collectors": "collectors (all are on)",
     "log": "log",
 }

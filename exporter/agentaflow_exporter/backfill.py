@@ -20,10 +20,10 @@ from math import ceil, nan
 from pathlib import Path
 from typing import BinaryIO
 
-from agentaflow_exporter import exposition, metrics
+from agentaflow_exporter import compat, exposition, metrics
 from agentaflow_exporter.crew import InlineCrew
 from agentaflow_exporter.errors import SettingsError, UserError
-from agentaflow_exporter.metric import Family
+from agentaflow_exporter.metric import Family, Metric
 from agentaflow_exporter.progress import Progress
 from agentaflow_exporter.scrape import Scraper
 from agentaflow_exporter.simulated import CLUSTER, SimulatedFleet
@@ -41,6 +41,8 @@ class Plan:
     gpus_per_node: int
     seed: int
     times: range
+    compat: str = ""
+    own_metrics: bool = True
 
     @classmethod
     def make(
@@ -60,8 +62,13 @@ class Plan:
             )
         return cls(nodes, gpus_per_node, seed, times)
 
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """All that its series may be of."""
+        return (*metrics.ALL, *(compat.metrics_of(self.compat) if self.compat else ()))
 
-# A series: the number of its metric in metrics.ALL, its name and labels, a double for each step.
+
+# A series: the number of its metric in the plan's, its name and labels, a double for each step.
 Series = tuple[int, str, bytes]
 
 
@@ -91,9 +98,10 @@ def _write(plan: Plan, spool: BinaryIO, file: BinaryIO) -> None:
                 spool.write(values)
             progress.advance()
     stamps = [f" {time}\n" for time in plan.times]
+    declared = plan.metrics
     with Progress("writing", sum(map(len, index.values()))) as progress:
         for metric in sorted(index):
-            family = Family(metrics.ALL[metric], {})
+            family = Family(declared[metric], {})
             file.write(exposition.encode([family], openmetrics=True).removesuffix(b"# EOF\n"))
             for series, offset in index[metric]:
                 spool.seek(offset)
@@ -143,9 +151,13 @@ def node_history(plan: Plan, number: int) -> list[Series]:
     scraper = Scraper(driver, pods=driver.pods, crew=InlineCrew())
     absent = array("d", [nan]) * len(plan.times)
     columns: dict[int, dict[tuple[str, ...], array[float]]] = {}
-    numbers = {m: i for i, m in enumerate(metrics.ALL) if m.name.startswith(metrics.GPU)}
+    itself = (metrics.EXPORTER, "process_")
+    numbers = {m: i for i, m in enumerate(plan.metrics) if not m.name.startswith(itself)}
+    translate: compat.Translate = list
+    if plan.compat:
+        translate = compat.translator(plan.compat, node, own=plan.own_metrics)
     for step, now in enumerate(plan.times):  # noqa: B007 - the fleet's clock
-        for metric, samples in scraper.scrape():
+        for metric, samples in translate(scraper.scrape()):
             if metric not in numbers:
                 continue
             column = columns.setdefault(numbers[metric], {})
@@ -153,12 +165,14 @@ def node_history(plan: Plan, number: int) -> list[Series]:
                 if labels not in column:
                     column[labels] = array("d", absent)
                 column[labels][step] = value
-    return list(_named(columns, node))
+    return list(_named(plan.metrics, columns, node))
 
 
-def _named(columns: dict[int, dict[tuple[str, ...], array[float]]], node: str) -> Iterable[Series]:
+def _named(
+    declared: Sequence[Metric], columns: dict[int, dict[tuple[str, ...], array[float]]], node: str
+) -> Iterable[Series]:
     target = (JOB, node, node, CLUSTER)
     for metric, column in columns.items():
-        name, labels = metrics.ALL[metric].name, metrics.ALL[metric].labels + TARGET_LABELS
+        name, labels = declared[metric].name, declared[metric].labels + TARGET_LABELS
         for key, values in column.items():
             yield metric, exposition.series(name, labels, key + target), values.tobytes()

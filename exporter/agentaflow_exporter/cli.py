@@ -110,7 +110,9 @@ def _simulate(words: Sequence[str]) -> int:
         description="Serve a simulated fleet, or write its past.",
     )
     simulate.add_arguments(parser)
-    return simulate.run(parser.parse_args(words))
+    arguments.add_options(parser, ("names",))
+    namespace = parser.parse_args(words)
+    return simulate.run(namespace, load(arguments.given(namespace), {}, None))
 
 
 def _completion(words: Sequence[str]) -> int:

@@ -44,8 +44,11 @@ def _head(metric: Metric, openmetrics: bool) -> str:
     help_text = metric.help.replace("\\", "\\\\").replace("\n", "\\n")
     if openmetrics:
         help_text = help_text.replace('"', '\\"')
+    kind: str = metric.kind
+    if openmetrics and kind == "counter" and not metric.name.endswith("_total"):
+        kind = "unknown"  # another exporter's counter (compat/): OpenMetrics has none of that name
     unit = f"# UNIT {name} {metric.unit}\n" if openmetrics and metric.unit else ""
-    return f"# HELP {name} {help_text}\n# TYPE {name} {metric.kind}\n{unit}"
+    return f"# HELP {name} {help_text}\n# TYPE {name} {kind}\n{unit}"
 
 
 def _escaped(value: str) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agentaflow_exporter import compat
 from agentaflow_exporter.collectors import COLLECTORS, NAMES
 from agentaflow_exporter.errors import SettingsError
 from agentaflow_exporter.log import FORMATS, LEVELS
@@ -28,6 +29,8 @@ class Settings:
     collectors: frozenset[str] = frozenset(NAMES)
     pods_file: Path | None = None
     scrape_timeout_seconds: float = 5.0
+    compat: str = ""
+    own_metrics: bool = True
     log_level: str = "info"
     log_format: str = "text"
 
@@ -152,6 +155,21 @@ _GENERAL: tuple[Option, ...] = (
         group="pods",
     ),
     Option(
+        "compat",
+        "compat",
+        f"the readings under dcgm-exporter's names as well: {' or '.join(compat.NAMES)}",
+        _one_of(compat.NAMES),
+        "NAMES",
+        group="names",
+    ),
+    Option(
+        "metrics.own",
+        "own_metrics",
+        "the collectors' metrics under our own names; on",
+        _switch,
+        group="names",
+    ),
+    Option(
         "log.level",
         "log_level",
         "lowest level (default info)",
@@ -194,7 +212,10 @@ def load(
     for name, value in flags.items():
         _set(values, _BY_NAME[name], value, f"--{name}")
     collectors = frozenset(n for n in NAMES if values.pop(f"collector.{n}", True))
-    return Settings(collectors=collectors, **values)
+    settings = Settings(collectors=collectors, **values)
+    if not settings.own_metrics and not settings.compat:
+        raise SettingsError("--no-metrics.own leaves no readings: give --compat as well")
+    return settings
 
 
 def _set(values: dict[str, Any], option: Option, given: Any, where: str) -> None:

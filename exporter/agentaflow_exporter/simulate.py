@@ -56,10 +56,10 @@ _PAGE = """<!DOCTYPE html>
 class FleetApp:
     """The handler of a simulated fleet."""
 
-    def __init__(self, fleet: SimulatedFleet) -> None:
+    def __init__(self, fleet: SimulatedFleet, settings: Settings | None = None) -> None:
         self._fleet = fleet
         self._nodes = frozenset(fleet.nodes)
-        self._settings = Settings()
+        self._settings = settings or Settings()
         self._node_app = lru_cache(maxsize=_NODES_REMEMBERED)(self._make_node_app)
         self._landing = lru_cache(maxsize=1)(self._make_landing)
 
@@ -79,7 +79,7 @@ class FleetApp:
         """What was remembered of a node is made again without a difference: nothing is kept."""
         driver = self._fleet.driver(node)
         scraper = Scraper(driver, self._settings, pods=driver.pods, crew=InlineCrew())
-        return App(scraper, self._settings)
+        return App(scraper, self._settings, host=node)
 
     def _targets(self, request: Request) -> Response:
         """Prometheus reaches the nodes as it reached this page."""
@@ -138,10 +138,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--end", type=float, metavar="UNIX", help="Unix time (default now)")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Raises UserError."""
     if arguments.backfill is None and arguments.output is None:
-        return _serve(arguments)
+        return _serve(arguments, settings)
     if arguments.backfill is None or arguments.output is None:
         raise SettingsError("--backfill and --output belong together; give both")
     from agentaflow_exporter import backfill  # imports multiprocessing, which serving does not need
@@ -154,16 +154,19 @@ def run(arguments: argparse.Namespace) -> int:
         seconds=arguments.backfill,
         step=arguments.step,
     )
+    plan = replace(plan, compat=settings.compat, own_metrics=settings.own_metrics)
     backfill.write(plan, arguments.output)
     return 0
 
 
-def _serve(arguments: argparse.Namespace) -> int:
+def _serve(arguments: argparse.Namespace, settings: Settings) -> int:
     stopping.hold_signals()
     log = Log()
     server = Server(
         arguments.listen_addresses or ["127.0.0.1:9837"],
-        FleetApp(SimulatedFleet(arguments.nodes, arguments.gpus_per_node, arguments.seed)),
+        FleetApp(
+            SimulatedFleet(arguments.nodes, arguments.gpus_per_node, arguments.seed), settings
+        ),
         config=arguments.web_config_file,
         limits=Limits(requests=max(Limits().requests, arguments.nodes)),
         log=log.warning,

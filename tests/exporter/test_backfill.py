@@ -19,6 +19,7 @@ from agentaflow_exporter.backfill import Plan, write
 from agentaflow_exporter.durations import parse_duration
 from agentaflow_exporter.errors import UserError
 from agentaflow_exporter.progress import Progress
+from agentaflow_exporter.settings import Settings
 from agentaflow_exporter.simulate import FleetApp
 from agentaflow_exporter.simulated import SimulatedFleet
 from tests.support.web import get, serving
@@ -69,15 +70,30 @@ def test_the_past_is_what_live_scrapes_would_have_found(past: str) -> None:
     assert dict(_scraped(fleet)) == expected
 
 
-def _scraped(fleet: SimulatedFleet) -> Iterator[tuple[tuple[str, Labels], float]]:
+def test_the_past_under_other_names(tmp_path: Path) -> None:
+    """Under DCGM's names too it is what live scrapes would have found."""
+    names = Settings(compat="dcgm", own_metrics=False)
+    output = tmp_path / "past.om"
+    plan = Plan(2, 4, 7, range(END, END + 1), names.compat, names.own_metrics)
+    write(plan, output)
+    fleet = SimulatedFleet(nodes=2, gpus_per_node=4, seed=7, clock=lambda: END)
+    found = {key: samples[END] for key, samples in parse(output.read_text()).items()}
+    assert found == dict(_scraped(fleet, names))
+    assert sum(name == "DCGM_FI_DEV_GPU_UTIL" for name, _ in found) == 8
+    assert not any(name == "agentaflow_gpu_power_watts" for name, _ in found)
+
+
+def _scraped(
+    fleet: SimulatedFleet, names: Settings | None = None
+) -> Iterator[tuple[tuple[str, Labels], float]]:
     """GPU samples of a live scrape, with the labels that the target has."""
-    with serving(FleetApp(fleet)) as address:
+    with serving(FleetApp(fleet, names)) as address:
         for node in fleet.nodes:
             accept = "Accept: application/openmetrics-text\r\n"
             text = get(address, f"/node/{node}/metrics", accept).body.decode()
             for family in text_string_to_metric_families(text):  # type: ignore[no-untyped-call]
                 for sample in family.samples:
-                    if sample.name.startswith("agentaflow_gpu_"):
+                    if sample.name.startswith(("agentaflow_gpu_", "DCGM_")):
                         labels = {**sample.labels, **TARGET, "node": node, "instance": node}
                         yield (sample.name, frozenset(labels.items())), sample.value
 

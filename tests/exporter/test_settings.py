@@ -52,6 +52,16 @@ def test_file_nested_or_dotted(tmp_path: Path, text: str) -> None:
     assert found.collectors == set(NAMES) - {"ecc"}
 
 
+def test_other_names(tmp_path: Path) -> None:
+    """The names are chosen as any other setting is."""
+    file = tmp_path / "config.yaml"
+    file.write_text("compat: dcgm\nmetrics: {own: false}\n")
+    found = load({}, {"AGENTAFLOW_EXPORTER_COMPAT": "dcgm-4.6"}, file)
+    assert (found.compat, found.own_metrics) == ("dcgm-4.6", False)
+    found = load({"compat": "dcgm", "metrics.own": True}, {}, file)
+    assert (found.compat, found.own_metrics) == ("dcgm", True)
+
+
 def test_environment() -> None:
     """Every option has a variable; several addresses are separated by commas."""
     found = load(
@@ -81,6 +91,8 @@ def test_environment() -> None:
         ({"web.listen-address": [""]}, "not empty"),
         ({"log.level": "loud"}, "one of debug, info"),
         ({"attribution.pods-file": ""}, "path of a file"),
+        ({"compat": "nagios"}, "--compat: 'nagios' does not do: give one of dcgm, dcgm-4.6"),
+        ({"metrics.own": False}, "--no-metrics.own leaves no readings: give --compat as well"),
     ],
 )
 def test_bad_flag(flags: Mapping[str, Any], said: str) -> None:

@@ -14,6 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from agentaflow_exporter import cli
+from agentaflow_exporter.settings import Settings
 from agentaflow_exporter.simulate import FleetApp
 from agentaflow_exporter.simulated import SimulatedFleet
 from tests.support.web import get, serving
@@ -55,6 +56,21 @@ def test_nodes_understand_what_an_exporter_does(address: Address) -> None:
     assert b"agentaflow_gpu_clock_hertz{" not in answer.body
     packed = get(address, "/node/node-0/metrics", "Accept-Encoding: gzip\r\n")
     assert packed.headers["content-encoding"] == "gzip"
+
+
+def test_nodes_speak_other_names(fleet: SimulatedFleet) -> None:
+    """Each node has the names that were asked for, and itself as the host."""
+    app = FleetApp(fleet, Settings(compat="dcgm-4.6", own_metrics=False))
+    with serving(app) as address:
+        for node in fleet.nodes:
+            text = get(address, f"/node/{node}/metrics").body.decode()
+            families = {f.name: f for f in text_string_to_metric_families(text)}
+            found = families["DCGM_FI_DEV_GPU_TEMP_CELSIUS"].samples
+            assert {s.labels["hostname"] for s in found} == {node}
+            assert {s.labels["UUID"] for s in found} == {
+                fleet.truth(node, gpu).uuid for gpu in range(4)
+            }
+            assert "agentaflow_gpu_temperature_celsius" not in families
 
 
 def test_service_discovery_lists_every_node(fleet: SimulatedFleet, address: Address) -> None:
@@ -144,6 +160,8 @@ def test_the_command_serves_until_it_is_stopped() -> None:
         (["--backfill", "1h", "--output", "/"], "--output: / is a folder; name a file in it"),
         (["--web.listen-address", "nowhere"], "cannot listen on 'nowhere'"),
         (["--web.config.file", "no.yml"], "no.yml: cannot be read"),
+        (["--compat", "nagios"], "--compat: 'nagios' does not do: give one of dcgm, dcgm-4.6"),
+        (["--no-metrics.own"], "--no-metrics.own leaves no readings: give --compat as well"),
         (["--colour"], "unrecognized arguments: --colour"),
     ],
 )

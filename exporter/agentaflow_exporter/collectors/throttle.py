@@ -8,7 +8,7 @@ from agentaflow_exporter import constants as nvml
 from agentaflow_exporter.collector import Collector, GpuReader, Reading, scaled
 from agentaflow_exporter.metrics import CLOCK_EVENT, CLOCK_EVENT_SECONDS
 
-_REASONS = {
+REASONS = {
     ("gpu_idle",): 0x1,
     ("applications_clocks_setting",): 0x2,
     ("sw_power_cap",): 0x4,
@@ -34,7 +34,7 @@ def _gpu(gpu: GpuReader) -> Iterator[Reading]:
     if active is None:
         active = gpu.read("nvmlDeviceGetCurrentClocksThrottleReasons")
     if active is not None:
-        for labels, bit in _REASONS.items():
+        for labels, bit in REASONS.items():
             yield CLOCK_EVENT, labels, 1 if active & bit else 0
     for labels, field_id in _NANOSECONDS.items():
         yield CLOCK_EVENT_SECONDS, labels, scaled(gpu.field(field_id), per=1_000_000_000)

@@ -1,0 +1,254 @@
+"""dcgm-exporter's names, labels, types and units: the old ones, and those of DCGM 4.6.
+
+DCGM prints most readings as whole numbers, and so does this. That undoes the scaling by which our
+own readings were made from NVML's, and cuts MiB as DCGM does.
+
+`python -m agentaflow_exporter.compat.dcgm > docs/compat.md` writes the table for users.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+from agentaflow_exporter import metrics as ours
+from agentaflow_exporter.collectors.throttle import REASONS
+from agentaflow_exporter.compat import NAMES
+from agentaflow_exporter.compat.translation import Field, Source, Style, described
+from agentaflow_exporter.driver import Number
+from agentaflow_exporter.metric import Metric
+
+_PREFIX = "DCGM_FI_DEV_"
+_LABELS = ("gpu", "UUID", "pci_bus_id", "device", "modelName", "Hostname", "DCGM_FI_DRIVER_VERSION")
+_POD = ("container", "namespace", "pod")
+
+
+def style_of(name: str) -> Style:
+    """4.6 renamed fields, and dcgm-exporter renamed the label Hostname with them."""
+    labels: tuple[str, ...] = (*_LABELS, *_POD)
+    if name == "dcgm-4.6":
+        labels = tuple("hostname" if label == "Hostname" else label for label in labels)
+    return Style(NAMES.index(name), labels)
+
+
+def _same(value: Number) -> Number:
+    return value
+
+
+def _whole(factor: float) -> Callable[[Number], int]:
+    return lambda value: round(value * factor)
+
+
+def _mebibytes(value: Number) -> int:
+    return int(value) >> 20
+
+
+def _used_share(used: Number, total: Number, reserved: Number) -> float:
+    """As DCGM defines it: used / (total - reserved)."""
+    return used / (total - reserved) if total > reserved else 0.0
+
+
+def _bits(*active: Number) -> int:
+    return sum(bit for bit, on in zip(REASONS.values(), active, strict=True) if on)
+
+
+def _field(
+    names: str,
+    meaning: str,
+    unit: str,
+    convert: Callable[..., Number],
+    *sources: Source,
+    kind: Literal["gauge", "counter"] = "gauge",
+) -> Field:
+    """`names`: without DCGM_FI_DEV_; the old one, and 4.6's if it is another."""
+    old, _, new = names.partition(" ")
+    return Field((_PREFIX + old, _PREFIX + (new or old)), kind, meaning, unit, convert, sources)
+
+
+def _clocks() -> Iterable[Field]:
+    for clock, label in (("SM", "sm"), ("MEM", "memory"), ("VIDEO", "video")):
+        now, most = (ours.CLOCK, (label,)), (ours.CLOCK_MAX, (label,))
+        yield _field(f"{clock}_CLOCK", f"{clock} clock", "MHz", _whole(1e-6), now)
+        yield _field(f"MAX_{clock}_CLOCK", f"Highest {clock} clock", "MHz", _whole(1e-6), most)
+    reasons = tuple((ours.CLOCK_EVENT, label) for label in REASONS)
+    names = "CLOCK_THROTTLE_REASONS CLOCKS_EVENT_REASONS"
+    yield _field(names, "Bit mask of what holds the clocks down", "", _bits, *reasons)
+    yield _field("PSTATE GPU_PSTATE", "Performance state", "", _same, (ours.PERFORMANCE_STATE, ()))
+
+
+def _temperatures() -> Iterable[Field]:
+    for names, meaning, metric, label in (
+        ("GPU_TEMP GPU_TEMP_CELSIUS", "GPU temperature", ours.TEMPERATURE, "gpu"),
+        ("MEMORY_TEMP MEMORY_TEMP_CELSIUS", "Memory temperature", ours.TEMPERATURE, "memory"),
+        (
+            "SLOWDOWN_TEMP GPU_TEMP_SLOWDOWN_CELSIUS",
+            "Slowdown temperature",
+            ours.TEMPERATURE_THRESHOLD,
+            "slowdown",
+        ),
+        (
+            "SHUTDOWN_TEMP GPU_TEMP_SHUTDOWN_CELSIUS",
+            "Shutdown temperature",
+            ours.TEMPERATURE_THRESHOLD,
+            "shutdown",
+        ),
+        (
+            "GPU_MAX_OP_TEMP GPU_MAX_OP_TEMP_CELSIUS",
+            "Highest operating temperature of the GPU",
+            ours.TEMPERATURE_THRESHOLD,
+            "gpu_max",
+        ),
+        (
+            "MEM_MAX_OP_TEMP MEMORY_MAX_OP_TEMP_CELSIUS",
+            "Highest operating temperature of the memory",
+            ours.TEMPERATURE_THRESHOLD,
+            "memory_max",
+        ),
+    ):
+        yield _field(names, meaning, "C", _same, (metric, (label,)))
+
+
+def _power() -> Iterable[Field]:
+    yield _field("POWER_USAGE BOARD_POWER_WATTS", "Power draw", "W", _same, (ours.POWER, ()))
+    yield _field(
+        "TOTAL_ENERGY_CONSUMPTION",
+        "Energy since the driver was loaded",
+        "mJ",
+        _whole(1000),
+        (ours.ENERGY, ()),
+        kind="counter",
+    )
+    for names, label in (
+        ("ENFORCED_POWER_LIMIT BOARD_POWER_LIMIT_ENFORCED_WATTS", "enforced"),
+        ("POWER_MGMT_LIMIT BOARD_POWER_LIMIT_REQUESTED_WATTS", "requested"),
+        ("POWER_MGMT_LIMIT_DEF BOARD_POWER_LIMIT_DEFAULT_WATTS", "default"),
+        ("POWER_MGMT_LIMIT_MIN BOARD_POWER_LIMIT_MIN_WATTS", "min"),
+        ("POWER_MGMT_LIMIT_MAX BOARD_POWER_LIMIT_MAX_WATTS", "max"),
+    ):
+        yield _field(names, f"Power limit, {label}", "W", _same, (ours.POWER_LIMIT, (label,)))
+
+
+def _utilization() -> Iterable[Field]:
+    """4.6 calls the first a ratio, but counts it in percent still."""
+    for names, meaning, label in (
+        ("GPU_UTIL GPU_UTIL_RATIO", "GPU utilization", "gpu"),
+        ("MEM_COPY_UTIL", "Memory utilization", "memory"),
+        ("ENC_UTIL", "Encoder utilization", "encoder"),
+        ("DEC_UTIL", "Decoder utilization", "decoder"),
+    ):
+        yield _field(names, meaning, "%", _whole(100), (ours.UTILIZATION, (label,)))
+
+
+def _memory() -> Iterable[Field]:
+    total, used = (ours.MEMORY_TOTAL, ()), (ours.MEMORY_USED, ())
+    reserved, free = (ours.MEMORY_RESERVED, ()), (ours.MEMORY_FREE, ())
+    yield _field("FB_TOTAL", "Framebuffer memory", "MiB", _mebibytes, total)
+    yield _field("FB_FREE", "Framebuffer memory free", "MiB", _mebibytes, free)
+    yield _field("FB_USED", "Framebuffer memory used", "MiB", _mebibytes, used)
+    yield _field("FB_RESERVED", "Framebuffer memory reserved", "MiB", _mebibytes, reserved)
+    names = "FB_USED_PERCENT FB_USED_RATIO"
+    share = "Framebuffer memory used / (total - reserved)"
+    yield _field(names, share, "0 to 1", _used_share, used, total, reserved)
+
+
+def _errors() -> Iterable[Field]:
+    for bits, label in (("SBE", "corrected"), ("DBE", "uncorrected")):
+        for life, metric in (("VOL", ours.ECC_ERRORS), ("AGG", ours.ECC_LIFETIME_ERRORS)):
+            meaning = f"Memory errors, {label}, {'in the life of the board' * (life == 'AGG')}"
+            yield _field(
+                f"ECC_{bits}_{life}_TOTAL",
+                meaning.removesuffix(", "),
+                "",
+                _same,
+                (metric, (label,)),
+                kind="counter",
+            )
+    yield _field("ECC_CURRENT ECC_MODE", "ECC mode", "", _same, (ours.ECC_MODE, ("current",)))
+    pending = (ours.ECC_MODE, ("pending",))
+    yield _field("ECC_PENDING", "ECC mode from the next reboot", "", _same, pending)
+    for names, label in (("POWER", "sw_power_cap"), ("SYNC_BOOST", "sync_boost")):
+        yield _field(
+            f"{names}_VIOLATION",
+            f"Time for which {label} held the clocks down",
+            "ns",
+            _whole(1e9),
+            (ours.CLOCK_EVENT_SECONDS, (label,)),
+            kind="counter",
+        )
+
+
+def _pcie() -> Iterable[Field]:
+    for names, meaning, metric in (
+        ("PCIE_LINK_GEN", "PCIe generation", ours.PCIE_GENERATION),
+        ("PCIE_MAX_LINK_GEN", "Highest PCIe generation", ours.PCIE_GENERATION_MAX),
+        ("PCIE_LINK_WIDTH", "PCIe lanes", ours.PCIE_WIDTH),
+        ("PCIE_MAX_LINK_WIDTH", "Most PCIe lanes", ours.PCIE_WIDTH_MAX),
+    ):
+        yield _field(names, meaning, "", _same, (metric, ()))
+    names = "PCIE_REPLAY_COUNTER PCIE_REPLAY_TOTAL"
+    replays = (ours.PCIE_REPLAYS, ())
+    yield _field(names, "PCIe packets sent again", "", _same, replays, kind="counter")
+
+
+FIELDS: tuple[Field, ...] = (
+    *_clocks(),
+    *_temperatures(),
+    *_power(),
+    *_utilization(),
+    *_memory(),
+    *_errors(),
+    *_pcie(),
+)
+# Of each collector's readings, those that DCGM has no field for, and why.
+_NO_FIELD = "DCGM has no such field"
+_THERMAL = "DCGM's THERMAL_VIOLATION is NVML's field 75, which is another time"
+WITHOUT: dict[tuple[Metric, tuple[str, ...]], str] = {
+    (ours.CLOCK, ("graphics",)): _NO_FIELD,
+    (ours.CLOCK_MAX, ("graphics",)): _NO_FIELD,
+    (ours.CLOCK_EVENT_SECONDS, ("sw_thermal_slowdown",)): _THERMAL,
+    (ours.CLOCK_EVENT_SECONDS, ("hw_thermal_slowdown",)): _THERMAL,
+    (ours.CLOCK_EVENT_SECONDS, ("hw_power_brake_slowdown",)): _NO_FIELD,
+    (ours.PROCESSES, ("compute",)): _NO_FIELD,
+    (ours.PROCESSES, ("graphics",)): _NO_FIELD,
+}
+
+_INTRODUCTION = """# Under dcgm-exporter's names
+
+Generated: `python -m agentaflow_exporter.compat.dcgm > docs/compat.md`.
+
+`--compat dcgm` adds the readings under the names that dcgm-exporter has had for years,
+`--compat dcgm-4.6` under those of DCGM 4.6, so that its boards and rules work unchanged.
+`--no-metrics.own` leaves the collectors' own metrics out; `agentaflow_gpu_up` stays.
+
+- Labels are dcgm-exporter's: {labels}.
+  With `dcgm-4.6` `Hostname` is `hostname`. Its value is the variable NODE_NAME, or else the
+  machine's name.
+- A GPU that several containers hold has one series for each of them, each with the
+  whole GPU's reading: a sum over them counts it as often. Our own metrics do not.
+- A reading that we do not have is absent; nothing is a blank value or a 0 instead.
+- Types are dcgm-exporter's; names do not follow Prometheus' conventions, so that
+  `promtool check metrics` complains. In OpenMetrics, which allows no counter without
+  `_total`, those counters are of unknown type.
+- `GPU_UTIL_RATIO` is in percent, as in DCGM 4.6, whatever its name says.
+- A dcgm-exporter of 2026 with its default list of fields has the old names and the label
+  `hostname`: take `dcgm`, and rename the label when scraping.
+"""
+
+
+def documentation() -> str:
+    """The Markdown of docs/compat.md."""
+    labels = " ".join(f"`{label}`" for label in (*_LABELS, *_POD))
+    lines = [_INTRODUCTION.format(labels=labels), "| Ours | `dcgm` | `dcgm-4.6` | Type | Unit |"]
+    lines.append("|---|---|---|---|---|")
+    for field in FIELDS:
+        old, new = (f"`{name}`" for name in field.names)
+        source = f"`{described(field.sources)}`"
+        new = "the same" if new == old else new
+        lines.append(f"| {source} | {old} | {new} | {field.kind} | {field.unit} |")
+    lines += ["", "## Only under our own names", ""]
+    lines += [f"- `{described([source])}`: {reason}" for source, reason in WITHOUT.items()]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(documentation(), end="")
