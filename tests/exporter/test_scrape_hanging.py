@@ -65,14 +65,15 @@ def test_hanging_gpu_is_left_alone(scraper: Scraper, stub: NvmlStub) -> None:
 
 
 def test_threads_do_not_grow(scraper: Scraper, stub: NvmlStub) -> None:
-    """A thousand scrapes with three GPUs that hang need no more threads than the second did."""
+    """A thousand scrapes with three GPUs that hang need at most a thread a GPU and one more.
+
+    How many of them depends on what else the machine does: a held up thread is joined by another.
+    """
     stub.script(*(f"{gpu} nvmlDeviceGetPowerUsage delay 60" for gpu in (1, 2, 6)))
-    timed(scraper)
-    timed(scraper)
-    threads = threading.active_count()
+    before = threading.active_count()
     for _ in range(1000):
         scraper.scrape(TIMEOUT_SECONDS)
-    assert threading.active_count() == threads
+    assert threading.active_count() - before <= len(UUIDS) + 1
 
 
 def test_gpu_that_stops_hanging(scraper: Scraper, stub: NvmlStub) -> None:
