@@ -109,7 +109,8 @@ NVLINK_ERRORS = declare_gpu(
     "nvlink_errors_total",
     "NVLink errors of all links, by what they cost or where they were found.",
     "type",
-    source="fields 38, 45, 52, 59, 160, NVLINK_…_ERROR_COUNT_TOTAL",
+    source="fields 38, 45, 52, 59, 160, NVLINK_…_ERROR_COUNT_TOTAL; since Hopper the sum of "
+    "each link's fields 161, 162, 163, NVLINK_ERROR_DL_…",
 )
 NVLINK_LINKS = declare_gpu(
     "nvlink",
@@ -124,6 +125,22 @@ NVLINK_UP = declare_gpu(
     "1 if the link is active or asleep, 0 if it is down or carries no traffic.",
     "link",
     source="field 165, NVLINK_GET_STATE",
+    highest=1,
+)
+
+C2C_LINKS = declare_gpu(
+    "c2c",
+    "c2c_links",
+    "Links between the GPU and the CPU in its package, up or down.",
+    source="field 170, C2C_LINK_COUNT",
+    highest=1024,
+)
+C2C_UP = declare_gpu(
+    "c2c",
+    "c2c_up",
+    "1 if the link between GPU and CPU is active.",
+    "link",
+    source="field 171, C2C_LINK_GET_STATUS",
     highest=1,
 )
 

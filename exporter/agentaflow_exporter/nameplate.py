@@ -11,6 +11,7 @@ from agentaflow_exporter.boards import Board
 from agentaflow_exporter.driver import Number, scoped
 from agentaflow_exporter.stories import Behaviour
 
+_HOPPER = 9
 _PCIE_LANES = 16
 _BAR1_USED_BYTES = 2 << 20
 _FABRIC_HEALTHY = 0x1AA  # every check of healthMask says no
@@ -80,18 +81,25 @@ def constants(board: Board, behaviour: Behaviour, index: int, uuid: str) -> Mapp
     }
 
 
-def links(count: int) -> Mapping[int, Number]:
+def links(board: Board) -> Mapping[int, Number]:
     """The fields of links that never change: all are up and without errors."""
-    errors = (
+    count = board.nvlinks
+    totals = (
         nvml.NVML_FI_DEV_NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL,
         nvml.NVML_FI_DEV_NVLINK_CRC_DATA_ERROR_COUNT_TOTAL,
         nvml.NVML_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL,
         nvml.NVML_FI_DEV_NVLINK_RECOVERY_ERROR_COUNT_TOTAL,
     )
+    counters = (
+        nvml.NVML_FI_DEV_NVLINK_ERROR_DL_REPLAY,
+        nvml.NVML_FI_DEV_NVLINK_ERROR_DL_RECOVERY,
+        nvml.NVML_FI_DEV_NVLINK_ERROR_DL_CRC,
+    )
+    by_link = [scoped(field_id, link) for field_id in counters for link in range(count)]
     states = (scoped(nvml.NVML_FI_DEV_NVLINK_GET_STATE, link) for link in range(count))
     return {
         nvml.NVML_FI_DEV_NVLINK_LINK_COUNT: count,
-        **dict.fromkeys(errors, 0),
+        **dict.fromkeys(by_link if board.architecture >= _HOPPER else totals, 0),
         **dict.fromkeys(states, nvml.NVML_NVLINK_STATE_ACTIVE),
     }
 

@@ -55,7 +55,7 @@ class Silicon:
         self._flutter_celsius = Noise(key ^ 5, 0.9, 61.0)
         self._phase = scatter(key, 5)  # of what is counted, so that boards do not count together
         self._state: State | None = None
-        self._links = links(board.nvlinks)
+        self._links = links(board)
         self._constants = constants(board, behaviour, index, uuid)
         self._sensors: Mapping[Call, Callable[[State], Any]] = {
             ("nvmlDeviceGetUtilizationRates", ()): self._rates,

@@ -82,7 +82,7 @@ def test_every_function_and_every_error(driver: NvmlDriver, stub: NvmlStub) -> N
     """Whatever code whichever call returns, the scrape works, and the other GPUs miss nothing."""
     calls = called(stub, Scraper(driver))
     assert len(calls) > 45
-    calls += [f"nvmlDeviceGetFieldValues:{field}" for field in (1, 82, 145, 165, 2165, 186, 230)]
+    calls += [f"nvmlDeviceGetFieldValues:{field}" for field in (1, 82, 145, 161, 2165, 186, 230)]
     stub.script(*FANS)
     whole = Seen(Scraper(driver).scrape()).readings(1).keys()
     for call, code in product(calls, (*UNSUPPORTED, *ERRORS)):
@@ -259,7 +259,7 @@ def test_only_some_collectors(scraper: Scraper, stub: NvmlStub) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_collector_can_be_off(driver: NvmlDriver, stub: NvmlStub, name: str) -> None:
     """A collector that is off leaves no series, and takes none of the others'."""
-    stub.script(*FANS, "0 nvmlDeviceGetFieldValues:29 value 0")
+    stub.script(*FANS, *(f"0 nvmlDeviceGetFieldValues:{i} value 1" for i in (29, 170)))
     scraper = Scraper(driver, Settings(collectors=frozenset(NAMES) - {name}))
     present = {metric.collector for metric in Seen(scraper.scrape()).families}
     assert present - {""} == set(NAMES) - {name, "pods"}

@@ -38,8 +38,6 @@ def scraper(driver: NvmlDriver) -> Scraper:
         (f"{FIELDS}:139 value 8", hardware.NVLINK_RECEIVE, (), 8 * 1024),
         (f"{FIELDS}:38 value 9", hardware.NVLINK_ERRORS, ("crc_flit",), 9),
         (f"{FIELDS}:45 value 9", hardware.NVLINK_ERRORS, ("crc_data",), 9),
-        (f"{FIELDS}:52 value 9", hardware.NVLINK_ERRORS, ("replay",), 9),
-        (f"{FIELDS}:59 value 9", hardware.NVLINK_ERRORS, ("recovery",), 9),
         (f"{FIELDS}:160 value 9", hardware.NVLINK_ERRORS, ("ecc_data",), 9),
         (f"{FIELDS}:91 value 6", hardware.NVLINK_LINKS, (), 6),
         (f"{FIELDS}:173 value 11", metrics.PCIE_ERRORS, ("correctable",), 11),
@@ -99,6 +97,48 @@ def test_links(scraper: Scraper, stub: NvmlStub) -> None:
     up = Seen(scraper.scrape()).families[hardware.NVLINK_UP]
     assert {int(labels[2]) for labels in up} == set(range(18)) - {3}
     assert {labels[2] for labels, value in up.items() if not value} == {"0", "2"}
+
+
+def test_errors_of_links(scraper: Scraper, stub: NvmlStub) -> None:
+    """Where errors are counted by link the series is their sum; without one link there is none."""
+    stub.script(
+        "gpus 1",
+        f"0 {FIELDS}:161 value 3",
+        f"0 {FIELDS}:17161 value 4",
+        f"0 {FIELDS}:5162 error 10",
+        f"0 {FIELDS}:5163 error 3",
+    )
+    seen = Seen(scraper.scrape())
+    assert seen.families[hardware.NVLINK_ERRORS] == {(*GPU, "replay"): 7}
+    assert seen.value(metrics.COLLECTOR_SUCCESS, "nvlink") == 0
+
+
+def test_errors_of_old_links(scraper: Scraper, stub: NvmlStub) -> None:
+    """The driver's own total is the series where there is one."""
+    stub.script("gpus 1", f"0 {FIELDS}:52 value 5", f"0 {FIELDS}:161 value 3")
+    assert Seen(scraper.scrape()).value(hardware.NVLINK_ERRORS, *GPU, "replay") == 5
+
+
+def test_no_links(scraper: Scraper, stub: NvmlStub) -> None:
+    """A board without NVLink has neither states nor errors of links, and no failure."""
+    stub.script("gpus 1", *(f"0 {FIELDS}:{i} error 3" for i in (91, 138, 139)))
+    seen = Seen(scraper.scrape())
+    assert {m for m in seen.families if m.collector == "nvlink"} == set()
+    assert seen.value(metrics.COLLECTOR_SUCCESS, "nvlink") == 1
+
+
+def test_links_to_the_cpu(scraper: Scraper, stub: NvmlStub) -> None:
+    """Each link between GPU and CPU has its state; a GPU that counts none has no series."""
+    stub.script(
+        "gpus 2",
+        f"0 {FIELDS}:170 value 2",
+        f"0 {FIELDS}:171 value 1",
+        f"0 {FIELDS}:1171 value 0",
+        f"1 {FIELDS}:170 value 0",
+    )
+    seen = Seen(scraper.scrape())
+    assert seen.families[hardware.C2C_LINKS] == {GPU: 2}
+    assert seen.families[hardware.C2C_UP] == {(*GPU, "0"): 1, (*GPU, "1"): 0}
 
 
 def test_links_beyond_the_count(scraper: Scraper, stub: NvmlStub) -> None:

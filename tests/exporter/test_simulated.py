@@ -35,6 +35,8 @@ ABSENT = {
     hardware_metrics.FAN_RPM,
     hardware_metrics.RETIRED_PAGES,
     hardware_metrics.RETIRED_PAGES_PENDING,
+    hardware_metrics.C2C_LINKS,
+    hardware_metrics.C2C_UP,
 }
 FUNCTIONS = [
     "nvmlDeviceGetUtilizationRates",

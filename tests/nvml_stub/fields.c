@@ -34,12 +34,15 @@ static void answer_field(int gpu, struct field *field) {
     case 82: value = stub_celsius(gpu) + 8; field->type = UINT; break;
     case 83: value = stub_energy_millijoules(gpu); break;
     case 94: field->type = UINT; break;
-    case 38: case 45: case 52: case 59: field->type = UINT; break;
     case 91: value = LINKS; field->type = UINT; break;
     case 138: case 139: case 140: case 141:
       value = (u64)(stub_seconds() * 1e6) / (all ? 1 : LINKS);
       break;
     case 142: case 143: case 144: case 145: field->type = UINT; break;
+    case 161: case 162: case 163: /* by link only */
+      field->type = UINT;
+      if (field->scope >= LINKS) field->code = INVALID_ARGUMENT;
+      break;
     case 165:
       value = 1;
       field->type = UINT;

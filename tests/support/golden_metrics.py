@@ -26,6 +26,8 @@ _SCRIPT = (
     "1 nvmlDeviceGetNumFans value 1",
     "1 nvmlDeviceGetFieldValues:29 value 0",
     "1 nvmlDeviceGetFieldValues:31 value 0",
+    "1 nvmlDeviceGetFieldValues:170 value 1",
+    "1 nvmlDeviceGetFieldValues:171 value 1",
 )
 
 

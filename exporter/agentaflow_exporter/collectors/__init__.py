@@ -5,6 +5,7 @@ from __future__ import annotations
 from agentaflow_exporter.collector import Collector
 from agentaflow_exporter.collectors import (
     bar1,
+    c2c,
     clocks,
     ecc,
     fabric,
@@ -40,6 +41,7 @@ COLLECTORS: tuple[Collector, ...] = (
     bar1.COLLECTOR,
     pcie.COLLECTOR,
     nvlink.COLLECTOR,
+    c2c.COLLECTOR,
     fabric.COLLECTOR,
     processes.COLLECTOR,
     pods.COLLECTOR,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 from agentaflow_exporter import constants as nvml
 from agentaflow_exporter import hardware_metrics as metrics
 from agentaflow_exporter.collector import Collector, GpuReader, Reading, scaled
-from agentaflow_exporter.driver import ALL_LINKS, scoped
+from agentaflow_exporter.driver import ALL_LINKS, Number, scoped
 
 _KIBIBYTES = {
     metrics.NVLINK_TRANSMIT: scoped(nvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX, ALL_LINKS),
@@ -20,10 +21,17 @@ _ERRORS = {
     ("recovery",): nvml.NVML_FI_DEV_NVLINK_RECOVERY_ERROR_COUNT_TOTAL,
     ("ecc_data",): nvml.NVML_FI_DEV_NVLINK_ECC_DATA_ERROR_COUNT_TOTAL,
 }
-_STATES = {
-    (str(link),): scoped(nvml.NVML_FI_DEV_NVLINK_GET_STATE, link)
-    for link in range(nvml.NVML_NVLINK_MAX_LINKS)
+_LINKS = range(nvml.NVML_NVLINK_MAX_LINKS)
+# Since Hopper errors are counted by link only.
+_LINK_ERRORS = {
+    labels: tuple(scoped(field_id, link) for link in _LINKS)
+    for labels, field_id in {
+        ("replay",): nvml.NVML_FI_DEV_NVLINK_ERROR_DL_REPLAY,
+        ("recovery",): nvml.NVML_FI_DEV_NVLINK_ERROR_DL_RECOVERY,
+        ("crc",): nvml.NVML_FI_DEV_NVLINK_ERROR_DL_CRC,
+    }.items()
 }
+_STATES = {(str(link),): scoped(nvml.NVML_FI_DEV_NVLINK_GET_STATE, link) for link in _LINKS}
 _UP = (nvml.NVML_NVLINK_STATE_ACTIVE, nvml.NVML_NVLINK_STATE_SLEEP)
 
 
@@ -31,14 +39,25 @@ def _gpu(gpu: GpuReader) -> Iterator[Reading]:
     """Links that a GPU does not have are unsupported scopes, which are asked for once."""
     for metric, field_id in _KIBIBYTES.items():
         yield metric, (), scaled(gpu.field(field_id), by=1024)
-    for labels, field_id in _ERRORS.items():
-        yield metrics.NVLINK_ERRORS, labels, gpu.field(field_id)
     links = gpu.field(nvml.NVML_FI_DEV_NVLINK_LINK_COUNT)
     yield metrics.NVLINK_LINKS, (), links
-    for labels, field_id in _STATES.items():
+    count = int(links or 0)
+    totals = {labels: gpu.field(field_id) for labels, field_id in _ERRORS.items()}
+    for labels, value in totals.items():
+        yield metrics.NVLINK_ERRORS, labels, value
+    for labels, field_ids in _LINK_ERRORS.items():
+        if totals.get(labels) is None:
+            yield metrics.NVLINK_ERRORS, labels, _sum([gpu.field(i) for i in field_ids[:count]])
+    for labels, field_id in list(_STATES.items())[:count]:
         state = gpu.field(field_id)
-        if state is not None and (links is None or int(labels[0]) < links):
+        if state is not None:
             yield metrics.NVLINK_UP, labels, 1 if state in _UP else 0
+
+
+def _sum(values: list[Number | None]) -> Number | None:
+    """Of all links or of none: a sum without one of them would be a counter that falls."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known and len(known) == len(values) else None
 
 
 COLLECTOR = Collector(
@@ -48,6 +67,7 @@ COLLECTOR = Collector(
     fields=(
         *_KIBIBYTES.values(),
         *_ERRORS.values(),
+        *chain.from_iterable(_LINK_ERRORS.values()),
         nvml.NVML_FI_DEV_NVLINK_LINK_COUNT,
         *_STATES.values(),
     ),
