@@ -30,6 +30,11 @@ class Board:
     video_mhz: int
     pcie_generation: int
     vbios_version: str
+    bar1_bytes: int
+    memory_banks: int
+    nvlinks: int = 0
+    nvlink_bytes_per_second: float = 0.0  # of all links, in each direction
+    in_fabric: bool = False
 
 
 H100 = Board(
@@ -52,6 +57,11 @@ H100 = Board(
     video_mhz=1545,
     pcie_generation=5,
     vbios_version="96.00.74.00.01",
+    bar1_bytes=131072 * MIB,
+    memory_banks=2560,
+    nvlinks=18,
+    nvlink_bytes_per_second=450e9,
+    in_fabric=True,
 )
 A100 = Board(
     name="NVIDIA A100-SXM4-80GB",
@@ -73,6 +83,10 @@ A100 = Board(
     video_mhz=1290,
     pcie_generation=4,
     vbios_version="92.00.36.00.10",
+    bar1_bytes=131072 * MIB,
+    memory_banks=640,
+    nvlinks=12,
+    nvlink_bytes_per_second=300e9,
 )
 L4 = Board(
     name="NVIDIA L4",
@@ -94,4 +108,6 @@ L4 = Board(
     video_mhz=1770,
     pcie_generation=4,
     vbios_version="95.04.47.00.01",
+    bar1_bytes=32768 * MIB,
+    memory_banks=96,
 )

@@ -16,6 +16,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 Number = int | float
+ALL_LINKS = 0xFFFFFFFF
+
+
+def scoped(field_id: int, scope: int) -> int:
+    """The id of a field of one part of the GPU, such as a link; the plain id is scope 0."""
+    return scope << 16 | field_id
 
 
 class DriverError(Exception):
@@ -38,9 +44,12 @@ class GpuLost(DriverError):
 class FieldsFailed(DriverError):
     """Some fields of one call failed otherwise than by being unsupported."""
 
-    def __init__(self, message: str, values: Mapping[int, Number], *, code: int) -> None:
+    def __init__(
+        self, message: str, values: Mapping[int, Number], failed: frozenset[int], *, code: int
+    ) -> None:
         super().__init__(message, function="nvmlDeviceGetFieldValues", code=code)
         self.values = values
+        self.failed = failed
 
 
 class Gpu(Protocol):
@@ -61,6 +70,8 @@ class Gpu(Protocol):
 
     def fields(self, *ids: int) -> Mapping[int, Number]:
         """`nvmlDeviceGetFieldValues`, one call: NVML_FI id → value; unsupported ids are absent.
+
+        An id may be `scoped`.
 
         Raises FieldsFailed where single fields failed, and what read raises.
         """

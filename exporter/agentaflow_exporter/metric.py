@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 from agentaflow_exporter.driver import Number
 
+GPU_PREFIX = "agentaflow_gpu_"
 GPU_LABELS = ("gpu", "uuid")
 
 # What a reading in this unit can be on hardware that exists. NVML's "not available" answers
@@ -75,6 +76,26 @@ def declare(
         unit=unit,
         low=low,
         high=high if highest is None else highest,
+    )
+
+
+def declare_gpu(
+    collector: str,
+    name: str,
+    help_text: str,
+    *labels: str,
+    source: str,
+    highest: float | None = None,
+) -> Metric:
+    """A reading of one GPU."""
+    return declare(
+        GPU_PREFIX + name,
+        help_text,
+        *GPU_LABELS,
+        *labels,
+        source=source,
+        collector=collector,
+        highest=highest,
     )
 
 

@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-from agentaflow_exporter.metric import GPU_LABELS, Metric, declare, documentation
+from agentaflow_exporter import hardware_metrics
+from agentaflow_exporter.metric import GPU_LABELS, GPU_PREFIX, Metric, declare, documentation
+from agentaflow_exporter.metric import declare_gpu as _gpu
 
-GPU = "agentaflow_gpu_"
+GPU = GPU_PREFIX
 EXPORTER = "agentaflow_exporter_"
-
-
-def _gpu(
-    collector: str,
-    name: str,
-    help_text: str,
-    *labels: str,
-    source: str,
-    highest: float | None = None,
-) -> Metric:
-    return declare(
-        GPU + name,
-        help_text,
-        *GPU_LABELS,
-        *labels,
-        source=source,
-        collector=collector,
-        highest=highest,
-    )
-
 
 GPU_UP = declare(
     GPU + "up", "1 if the GPU answered in this scrape, 0 if it is lost or hangs.", *GPU_LABELS
@@ -69,6 +51,18 @@ MEMORY_RESERVED = _gpu(
 )
 
 POWER = _gpu("power", "power_watts", "Power drawn by the board.", source="nvmlDeviceGetPowerUsage")
+POWER_AVERAGE = _gpu(
+    "power",
+    "power_average_watts",
+    "Power drawn by the board, on average over a second; power_watts is it too on most GPUs.",
+    source="field 185, POWER_AVERAGE",
+)
+POWER_INSTANT = _gpu(
+    "power",
+    "power_instant_watts",
+    "Power drawn by the board at this moment.",
+    source="field 186, POWER_INSTANT",
+)
 POWER_LIMIT = _gpu(
     "power",
     "power_limit_watts",
@@ -180,6 +174,13 @@ PCIE_WIDTH_MAX = _gpu(
 PCIE_REPLAYS = _gpu(
     "pcie", "pcie_replays_total", "PCIe packets sent again.", source="field 94, PCIE_REPLAY_COUNTER"
 )
+PCIE_ERRORS = _gpu(
+    "pcie",
+    "pcie_errors_total",
+    "PCIe errors, by what went wrong; correctable ones cost time only.",
+    "type",
+    source="fields 173 … 183, PCIE_COUNT_…",
+)
 
 PROCESSES = _gpu(
     "processes",
@@ -234,7 +235,9 @@ PROCESS_FDS = declare("process_open_fds", "Open file descriptors of the exporter
 PROCESS_THREADS = declare("process_threads", "Threads of the exporter.")
 PROCESS_START = declare("process_start_time_seconds", "Unix time at which the exporter started.")
 
-ALL: tuple[Metric, ...] = tuple(v for v in list(globals().values()) if isinstance(v, Metric))
+_DECLARED = [v for v in (*globals().values(), *hardware_metrics.ALL) if isinstance(v, Metric)]
+# The GPUs' metrics, then those about the exporter itself.
+ALL: tuple[Metric, ...] = tuple(sorted(_DECLARED, key=lambda m: not m.name.startswith(GPU)))
 
 if __name__ == "__main__":
     print(documentation(ALL), end="")

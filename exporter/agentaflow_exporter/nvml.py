@@ -9,7 +9,9 @@ from __future__ import annotations
 import ctypes
 import struct
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import pynvml
@@ -174,7 +176,7 @@ class NvmlGpu:
         if ids != self._asked:
             self._array = (pynvml.c_nvmlFieldValue_t * len(ids))()
             for row, field_id in zip(self._array, ids, strict=True):
-                row.fieldId = field_id
+                row.fieldId, row.scopeId = field_id & 0xFFFF, field_id >> 16
             self._asked = ids
         return self._array
 
@@ -188,8 +190,9 @@ class NvmlGpu:
 
     def _values(self, array: Any) -> dict[int, Number]:
         values: dict[int, Number] = {}
-        failed = 0
-        for field_id, _, _, _, kind, code, raw in _FIELD_VALUE.iter_unpack(array):
+        failed: dict[int, int] = {}
+        rows = _FIELD_VALUE.iter_unpack(array)
+        for field_id, (_, _, _, _, kind, code, raw) in zip(self._asked, rows, strict=True):
             if code == pynvml.NVML_SUCCESS:
                 values[field_id] = decode(kind, raw)
             elif code in _UNSUPPORTED:
@@ -197,10 +200,11 @@ class NvmlGpu:
             elif code in (pynvml.NVML_ERROR_GPU_IS_LOST, pynvml.NVML_ERROR_RESET_REQUIRED):
                 _refuse(_FIELDS, pynvml.NVMLError(code))
             else:
-                failed = code
+                failed[field_id] = code
         if failed:
-            message = f"{_FIELDS}: {pynvml.NVMLError(failed)}"
-            raise FieldsFailed(message, values, code=failed)
+            code = next(iter(failed.values()))
+            message = f"{_FIELDS}: {pynvml.NVMLError(code)}"
+            raise FieldsFailed(message, values, frozenset(failed), code=code)
         return values
 
 
@@ -210,9 +214,36 @@ def _function(name: str) -> Any:
     pynvml gives some functions a name without the version suffix that the library has.
     """
     try:
+        if name in _FILLS:
+            structure, fill = _FILLS[name]
+            return partial(fill, getattr(pynvml, structure))
         return getattr(pynvml, name)
     except AttributeError:
         raise pynvml.NVMLError(pynvml.NVML_ERROR_FUNCTION_NOT_FOUND) from None
+
+
+def _fan_rpm(structure: Any, handle: Any, fan: int) -> int:
+    """pynvml's own asks for the first fan only."""
+    answer = structure(pynvml.nvmlFanSpeedInfo_v1, fan)
+    function = pynvml._nvmlGetFunctionPointer("nvmlDeviceGetFanSpeedRPM")
+    pynvml._nvmlCheckReturn(function(handle, ctypes.byref(answer)))
+    return int(answer.speed)
+
+
+def _fabric(structure: Any, handle: Any) -> SimpleNamespace:
+    """Version 2, which every driver has that tells health. Without the cluster's UUID: it names
+    the site.
+    """
+    answer = structure()
+    pynvml.nvmlDeviceGetGpuFabricInfoV(handle, ctypes.byref(answer))
+    return SimpleNamespace(state=answer.state, status=answer.status, healthMask=answer.healthMask)
+
+
+# Functions that fill a structure, which pynvml leaves to its caller, and the structure's name.
+_FILLS: Mapping[str, tuple[str, Callable[..., Any]]] = {
+    "nvmlDeviceGetFanSpeedRPM": ("c_nvmlFanSpeedInfo_t", _fan_rpm),
+    "nvmlDeviceGetGpuFabricInfoV": ("c_nvmlGpuFabricInfo_v2_t", _fabric),
+}
 
 
 def _refuse(function: str, error: Any) -> NoReturn:

@@ -6,7 +6,7 @@ A pass belongs to one thread until it is `finished`; the scrape reads it only th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -74,7 +74,7 @@ class GpuPass(Pass):
     """Implements GpuReader."""
 
     def __init__(
-        self, identity: Identity, collectors: Sequence[Collector], fields: Iterable[int]
+        self, identity: Identity, collectors: Sequence[Collector], fields: Collection[int]
     ) -> None:
         super().__init__(identity.gpu)
         self.lost: DriverError | None = None
@@ -85,6 +85,7 @@ class GpuPass(Pass):
         self._field_ids = fields
         self._fields: Mapping[int, Number] | None = None
         self._fields_failure = ""
+        self._failed_fields: Collection[int] = ()
 
     def run(self) -> None:
         try:
@@ -110,7 +111,7 @@ class GpuPass(Pass):
         if self._fields is None:
             self._fields = self._read_fields()
         value = self._fields.get(field_id)
-        if value is None and self._fields_failure:
+        if value is None and field_id in self._failed_fields:
             self.failed[self.stage] = self._fields_failure
         return value
 
@@ -129,10 +130,12 @@ class GpuPass(Pass):
         except FieldsFailed as error:
             self.errors.append(error)
             self._fields_failure = str(error)
+            self._failed_fields = error.failed
             return error.values
         except DriverError as error:
             self.errors.append(error)
             self._fields_failure = str(error)
+            self._failed_fields = self._field_ids
             return {}
 
 

@@ -14,15 +14,17 @@ from typing import Any
 
 from agentaflow_exporter import constants as nvml
 from agentaflow_exporter.boards import Board
-from agentaflow_exporter.driver import Number
+from agentaflow_exporter.driver import ALL_LINKS, Number, scoped
+from agentaflow_exporter.nameplate import Call, constants, links
 from agentaflow_exporter.signals import DAY_SECONDS, Noise, Signal, scatter
 from agentaflow_exporter.stories import Behaviour
 
 BOOT = 1_735_689_600.0  # the start of 2025, UTC
 _GPU_IDLE, _SW_POWER_CAP, _SW_THERMAL_SLOWDOWN, _HW_THERMAL_SLOWDOWN = 0x1, 0x4, 0x20, 0x40
-_PCIE_LANES = 16
-
-Call = tuple[str, tuple[int, ...]]
+_PCIE_ERRORS = range(
+    nvml.NVML_FI_DEV_PCIE_COUNT_CORRECTABLE_ERRORS, nvml.NVML_FI_DEV_PCIE_COUNT_LANE_ERROR + 1
+)
+_ERRORS_PER_ROW = 250  # a bad row is hit many times before it is replaced
 
 
 @dataclass(slots=True)
@@ -53,7 +55,8 @@ class Silicon:
         self._flutter_celsius = Noise(key ^ 5, 0.9, 61.0)
         self._phase = scatter(key, 5)  # of what is counted, so that boards do not count together
         self._state: State | None = None
-        self._constants = _constants(board, behaviour, index, uuid)
+        self._links = links(board)
+        self._constants = constants(board, behaviour, index, uuid)
         self._sensors: Mapping[Call, Callable[[State], Any]] = {
             ("nvmlDeviceGetUtilizationRates", ()): self._rates,
             ("nvmlDeviceGetPowerUsage", ()): lambda state: int(state.watts * 1000),
@@ -63,6 +66,7 @@ class Silicon:
             ("nvmlDeviceGetClockInfo", (nvml.NVML_CLOCK_GRAPHICS,)): _sm_mhz,
             ("nvmlDeviceGetClockInfo", (nvml.NVML_CLOCK_VIDEO,)): self._video_mhz,
             ("nvmlDeviceGetCurrentClocksEventReasons", ()): _clock_event_reasons,
+            ("nvmlDeviceGetRowRemapperHistogram", ()): self._banks,
         }
 
     def read(self, function: str, arguments: tuple[int, ...], time: float) -> Any:
@@ -76,7 +80,8 @@ class Silicon:
         behaviour = self._behaviour
         days = max(0.0, time) / DAY_SECONDS
         corrected = floor(behaviour.corrected_per_day * days + self._phase)
-        uncorrected = floor(behaviour.uncorrected_per_day * days + self._phase)
+        uncorrected = self._uncorrected(time)
+        milliwatts = int(self._at(time).watts * 1000)
         too_hot = _nanoseconds(behaviour.too_hot, time)
         fields: dict[int, Number] = {
             nvml.NVML_FI_DEV_ECC_CURRENT: 1,
@@ -86,7 +91,16 @@ class Silicon:
             nvml.NVML_FI_DEV_ECC_SBE_AGG_TOTAL: corrected + 2,  # before this driver was loaded
             nvml.NVML_FI_DEV_ECC_DBE_AGG_TOTAL: uncorrected,
             nvml.NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION: self._millijoules(time),
+            nvml.NVML_FI_DEV_REMAPPED_COR: 0,
+            nvml.NVML_FI_DEV_REMAPPED_UNC: uncorrected // _ERRORS_PER_ROW,
+            nvml.NVML_FI_DEV_REMAPPED_PENDING: 0,
+            nvml.NVML_FI_DEV_REMAPPED_FAILURE: 0,
+            nvml.NVML_FI_DEV_GET_GPU_RECOVERY_ACTION: 0,
+            nvml.NVML_FI_DEV_POWER_AVERAGE: milliwatts,
+            nvml.NVML_FI_DEV_POWER_INSTANT: milliwatts,
             nvml.NVML_FI_DEV_PCIE_REPLAY_COUNTER: floor(days / 30 + self._phase),
+            **dict.fromkeys(_PCIE_ERRORS, 0),
+            nvml.NVML_FI_DEV_PCIE_COUNT_CORRECTABLE_ERRORS: floor(days / 30 + self._phase),
             nvml.NVML_FI_DEV_PERF_POLICY_POWER: _nanoseconds(behaviour.power_capped, time),
             nvml.NVML_FI_DEV_PERF_POLICY_SYNC_BOOST: 0,
             nvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_SW_THERM_SLOWDOWN: too_hot,
@@ -95,7 +109,29 @@ class Silicon:
         }
         if self._board.highest_memory_celsius is not None:
             fields[nvml.NVML_FI_DEV_MEMORY_TEMP] = round(self._at(time).celsius + 4)
+        if self._board.nvlinks:
+            kibibytes = self._nvlink_kibibytes(time)
+            fields |= self._links
+            fields[scoped(nvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX, ALL_LINKS)] = kibibytes
+            fields[scoped(nvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX, ALL_LINKS)] = kibibytes
         return fields
+
+    def _uncorrected(self, time: float) -> int:
+        days = max(0.0, time) / DAY_SECONDS
+        return floor(self._behaviour.uncorrected_per_day * days + self._phase)
+
+    def _nvlink_kibibytes(self, time: float) -> int:
+        utilization = self._behaviour.utilization
+        busy = utilization.integral(max(0.0, time)) - utilization.integral(0.0)
+        per_second = self._board.nvlink_bytes_per_second * self._behaviour.nvlink_ratio / 1024
+        return int(per_second * busy)
+
+    def _banks(self, state: State) -> SimpleNamespace:
+        """Each row that is remapped is in another bank, which has a spare one less for it."""
+        high = min(self._uncorrected(state.time) // _ERRORS_PER_ROW, self._board.memory_banks)
+        return SimpleNamespace(
+            max=self._board.memory_banks - high, high=high, partial=0, low=0, none=0
+        )
 
     def _at(self, time: float) -> State:
         """The sensors at `time`, computed once for all that is read at the same moment."""
@@ -170,64 +206,3 @@ def _nanoseconds(indicator: Signal, time: float) -> int:
     """How long the indicator was on; in whole milliseconds, which float noise cannot turn back."""
     seconds = indicator.integral(max(0.0, time)) - indicator.integral(0.0)
     return round(seconds * 1000) * 1_000_000
-
-
-def _constants(board: Board, behaviour: Behaviour, index: int, uuid: str) -> Mapping[Call, Any]:
-    """What does not change while the driver is loaded and the same process runs."""
-    used = int(behaviour.memory_ratio * board.memory_bytes)
-    processes = [
-        SimpleNamespace(pid=2000 + 10 * index + number, usedGpuMemory=used)
-        for number in range(behaviour.processes)
-    ]
-    limit, lowest = int(board.limit_watts * 1000), int(board.lowest_limit_watts * 1000)
-    plain = {
-        "nvmlDeviceGetUUID": uuid,
-        "nvmlDeviceGetName": board.name,
-        "nvmlDeviceGetPciInfo": SimpleNamespace(busId=f"00000000:{0x18 + 0x11 * index:02X}:00.0"),
-        "nvmlDeviceGetSerial": str(1_650_000_000_000 + int(uuid[-8:], 16)),
-        "nvmlDeviceGetVbiosVersion": board.vbios_version,
-        "nvmlDeviceGetArchitecture": board.architecture,
-        "nvmlDeviceGetCudaComputeCapability": list(board.compute_capability),
-        "nvmlDeviceGetMinorNumber": index,
-        "nvmlDeviceGetEncoderUtilization": [0, 167_000],
-        "nvmlDeviceGetDecoderUtilization": [0, 167_000],
-        "nvmlDeviceGetEnforcedPowerLimit": limit,
-        "nvmlDeviceGetPowerManagementLimit": limit,
-        "nvmlDeviceGetPowerManagementDefaultLimit": limit,
-        "nvmlDeviceGetPowerManagementLimitConstraints": [lowest, limit],
-        "nvmlDeviceGetPerformanceState": 0 if processes else 8,
-        "nvmlDeviceGetCurrPcieLinkGeneration": board.pcie_generation if processes else 1,
-        "nvmlDeviceGetMaxPcieLinkGeneration": board.pcie_generation,
-        "nvmlDeviceGetCurrPcieLinkWidth": _PCIE_LANES,
-        "nvmlDeviceGetMaxPcieLinkWidth": _PCIE_LANES,
-        "nvmlDeviceGetComputeRunningProcesses": processes,
-        "nvmlDeviceGetGraphicsRunningProcesses": [],
-    }
-    thresholds = {
-        nvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN: board.slowdown_celsius,
-        nvml.NVML_TEMPERATURE_THRESHOLD_SHUTDOWN: board.shutdown_celsius,
-        nvml.NVML_TEMPERATURE_THRESHOLD_GPU_MAX: board.highest_celsius,
-        nvml.NVML_TEMPERATURE_THRESHOLD_MEM_MAX: board.highest_memory_celsius,
-    }
-    highest_mhz = {
-        nvml.NVML_CLOCK_SM: board.sm_mhz,
-        nvml.NVML_CLOCK_GRAPHICS: board.sm_mhz,
-        nvml.NVML_CLOCK_MEM: board.memory_mhz,
-        nvml.NVML_CLOCK_VIDEO: board.video_mhz,
-    }
-    return {
-        **{(function, ()): answer for function, answer in plain.items()},
-        **{("nvmlDeviceGetTemperatureThreshold", (i,)): t for i, t in thresholds.items()},
-        **{("nvmlDeviceGetMaxClockInfo", (i,)): mhz for i, mhz in highest_mhz.items()},
-        ("nvmlDeviceGetClockInfo", (nvml.NVML_CLOCK_MEM,)): board.memory_mhz,
-        **_memory(board.memory_bytes, board.reserved_bytes, used),
-    }
-
-
-def _memory(total: int, reserved: int, used: int) -> Mapping[Call, SimpleNamespace]:
-    """Version 1 of the answer counts what is reserved as used."""
-    free = total - reserved - used
-    function = "nvmlDeviceGetMemoryInfo"
-    one = SimpleNamespace(total=total, used=used + reserved, free=free)
-    two = SimpleNamespace(total=total, used=used, free=free, reserved=reserved)
-    return {(function, ()): one, (function, (nvml.nvmlMemory_v2,)): two}

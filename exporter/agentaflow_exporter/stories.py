@@ -76,6 +76,7 @@ class Behaviour:
     badly_cooled: bool = False
     uncorrected_per_day: float = 0.0
     corrected_per_day: float = 0.02
+    nvlink_ratio: float = 0.0  # of the links' speed, at full utilization
 
 
 def roles(seed: int, nodes: range, gpus_per_node: int) -> dict[tuple[int, int], str]:
@@ -130,6 +131,7 @@ def _training(key: int) -> Behaviour:
         memory_ratio=0.8 + 0.15 * _part(key, 2),
         processes=1,
         power_capped=pulses(key + 2, share=0.12, slot_seconds=900.0),
+        nvlink_ratio=0.1 + 0.05 * _part(key, 3),
     )
 
 

@@ -63,8 +63,12 @@ def test_base_units(scraper: Scraper, stub: NvmlStub) -> None:
     assert {"sw_power_cap", "hw_thermal_slowdown"} <= active
 
 
+FANS = "gpus 2", "0 nvmlDeviceGetNumFans value 2"  # else the calls about fans are not made
+
+
 def called(stub: NvmlStub, scraper: Scraper) -> list[str]:
     """What `nvml_stub` calls make up a scrape of GPU 0, with the argument where it matters."""
+    stub.script(*FANS)
     stub.forget()
     scraper.scrape()
     found: dict[str, None] = {}
@@ -77,10 +81,12 @@ def called(stub: NvmlStub, scraper: Scraper) -> list[str]:
 def test_every_function_and_every_error(driver: NvmlDriver, stub: NvmlStub) -> None:
     """Whatever code whichever call returns, the scrape works, and the other GPUs miss nothing."""
     calls = called(stub, Scraper(driver))
-    assert len(calls) > 35
+    assert len(calls) > 45
+    calls += [f"nvmlDeviceGetFieldValues:{field}" for field in (1, 82, 145, 161, 2165, 186, 230)]
+    stub.script(*FANS)
     whole = Seen(Scraper(driver).scrape()).readings(1).keys()
     for call, code in product(calls, (*UNSUPPORTED, *ERRORS)):
-        stub.script("gpus 2", f"0 {call} error {code}")
+        stub.script(*FANS, f"0 {call} error {code}")
         scraper = Scraper(driver)
         seen = Seen(scraper.scrape())
         scraper.close()
@@ -251,8 +257,9 @@ def test_only_some_collectors(scraper: Scraper, stub: NvmlStub) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_collector_can_be_off(driver: NvmlDriver, name: str) -> None:
+def test_collector_can_be_off(driver: NvmlDriver, stub: NvmlStub, name: str) -> None:
     """A collector that is off leaves no series, and takes none of the others'."""
+    stub.script(*FANS, *(f"0 nvmlDeviceGetFieldValues:{i} value 1" for i in (29, 170)))
     scraper = Scraper(driver, Settings(collectors=frozenset(NAMES) - {name}))
     present = {metric.collector for metric in Seen(scraper.scrape()).families}
     assert present - {""} == set(NAMES) - {name, "pods"}

@@ -63,7 +63,7 @@ static int find(int gpu, const char *symbol, int argument, enum verb verb, char 
   snprintf(index, sizeof index, gpu == NO_GPU ? "-" : "%d", gpu);
   snprintf(exact, sizeof exact, "%s:%d", symbol, argument);
   pthread_mutex_lock(&lock);
-  refresh();
+  if (verb == DELAY) refresh(); /* once for each call, and while it waits; not for each field */
   for (int i = rule_count - 1; i >= 0 && !found; i--) {
     const struct rule *rule = &rules[i];
     if (rule->verb != verb) continue;

@@ -8,7 +8,10 @@
      GPU CALL value NUMBER|TEXT      the call answers this
      GPU CALL delay SECONDS          the call takes so long, or until the rule is gone
    GPU is an index, `*` for all, or `-` for calls that are not about a GPU. CALL is a function's
-   symbol, `symbol:argument` (nvmlDeviceGetClockInfo:1, nvmlDeviceGetFieldValues:83) or `*`. */
+   symbol, `symbol:argument` (nvmlDeviceGetClockInfo:1, nvmlDeviceGetFieldValues:83) or `*`. A field
+   of one part of the GPU, such as a link, is 1000 * part + field (nvmlDeviceGetFieldValues:2165 is
+   the state of link 2); a value makes a field supported that was not. nvmlDeviceGetGpuFabricInfoV:0 and :1 are the
+   fabric's state and its health mask. */
 #ifndef CONTROL_H
 #define CONTROL_H
 

@@ -11,19 +11,19 @@
 
 static double busy(int gpu) { return 0.5 + 0.4 * sin(stub_seconds() / 60 + gpu); }
 
-static u64 energy_millijoules(int gpu) { /* the integral of power_milliwatts */
+u64 stub_energy_millijoules(int gpu) { /* the integral of stub_power_milliwatts */
   double seconds = stub_seconds();
   double busy_seconds = 0.5 * seconds + 24 * (cos(gpu) - cos(seconds / 60 + gpu));
   return (u64)(IDLE_MILLIWATTS * seconds + (BUSY_MILLIWATTS - IDLE_MILLIWATTS) * busy_seconds);
 }
 
-static u64 power_milliwatts(int gpu) {
+u64 stub_power_milliwatts(int gpu) {
   return (u64)(IDLE_MILLIWATTS + (BUSY_MILLIWATTS - IDLE_MILLIWATTS) * busy(gpu));
 }
 
 static u64 used_bytes(int gpu) { return MEMORY_BYTES / 8 * (u64)(gpu % 7 + 1); }
 
-static unsigned celsius(int gpu) { return (unsigned)(35 + 40 * busy(gpu)); }
+unsigned stub_celsius(int gpu) { return (unsigned)(35 + 40 * busy(gpu)); }
 
 struct utilization {
   unsigned gpu, memory;
@@ -71,13 +71,53 @@ int nvmlDeviceGetMemoryInfo_v2(Device device, struct memory_v2 *memory) {
   return SUCCESS;
 }
 
+struct bar1 {
+  u64 total, free, used;
+};
+
+int nvmlDeviceGetBAR1MemoryInfo(Device device, struct bar1 *bar1) {
+  BEGIN(NO_ARGUMENT)
+  bar1->total = 137438953472ull;
+  bar1->used = NUMBER(2097152);
+  bar1->free = bar1->total - bar1->used;
+  return SUCCESS;
+}
+
+struct banks {
+  unsigned max, high, partial, low, none;
+};
+
+int nvmlDeviceGetRowRemapperHistogram(Device device, struct banks *banks) {
+  BEGIN(NO_ARGUMENT)
+  *banks = (struct banks){(unsigned)NUMBER(2560), 0, 0, 0, 0};
+  return SUCCESS;
+}
+
+struct fabric {
+  unsigned version;
+  unsigned char cluster_uuid[16];
+  int status;
+  unsigned clique;
+  unsigned char state;
+  unsigned health_mask;
+};
+
+int nvmlDeviceGetGpuFabricInfoV(Device device, struct fabric *fabric) {
+  BEGIN(NO_ARGUMENT)
+  fabric->status = SUCCESS;
+  fabric->clique = 0;
+  fabric->state = (unsigned char)stub_number(gpu, __func__, 0, 3); /* completed */
+  fabric->health_mask = (unsigned)stub_number(gpu, __func__, 1, 0x1aa); /* every check passed */
+  return SUCCESS;
+}
+
 #define UNSIGNED(symbol, otherwise)              \
   int symbol(Device device, unsigned *answer) {  \
     BEGIN(NO_ARGUMENT)                           \
     *answer = (unsigned)NUMBER(otherwise);       \
     return SUCCESS;                              \
   }
-UNSIGNED(nvmlDeviceGetPowerUsage, power_milliwatts(gpu))
+UNSIGNED(nvmlDeviceGetPowerUsage, stub_power_milliwatts(gpu))
 UNSIGNED(nvmlDeviceGetPowerManagementLimit, 700000)
 UNSIGNED(nvmlDeviceGetPowerManagementDefaultLimit, 700000)
 UNSIGNED(nvmlDeviceGetEnforcedPowerLimit, 700000)
@@ -91,10 +131,22 @@ UNSIGNED(nvmlDeviceGetMaxMigDeviceCount, 7)
 UNSIGNED(nvmlDeviceGetPersistenceMode, 1)
 UNSIGNED(nvmlDeviceGetComputeMode, 0)
 
-int nvmlDeviceGetFanSpeed(Device device, unsigned *speed) {
-  (void)device;
-  (void)speed;
-  return NOT_SUPPORTED; /* passively cooled */
+UNSIGNED(nvmlDeviceGetNumFans, 0) /* passively cooled */
+
+int nvmlDeviceGetFanSpeed_v2(Device device, unsigned fan, unsigned *percent) {
+  BEGIN(fan)
+  *percent = (unsigned)stub_number(gpu, __func__, (int)fan, 30);
+  return SUCCESS;
+}
+
+struct fan {
+  unsigned version, fan, rpm;
+};
+
+int nvmlDeviceGetFanSpeedRPM(Device device, struct fan *answer) {
+  BEGIN(answer->fan)
+  answer->rpm = (unsigned)stub_number(gpu, __func__, (int)answer->fan, 1500);
+  return SUCCESS;
 }
 
 int nvmlDeviceGetPowerManagementLimitConstraints(Device device, unsigned *low, unsigned *high) {
@@ -106,13 +158,13 @@ int nvmlDeviceGetPowerManagementLimitConstraints(Device device, unsigned *low, u
 
 int nvmlDeviceGetTotalEnergyConsumption(Device device, u64 *millijoules) {
   BEGIN(NO_ARGUMENT)
-  *millijoules = NUMBER(energy_millijoules(gpu));
+  *millijoules = NUMBER(stub_energy_millijoules(gpu));
   return SUCCESS;
 }
 
 int nvmlDeviceGetTemperature(Device device, int sensor, unsigned *degrees) {
   BEGIN(sensor)
-  *degrees = (unsigned)NUMBER(celsius(gpu));
+  *degrees = (unsigned)NUMBER(stub_celsius(gpu));
   return SUCCESS;
 }
 
@@ -123,7 +175,7 @@ struct temperature {
 
 int nvmlDeviceGetTemperatureV(Device device, struct temperature *temperature) {
   BEGIN(temperature->sensor)
-  temperature->degrees = (int)NUMBER(celsius(gpu));
+  temperature->degrees = (int)NUMBER(stub_celsius(gpu));
   return SUCCESS;
 }
 
@@ -213,48 +265,4 @@ int nvmlDeviceGetProcessUtilization(Device device, void *samples, unsigned *coun
   (void)since;
   *count = 0;
   return NOT_FOUND;
-}
-
-/* Fields. */
-
-enum value_type { UINT = 1, ULONGLONG = 3 };
-
-struct field {
-  unsigned id, scope;
-  long long timestamp, latency;
-  unsigned type;
-  int code;
-  u64 value;
-};
-
-static u64 garbage(u64 value) { /* the union's other bytes are not defined */
-  return 0xdeadbeef00000000ull | (value & 0xffffffff);
-}
-
-static void answer_field(int gpu, struct field *field) {
-  u64 value = 0;
-  field->type = ULONGLONG;
-  field->code = SUCCESS;
-  switch (field->id) {
-    case 1: case 2: value = 1; field->type = UINT; break;
-    case 3: case 4: case 5: case 6: break;
-    case 74: value = (u64)(stub_seconds() * 1e8); break;
-    case 75: case 76: case 77: case 78: case 79: case 80: case 81: break;
-    case 82: value = celsius(gpu) + 8; field->type = UINT; break;
-    case 83: value = energy_millijoules(gpu); break;
-    case 94: field->type = UINT; break;
-    case 138: case 139: case 140: case 141: value = (u64)(stub_seconds() * 1e6); break;
-    case 269: case 270: case 271: break;
-    default: field->code = NOT_SUPPORTED;
-  }
-  int code = stub_error(gpu, "nvmlDeviceGetFieldValues", (int)field->id);
-  if (code) field->code = code;
-  field->value = stub_number(gpu, "nvmlDeviceGetFieldValues", (int)field->id, value);
-  if (field->type == UINT) field->value = garbage(field->value);
-}
-
-int nvmlDeviceGetFieldValues(Device device, int count, struct field *fields) {
-  BEGIN(NO_ARGUMENT)
-  for (int i = 0; i < count; i++) answer_field(gpu, &fields[i]);
-  return SUCCESS;
 }

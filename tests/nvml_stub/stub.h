@@ -19,6 +19,10 @@ typedef void *Device;
 extern int stub_users; /* nvmlInit is counted */
 int stub_gpu_of(Device handle);
 
+unsigned stub_celsius(int gpu);
+u64 stub_power_milliwatts(int gpu);
+u64 stub_energy_millijoules(int gpu);
+
 #define BEGIN_SYSTEM                                                    \
   if (!stub_users) return UNINITIALIZED;                                     \
   {                                                                     \

@@ -23,6 +23,11 @@ _SCRIPT = (
     "1 nvmlDeviceGetComputeRunningProcesses_v3 value 2",
     "1 nvmlDeviceGetDecoderUtilization error 10",
     "1 nvmlDeviceGetPerformanceState value 32",
+    "1 nvmlDeviceGetNumFans value 1",
+    "1 nvmlDeviceGetFieldValues:29 value 0",
+    "1 nvmlDeviceGetFieldValues:31 value 0",
+    "1 nvmlDeviceGetFieldValues:170 value 1",
+    "1 nvmlDeviceGetFieldValues:171 value 1",
 )
 
 

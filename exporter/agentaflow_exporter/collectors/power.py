@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agentaflow_exporter.collector import Collector, GpuReader, Reading, scaled
-from agentaflow_exporter.constants import NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION
-from agentaflow_exporter.metrics import ENERGY, POWER, POWER_LIMIT
+from agentaflow_exporter.constants import (
+    NVML_FI_DEV_POWER_AVERAGE,
+    NVML_FI_DEV_POWER_INSTANT,
+    NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION,
+)
+from agentaflow_exporter.metrics import ENERGY, POWER, POWER_AVERAGE, POWER_INSTANT, POWER_LIMIT
 
 
 def _gpu(gpu: GpuReader) -> Iterator[Reading]:
     """NVML answers in milliwatts and millijoules."""
     yield POWER, (), scaled(gpu.read("nvmlDeviceGetPowerUsage"), per=1000)
+    yield POWER_AVERAGE, (), scaled(gpu.field(NVML_FI_DEV_POWER_AVERAGE), per=1000)
+    yield POWER_INSTANT, (), scaled(gpu.field(NVML_FI_DEV_POWER_INSTANT), per=1000)
     yield ENERGY, (), scaled(gpu.field(NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION), per=1000)
     enforced = gpu.read("nvmlDeviceGetEnforcedPowerLimit")
     yield POWER_LIMIT, ("enforced",), scaled(enforced, per=1000)
@@ -29,5 +35,9 @@ COLLECTOR = Collector(
     "power",
     "power, power limits, energy",
     gpu=_gpu,
-    fields=(NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION,),
+    fields=(
+        NVML_FI_DEV_POWER_AVERAGE,
+        NVML_FI_DEV_POWER_INSTANT,
+        NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION,
+    ),
 )

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Literal
 
+from agentaflow_exporter import hardware_metrics as hardware
 from agentaflow_exporter import metrics as ours
 from agentaflow_exporter.collectors.throttle import REASONS
 from agentaflow_exporter.compat import NAMES
@@ -110,6 +111,8 @@ def _temperatures() -> Iterable[Field]:
 
 def _power() -> Iterable[Field]:
     yield _field("POWER_USAGE BOARD_POWER_WATTS", "Power draw", "W", _same, (ours.POWER, ()))
+    names, instant = "POWER_USAGE_INSTANT BOARD_POWER_RAW_WATTS", (ours.POWER_INSTANT, ())
+    yield _field(names, "Power draw of the moment", "W", _same, instant)
     yield _field(
         "TOTAL_ENERGY_CONSUMPTION",
         "Energy since the driver was loaded",
@@ -146,6 +149,9 @@ def _memory() -> Iterable[Field]:
     yield _field("FB_FREE", "Framebuffer memory free", "MiB", _mebibytes, free)
     yield _field("FB_USED", "Framebuffer memory used", "MiB", _mebibytes, used)
     yield _field("FB_RESERVED", "Framebuffer memory reserved", "MiB", _mebibytes, reserved)
+    bar1_total, bar1_used = (hardware.BAR1_TOTAL, ()), (hardware.BAR1_USED, ())
+    yield _field("BAR1_TOTAL", "BAR1 window", "MiB", _mebibytes, bar1_total)
+    yield _field("BAR1_USED", "BAR1 window used", "MiB", _mebibytes, bar1_used)
     names = "FB_USED_PERCENT FB_USED_RATIO"
     share = "Framebuffer memory used / (total - reserved)"
     yield _field(names, share, "0 to 1", _used_share, used, total, reserved)
@@ -190,6 +196,39 @@ def _pcie() -> Iterable[Field]:
     yield _field(names, "PCIe packets sent again", "", _same, replays, kind="counter")
 
 
+def _repair() -> Iterable[Field]:
+    """What becomes of bad memory: pages retired before Ampere, rows remapped since."""
+    counts = (
+        ("UNCORRECTABLE_REMAPPED_ROWS ROW_REMAP_UNCORRECTABLE_TOTAL", "uncorrectable"),
+        ("CORRECTABLE_REMAPPED_ROWS ROW_REMAP_CORRECTABLE_TOTAL", "correctable"),
+    )
+    for names, label in counts:
+        rows = (hardware.REMAPPED_ROWS, (label,))
+        yield _field(names, f"Rows remapped for {label} errors", "", _same, rows, kind="counter")
+    pending, failure = (hardware.ROW_REMAP_PENDING, ()), (hardware.ROW_REMAP_FAILURE, ())
+    yield _field("ROW_REMAP_PENDING", "A row waits to be remapped", "", _same, pending)
+    yield _field("ROW_REMAP_FAILURE ROW_REMAP_FAILED", "Remapping failed", "", _same, failure)
+    for label in ("max", "high", "partial", "low", "none"):
+        names = f"BANKS_REMAP_ROWS_AVAIL_{label} BANK_REMAP_AVAIL_{label}".upper()
+        banks = (hardware.ROW_REMAP_BANKS, (label,))
+        yield _field(names, f"Banks with {label} spare rows left", "", _same, banks)
+    names, action = "GET_GPU_RECOVERY_ACTION GPU_RECOVERY_ACTION", (hardware.RECOVERY_ACTION, ())
+    yield _field(names, "What would bring the GPU back", "", _same, action)
+
+
+def _links() -> Iterable[Field]:
+    for names, label in (
+        ("NVLINK_ERROR_DL_CRC NVLINK_CRC_ERROR_TOTAL", "crc"),
+        ("NVLINK_REPLAY_ERROR_COUNT_TOTAL NVLINK_REPLAY_ERROR_TOTAL", "replay"),
+        ("NVLINK_RECOVERY_ERROR_COUNT_TOTAL NVLINK_RECOVERY_ERROR_TOTAL", "recovery"),
+    ):
+        errors = (hardware.NVLINK_ERRORS, (label,))
+        yield _field(names, f"NVLink errors, {label}", "", _same, errors, kind="counter")
+    names = "PCIE_COUNT_CORRECTABLE_ERRORS PCIE_CORRECTABLE_ERROR_TOTAL"
+    correctable = (ours.PCIE_ERRORS, ("correctable",))
+    yield _field(names, "PCIe errors, correctable", "", _same, correctable, kind="counter")
+
+
 FIELDS: tuple[Field, ...] = (
     *_clocks(),
     *_temperatures(),
@@ -198,6 +237,8 @@ FIELDS: tuple[Field, ...] = (
     *_memory(),
     *_errors(),
     *_pcie(),
+    *_repair(),
+    *_links(),
 )
 # Of each collector's readings, those that DCGM has no field for, and why.
 _NO_FIELD = "DCGM has no such field"
@@ -210,6 +251,25 @@ WITHOUT: dict[tuple[Metric, tuple[str, ...]], str] = {
     (ours.CLOCK_EVENT_SECONDS, ("hw_power_brake_slowdown",)): _NO_FIELD,
     (ours.PROCESSES, ("compute",)): _NO_FIELD,
     (ours.PROCESSES, ("graphics",)): _NO_FIELD,
+}
+_BYTES = "DCGM's NVLINK_COUNT_…_BYTES are NVML's fields 202 and 204, which are other counts"
+_FABRIC = "DCGM's FABRIC_MANAGER_STATUS joins state and error in a code of its own"
+METRICS_WITHOUT: dict[Metric, str] = {
+    ours.POWER_AVERAGE: _NO_FIELD,
+    ours.PCIE_ERRORS: f"{_NO_FIELD}, but for correctable",
+    hardware.FAN_SPEED: "DCGM has one speed for all fans",
+    hardware.FAN_RPM: _NO_FIELD,
+    hardware.RETIRED_PAGES: "not translated yet",
+    hardware.RETIRED_PAGES_PENDING: "not translated yet",
+    hardware.NVLINK_TRANSMIT: _BYTES,
+    hardware.NVLINK_RECEIVE: _BYTES,
+    hardware.NVLINK_LINKS: _NO_FIELD,
+    hardware.NVLINK_UP: _NO_FIELD,
+    hardware.C2C_LINKS: "not translated yet",
+    hardware.C2C_UP: _NO_FIELD,
+    hardware.FABRIC_STATE: _FABRIC,
+    hardware.FABRIC_ERROR: _FABRIC,
+    hardware.FABRIC_HEALTH: _NO_FIELD,
 }
 
 _INTRODUCTION = """# Under dcgm-exporter's names
@@ -247,6 +307,7 @@ def documentation() -> str:
         lines.append(f"| {source} | {old} | {new} | {field.kind} | {field.unit} |")
     lines += ["", "## Only under our own names", ""]
     lines += [f"- `{described([source])}`: {reason}" for source, reason in WITHOUT.items()]
+    lines += [f"- `{metric.name}`: {reason}" for metric, reason in METRICS_WITHOUT.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -1,0 +1,74 @@
+"""The NVLinks of each GPU: what went over them, what went wrong, which are up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+
+from agentaflow_exporter import constants as nvml
+from agentaflow_exporter import hardware_metrics as metrics
+from agentaflow_exporter.collector import Collector, GpuReader, Reading, scaled
+from agentaflow_exporter.driver import ALL_LINKS, Number, scoped
+
+_KIBIBYTES = {
+    metrics.NVLINK_TRANSMIT: scoped(nvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX, ALL_LINKS),
+    metrics.NVLINK_RECEIVE: scoped(nvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX, ALL_LINKS),
+}
+_ERRORS = {
+    ("crc_flit",): nvml.NVML_FI_DEV_NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL,
+    ("crc_data",): nvml.NVML_FI_DEV_NVLINK_CRC_DATA_ERROR_COUNT_TOTAL,
+    ("replay",): nvml.NVML_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL,
+    ("recovery",): nvml.NVML_FI_DEV_NVLINK_RECOVERY_ERROR_COUNT_TOTAL,
+    ("ecc_data",): nvml.NVML_FI_DEV_NVLINK_ECC_DATA_ERROR_COUNT_TOTAL,
+}
+_LINKS = range(nvml.NVML_NVLINK_MAX_LINKS)
+# Since Hopper errors are counted by link only.
+_LINK_ERRORS = {
+    labels: tuple(scoped(field_id, link) for link in _LINKS)
+    for labels, field_id in {
+        ("replay",): nvml.NVML_FI_DEV_NVLINK_ERROR_DL_REPLAY,
+        ("recovery",): nvml.NVML_FI_DEV_NVLINK_ERROR_DL_RECOVERY,
+        ("crc",): nvml.NVML_FI_DEV_NVLINK_ERROR_DL_CRC,
+    }.items()
+}
+_STATES = {(str(link),): scoped(nvml.NVML_FI_DEV_NVLINK_GET_STATE, link) for link in _LINKS}
+_UP = (nvml.NVML_NVLINK_STATE_ACTIVE, nvml.NVML_NVLINK_STATE_SLEEP)
+
+
+def _gpu(gpu: GpuReader) -> Iterator[Reading]:
+    """Links that a GPU does not have are unsupported scopes, which are asked for once."""
+    for metric, field_id in _KIBIBYTES.items():
+        yield metric, (), scaled(gpu.field(field_id), by=1024)
+    links = gpu.field(nvml.NVML_FI_DEV_NVLINK_LINK_COUNT)
+    yield metrics.NVLINK_LINKS, (), links
+    count = int(links or 0)
+    totals = {labels: gpu.field(field_id) for labels, field_id in _ERRORS.items()}
+    for labels, value in totals.items():
+        yield metrics.NVLINK_ERRORS, labels, value
+    for labels, field_ids in _LINK_ERRORS.items():
+        if totals.get(labels) is None:
+            yield metrics.NVLINK_ERRORS, labels, _sum([gpu.field(i) for i in field_ids[:count]])
+    for labels, field_id in list(_STATES.items())[:count]:
+        state = gpu.field(field_id)
+        if state is not None:
+            yield metrics.NVLINK_UP, labels, 1 if state in _UP else 0
+
+
+def _sum(values: list[Number | None]) -> Number | None:
+    """Of all links or of none: a sum without one of them would be a counter that falls."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known and len(known) == len(values) else None
+
+
+COLLECTOR = Collector(
+    "nvlink",
+    "NVLink traffic, errors and state",
+    gpu=_gpu,
+    fields=(
+        *_KIBIBYTES.values(),
+        *_ERRORS.values(),
+        *chain.from_iterable(_LINK_ERRORS.values()),
+        nvml.NVML_FI_DEV_NVLINK_LINK_COUNT,
+        *_STATES.values(),
+    ),
+)
