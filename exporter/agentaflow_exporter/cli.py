@@ -16,6 +16,7 @@ from agentaflow_exporter.app import App
 from agentaflow_exporter.backends import make_driver
 from agentaflow_exporter.collector import PodSource
 from agentaflow_exporter.errors import UserError
+from agentaflow_exporter.kernel import expected_gpus
 from agentaflow_exporter.log import Log
 from agentaflow_exporter.scrape import Scraper
 from agentaflow_exporter.settings import ENVIRONMENT_PREFIX, Settings, load
@@ -41,7 +42,13 @@ def serve(settings: Settings) -> int:
     stopping.hold_signals()
     log = Log(settings.log_level, settings.log_format)
     driver, pods = make_driver(settings.backend)
-    scraper = Scraper(driver, settings, pods=_pods_file(settings) or pods, log=log)
+    scraper = Scraper(
+        driver,
+        settings,
+        pods=_pods_file(settings) or pods,
+        expected=expected_gpus if settings.backend == "nvml" else None,
+        log=log,
+    )
     server = Server(
         settings.listen_addresses,
         App(scraper, settings),

@@ -27,6 +27,7 @@ class Pod(NamedTuple):
 
 
 PodSource = Callable[[], Sequence[Pod]]
+GpuCount = Callable[[], int | None]
 
 
 class GpuReader(Protocol):
@@ -56,6 +57,10 @@ class NodeReader(Protocol):
     def read(self, function: str, *arguments: int) -> Any: ...
 
     def pods(self) -> Sequence[Pod]: ...
+
+    def expected(self) -> int | None:
+        """How many GPUs there should be; None if nobody knows."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

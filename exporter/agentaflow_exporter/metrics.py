@@ -15,6 +15,14 @@ GPU_UP = declare(
 GPU_DEVICES = declare(
     GPU + "devices", "GPUs that the driver enumerates.", source="nvmlDeviceGetCount_v2"
 )
+GPU_EXPECTED = declare(
+    GPU + "expected_devices",
+    "GPUs that the kernel driver knows of, or those on the PCI bus if it is not loaded; "
+    "more than devices: one fell off the bus.",
+    source="/proc/driver/nvidia/gpus; /sys/bus/pci/devices",
+    collector="expected",
+    highest=1024,
+)
 
 GPU_INFO = _gpu(
     *("info", "info", "Identity of the GPU.", "name", "pci_bus_id", "serial", "vbios_version"),

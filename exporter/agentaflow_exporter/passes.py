@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
-from agentaflow_exporter.collector import Collector, Pod, PodSource, Reading
+from agentaflow_exporter.collector import Collector, GpuCount, Pod, PodSource, Reading
 from agentaflow_exporter.driver import (
     Driver,
     DriverError,
@@ -148,12 +148,14 @@ class NodePass(Pass):
         available: bool,
         gpus: Sequence[tuple[str, str]],
         pods: PodSource | None,
+        expected: GpuCount | None,
         collectors: Sequence[Collector],
     ) -> None:
         super().__init__(driver)
         self.gpus = gpus
         self._available = available
         self._pods = pods
+        self._expected = expected
         self._collectors = collectors
 
     def run(self) -> None:
@@ -173,3 +175,6 @@ class NodePass(Pass):
 
     def pods(self) -> Sequence[Pod]:
         return self._pods() if self._pods is not None else ()
+
+    def expected(self) -> int | None:
+        return self._expected() if self._expected is not None else None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from agentaflow_exporter import metrics
-from agentaflow_exporter.collector import Collector, PodSource
+from agentaflow_exporter.collector import Collector, GpuCount, PodSource
 from agentaflow_exporter.collectors import COLLECTORS
 from agentaflow_exporter.crew import Crew, Job, ThreadCrew
 from agentaflow_exporter.driver import Driver, DriverError, DriverUnavailable, Gpu
@@ -52,6 +52,7 @@ class Scraper:
         settings: Settings | None = None,
         *,
         pods: PodSource | None = None,
+        expected: GpuCount | None = None,
         log: Log | None = None,
         crew: Crew | None = None,
         collectors: Sequence[Collector] = COLLECTORS,
@@ -64,6 +65,7 @@ class Scraper:
         self._driver = driver
         self._session = Session(driver, clock)
         self._pods = pods
+        self._expected = expected
         self._log = log or Log("error")
         self._clock = clock
         self._crew = crew or ThreadCrew(clock)
@@ -170,7 +172,7 @@ class Scraper:
         self, available: bool, collectors: Sequence[Collector], deadline: float, result: Result
     ) -> None:
         gpus = [(index, uuid) for index, uuid, _ in self._health.gpus() if uuid]
-        node = NodePass(self._driver, available, gpus, self._pods, collectors)
+        node = NodePass(self._driver, available, gpus, self._pods, self._expected, collectors)
         self._call_node(node.run, deadline)
         if node.finished:
             result.take("", (), node)

@@ -56,7 +56,7 @@ def test_declaration(metric: Metric) -> None:
     assert len(set(metric.labels)) == len(metric.labels)
     assert metric.collector in (*NAMES, "")
     assert metric.low < metric.high
-    if metric.collector and metric is not metrics.DRIVER_INFO:
+    if metric.collector and metric not in (metrics.DRIVER_INFO, metrics.GPU_EXPECTED):
         assert metric.labels[:2] == ("gpu", "uuid")
 
 

@@ -156,6 +156,14 @@ def test_all_fields_are_one_call(scraper: Scraper, stub: NvmlStub) -> None:
     assert sum(FIELDS in call for call in stub.calls()) == 1
 
 
+def test_constants_are_asked_once(scraper: Scraper, stub: NvmlStub) -> None:
+    """What cannot change while the driver is loaded costs one call, not one at each scrape."""
+    scraper.scrape()
+    stub.forget()
+    scraper.scrape()
+    assert not any("GetName" in call or "GetMaxClockInfo" in call for call in stub.calls())
+
+
 def test_a_failed_field_fails_its_collector_alone(scraper: Scraper, stub: NvmlStub) -> None:
     """Collectors with fields that are unsupported, or that answered, are not blamed for it."""
     stub.script("gpus 1", f"0 {FIELDS}:230 error 10")

@@ -29,8 +29,9 @@ GAUGES = {
     nvml.NVML_FI_DEV_POWER_INSTANT,
 }
 COUNTERS = [i for c in COLLECTORS for i in c.fields if i not in GAUGES]
-# No board of the simulation has these parts.
+# No board of the simulation has these parts, and no kernel is below it.
 ABSENT = {
+    metrics.GPU_EXPECTED,
     hardware_metrics.FAN_SPEED,
     hardware_metrics.FAN_RPM,
     hardware_metrics.RETIRED_PAGES,

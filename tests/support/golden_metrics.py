@@ -35,7 +35,8 @@ def golden_metrics() -> str:
     """Values that differ from run to run are 0."""
     stub = in_process_stub()
     stub.script(*_SCRIPT)
-    scraper = Scraper(NvmlDriver(), pods=lambda: [Pod(UUIDS[1], "research", "notebook", "main")])
+    pods = [Pod(UUIDS[1], "research", "notebook", "main")]
+    scraper = Scraper(NvmlDriver(), pods=lambda: pods, expected=lambda: 3)
     families = [_still(family) for family in scraper.scrape() if family.metric is not BUILD_INFO]
     scraper.close()
     stub.script()

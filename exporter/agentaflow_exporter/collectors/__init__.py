@@ -8,6 +8,7 @@ from agentaflow_exporter.collectors import (
     c2c,
     clocks,
     ecc,
+    expected,
     fabric,
     fans,
     info,
@@ -27,6 +28,7 @@ from agentaflow_exporter.collectors import (
 
 COLLECTORS: tuple[Collector, ...] = (
     info.COLLECTOR,
+    expected.COLLECTOR,
     utilization.COLLECTOR,
     memory.COLLECTOR,
     power.COLLECTOR,
