@@ -21,7 +21,7 @@ _GROUPS = {
     "driver": "driver",
     "pods": "pods",
     "names": "names of the metrics",
-    "collectors": "collectors (all are on)",
+    "collectors": "collectors (on, but for those that say off)",
     "log": "log",
 }
 _COMMANDS = """commands:

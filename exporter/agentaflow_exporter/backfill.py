@@ -148,7 +148,7 @@ def node_history(plan: Plan, number: int) -> list[Series]:
     fleet = SimulatedFleet(plan.nodes, plan.gpus_per_node, plan.seed, clock=lambda: now)
     node = fleet.nodes[number]
     driver = fleet.driver(node)
-    scraper = Scraper(driver, pods=driver.pods, crew=InlineCrew())
+    scraper = Scraper(driver, sources=driver.sources, crew=InlineCrew())
     absent = array("d", [nan]) * len(plan.times)
     columns: dict[int, dict[tuple[str, ...], array[float]]] = {}
     itself = (metrics.EXPORTER, "process_")

@@ -9,14 +9,14 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from agentaflow_exporter import arguments, stopping
 from agentaflow_exporter.app import App
 from agentaflow_exporter.backends import make_driver
-from agentaflow_exporter.collector import PodSource
+from agentaflow_exporter.collector import Sources
 from agentaflow_exporter.errors import UserError
-from agentaflow_exporter.kernel import expected_gpus
 from agentaflow_exporter.log import Log
 from agentaflow_exporter.scrape import Scraper
 from agentaflow_exporter.settings import ENVIRONMENT_PREFIX, Settings, load
@@ -41,12 +41,11 @@ def serve(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT."""
     stopping.hold_signals()
     log = Log(settings.log_level, settings.log_format)
-    driver, pods = make_driver(settings.backend)
+    driver, sources = make_driver(settings.backend)
     scraper = Scraper(
         driver,
         settings,
-        pods=_pods_file(settings) or pods,
-        expected=expected_gpus if settings.backend == "nvml" else None,
+        sources=_with_settings(sources, settings),
         log=log,
     )
     server = Server(
@@ -66,14 +65,15 @@ def serve(settings: Settings) -> int:
     return 0
 
 
-def _pods_file(settings: Settings) -> PodSource | None:
-    if settings.pods_file is None:
-        return None
-    from agentaflow_exporter.attribution.pods_file import PodsFile
+def _with_settings(sources: Sources, settings: Settings) -> Sources:
+    """What the user names wins over what the backend knows."""
+    if settings.pods_file is not None:
+        from agentaflow_exporter.attribution.pods_file import PodsFile
 
-    source = PodsFile(settings.pods_file)
-    source()  # a bad file is told at the start, not at the first scrape
-    return source
+        pods = PodsFile(settings.pods_file)
+        pods()  # a bad file is told at the start, not at the first scrape
+        sources = replace(sources, pods=pods)
+    return sources
 
 
 def settings_from(

@@ -13,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as ClientMetric
 from prometheus_client.registry import Collector
 
+from agentaflow_exporter.collector import Sources
 from agentaflow_exporter.kernel import expected_gpus
 from agentaflow_exporter.nvml import NvmlDriver
 from agentaflow_exporter.scrape import Scraper
@@ -22,7 +23,7 @@ class NvmlCollector(Collector):
     """`process_…` is left out: prometheus_client has it already."""
 
     def __init__(self, scraper: Scraper | None = None) -> None:
-        self._scraper = scraper or Scraper(NvmlDriver(), expected=expected_gpus)
+        self._scraper = scraper or Scraper(NvmlDriver(), sources=Sources(expected=expected_gpus))
 
     def describe(self) -> list[ClientMetric]:
         """Nothing: registering must not wait for a driver."""

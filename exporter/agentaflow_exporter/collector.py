@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from agentaflow_exporter.driver import Number
 from agentaflow_exporter.metric import Metric
@@ -26,8 +26,17 @@ class Pod(NamedTuple):
     container: str
 
 
+T = TypeVar("T")
 PodSource = Callable[[], Sequence[Pod]]
-GpuCount = Callable[[], int | None]
+GpuCount = Callable[[], int | None]  # how many there should be, if anybody knows
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What is not NVML's to tell. Each is asked once a scrape and may raise."""
+
+    pods: PodSource = tuple
+    expected: GpuCount = lambda: None
 
 
 class GpuReader(Protocol):
@@ -45,6 +54,19 @@ class GpuReader(Protocol):
         """The value of one of the collector's `fields`; all collectors' fields are one call."""
         ...
 
+    def mig(self, device: int, function: str, *arguments: int) -> Any:
+        """Like read, of the MIG device at an index; None too where there is none."""
+        ...
+
+    def kept(self, make: Callable[[], T]) -> T:
+        """What this collector keeps of this GPU from scrape to scrape, made when it has nothing:
+        at first, and anew for another GPU or after the driver was opened again.
+        """
+        ...
+
+    @property
+    def sources(self) -> Sources: ...
+
 
 class NodeReader(Protocol):
     """The machine in one scrape, after its GPUs."""
@@ -56,11 +78,8 @@ class NodeReader(Protocol):
 
     def read(self, function: str, *arguments: int) -> Any: ...
 
-    def pods(self) -> Sequence[Pod]: ...
-
-    def expected(self) -> int | None:
-        """How many GPUs there should be; None if nobody knows."""
-        ...
+    @property
+    def sources(self) -> Sources: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +91,11 @@ class Collector:
 
     name: str
     help: str
+    metrics: tuple[Metric, ...]
     gpu: Callable[[GpuReader], Iterator[Reading]] | None = None
     node: Callable[[NodeReader], Iterator[Reading]] | None = None
     fields: tuple[int, ...] = ()
+    on: bool = True  # unless a setting says otherwise
 
 
 def scaled(value: Number | None, *, by: int = 1, per: int = 1) -> Number | None:

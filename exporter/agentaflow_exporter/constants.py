@@ -1,6 +1,6 @@
 """The numbers of nvml.h that collectors use, under NVML's names; a test compares them with pynvml.
 
-They are repeated here so that nvml.py stays the only module that needs pynvml.
+They are repeated here so that nvml/ stays the only room that needs pynvml.
 """
 
 from __future__ import annotations

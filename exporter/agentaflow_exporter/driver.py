@@ -1,6 +1,6 @@
 """The seam between collectors and silicon: NVML's own vocabulary, whoever answers it.
 
-`nvml.py` (the real library), `simulated.py` (a made-up fleet) and `replay.py` (a recording)
+`nvml/` (the real library), `simulated.py` (a made-up fleet) and `replay.py` (a recording)
 implement these protocols. A function is called by its NVML name and answers what pynvml answers:
 an int, a str, or an object with NVML's field names (`.gpu`, `.memory`; `.total`, `.used` …).
 
@@ -66,6 +66,10 @@ class Gpu(Protocol):
 
         Raises GpuLost, DriverUnavailable or DriverError.
         """
+        ...
+
+    def read_mig(self, device: int, function: str, *arguments: int) -> Any:
+        """Like read, of the MIG device at an index of this GPU; None too where there is none."""
         ...
 
     def fields(self, *ids: int) -> Mapping[int, Number]:

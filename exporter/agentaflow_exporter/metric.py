@@ -33,6 +33,7 @@ class Metric:
     name: str
     help: str
     source: str
+    since: str
     labels: tuple[str, ...]
     collector: str
     kind: Literal["gauge", "counter"]
@@ -58,6 +59,7 @@ def declare(
     help_text: str,
     *labels: str,
     source: str = "",
+    since: str = "",
     collector: str = "",
     highest: float | None = None,
 ) -> Metric:
@@ -70,6 +72,7 @@ def declare(
         name=name,
         help=help_text,
         source=source,
+        since=since,
         labels=labels,
         collector=collector,
         kind="counter" if counter else "gauge",
@@ -85,15 +88,17 @@ def declare_gpu(
     help_text: str,
     *labels: str,
     source: str,
+    since: str = "",
     highest: float | None = None,
 ) -> Metric:
-    """A reading of one GPU."""
+    """A reading of one GPU. `since`: the driver or architecture that has it first, if not all."""
     return declare(
         GPU_PREFIX + name,
         help_text,
         *GPU_LABELS,
         *labels,
         source=source,
+        since=since,
         collector=collector,
         highest=highest,
     )
@@ -109,8 +114,8 @@ def documentation(metrics: Iterable[Metric]) -> str:
         "A reading is absent or true: what a GPU does not support, and what lies outside the",
         "range, is not exported.",
         "",
-        "| Metric | Type | Labels | Range | Collector | Meaning | Source |",
-        "|---|---|---|---|---|---|---|",
+        "| Metric | Type | Labels | Range | Collector | Meaning | Source | Since |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for metric in metrics:
         labels = " ".join(f"`{label}`" for label in metric.labels)
@@ -123,6 +128,7 @@ def documentation(metrics: Iterable[Metric]) -> str:
             metric.collector,
             metric.help,
             metric.source,
+            metric.since,
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

@@ -6,11 +6,11 @@ A pass belongs to one thread until it is `finished`; the scrape reads it only th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
-from agentaflow_exporter.collector import Collector, GpuCount, Pod, PodSource, Reading
+from agentaflow_exporter.collector import Collector, Reading, Sources, T
 from agentaflow_exporter.driver import (
     Driver,
     DriverError,
@@ -25,8 +25,9 @@ from agentaflow_exporter.driver import (
 class Pass:
     """What both kinds have in common."""
 
-    def __init__(self, target: Driver | Gpu) -> None:
+    def __init__(self, target: Driver | Gpu, sources: Sources) -> None:
         self._target = target
+        self.sources = sources
         self.finished = False
         self.stage = ""
         self.readings: list[Reading] = []
@@ -35,8 +36,12 @@ class Pass:
         self.seconds: dict[str, float] = {}
 
     def read(self, function: str, *arguments: int) -> Any:
+        return self._answer(self._target.read, function, *arguments)
+
+    def _answer(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        """None where the call failed; that the GPU or the driver is gone ends the pass."""
         try:
-            return self._target.read(function, *arguments)
+            return call(*arguments)
         except (GpuLost, DriverUnavailable):
             raise
         except DriverError as error:
@@ -68,15 +73,20 @@ class Identity:
         self.gpu = gpu
         self.uuid = ""
         self.constants: dict[tuple[str, tuple[int, ...]], Any] = {}
+        self.kept: dict[str, Any] = {}  # by collector
 
 
 class GpuPass(Pass):
     """Implements GpuReader."""
 
     def __init__(
-        self, identity: Identity, collectors: Sequence[Collector], fields: Collection[int]
+        self,
+        identity: Identity,
+        collectors: Sequence[Collector],
+        fields: Collection[int],
+        sources: Sources,
     ) -> None:
-        super().__init__(identity.gpu)
+        super().__init__(identity.gpu, sources)
         self.lost: DriverError | None = None
         self.uuid = ""
         self._identity = identity
@@ -115,11 +125,21 @@ class GpuPass(Pass):
             self.failed[self.stage] = self._fields_failure
         return value
 
+    def mig(self, device: int, function: str, *arguments: int) -> Any:
+        return self._answer(self._gpu.read_mig, device, function, *arguments)
+
+    def kept(self, make: Callable[[], T]) -> T:
+        kept: T | None = self._identity.kept.get(self.stage)
+        if kept is None:
+            kept = self._identity.kept[self.stage] = make()
+        return kept
+
     def _identify(self) -> None:
         """Labels follow the GPU that answers, not the index at which it did before."""
         self.uuid = self._gpu.read("nvmlDeviceGetUUID") or self._gpu.uuid
         if self.uuid != self._identity.uuid:
             self._identity.constants.clear()
+            self._identity.kept.clear()
             self._identity.uuid = self.uuid
 
     def _read_fields(self) -> Mapping[int, Number]:
@@ -147,15 +167,12 @@ class NodePass(Pass):
         driver: Driver,
         available: bool,
         gpus: Sequence[tuple[str, str]],
-        pods: PodSource | None,
-        expected: GpuCount | None,
+        sources: Sources,
         collectors: Sequence[Collector],
     ) -> None:
-        super().__init__(driver)
+        super().__init__(driver, sources)
         self.gpus = gpus
         self._available = available
-        self._pods = pods
-        self._expected = expected
         self._collectors = collectors
 
     def run(self) -> None:
@@ -172,9 +189,3 @@ class NodePass(Pass):
         if not self._available:
             raise DriverUnavailable("no driver", function=function)
         return super().read(function, *arguments)
-
-    def pods(self) -> Sequence[Pod]:
-        return self._pods() if self._pods is not None else ()
-
-    def expected(self) -> int | None:
-        return self._expected() if self._expected is not None else None

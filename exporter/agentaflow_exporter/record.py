@@ -30,10 +30,18 @@ class Recorder:
         self.gpus: dict[int, str] = {}
         self._clock = clock
         self._started = clock()
-        self._last: dict[tuple[int | None, str, tuple[int, ...]], Any] = {}
+        self._last: dict[tuple[int | None, int | None, str, tuple[int, ...]], Any] = {}
 
-    def note(self, gpu: int | None, function: str, arguments: tuple[int, ...], answer: Any) -> None:
-        key = (gpu, function, arguments)
+    def note(
+        self,
+        gpu: int | None,
+        function: str,
+        arguments: tuple[int, ...],
+        answer: Any,
+        *,
+        mig: int | None = None,
+    ) -> None:
+        key = (gpu, mig, function, arguments)
         recorded = to_json(answer)
         if recorded == self._last.get(key, _ABSENT):
             return
@@ -42,6 +50,7 @@ class Recorder:
             {
                 "at": round(self._clock() - self._started, 3),
                 "gpu": gpu,
+                **({} if mig is None else {"mig": mig}),
                 "function": function,
                 "arguments": list(arguments),
                 "answer": recorded,
@@ -74,6 +83,15 @@ class RecordingGpu:
         answer = self._recorder.reading(self._gpu, self.index, function, arguments)
         if function == "nvmlDeviceGetUUID" and answer is not None:
             self._recorder.gpus[self.index] = answer
+        return answer
+
+    def read_mig(self, device: int, function: str, *arguments: int) -> Any:
+        try:
+            answer = self._gpu.read_mig(device, function, *arguments)
+        except DriverError as error:
+            self._recorder.note(self.index, function, arguments, error, mig=device)
+            raise
+        self._recorder.note(self.index, function, arguments, answer, mig=device)
         return answer
 
     def fields(self, *ids: int) -> Mapping[int, Number]:

@@ -5,7 +5,8 @@
      "calls": [{"at": 0.0, "gpu": 0, "function": "nvmlDeviceGetClockInfo", "arguments": [1],
                 "answer": 1980}, …]}
 
-`gpu` is null for calls to the driver, `arguments` of nvmlDeviceGetFieldValues is the field's id,
+`gpu` is null for calls to the driver; `mig` is there for those to a MIG device, at that index of
+the GPU; `arguments` of nvmlDeviceGetFieldValues is the field's id,
 for a part of the GPU, such as a link, plus 65536 times the part.
 An answer is a JSON value, an object with NVML's field names, or {"error": {...}}. It holds until a
 later entry of the same call.

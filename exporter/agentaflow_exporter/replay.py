@@ -12,7 +12,7 @@ from typing import Any
 from agentaflow_exporter.driver import Number
 from agentaflow_exporter.recording import FIELDS, FORMAT, VERSION, RecordingError, from_json
 
-_Call = tuple[int | None, str, tuple[int, ...]]
+_Call = tuple[int | None, int | None, str, tuple[int, ...]]  # GPU, MIG device, …
 
 
 class ReplayDriver:
@@ -32,7 +32,12 @@ class ReplayDriver:
                 ReplayGpu(self, int(g["index"]), str(g["uuid"])) for g in recording["gpus"]
             ]
             for call in sorted(recording["calls"], key=lambda call: float(call["at"])):
-                key = (call["gpu"], str(call["function"]), tuple(call["arguments"]))
+                key = (
+                    call["gpu"],
+                    call.get("mig"),
+                    str(call["function"]),
+                    tuple(call["arguments"]),
+                )
                 times, answers = self._answers.setdefault(key, ([], []))
                 times.append(float(call["at"]))
                 answers.append(call["answer"])
@@ -65,9 +70,11 @@ class ReplayDriver:
     def read(self, function: str, *arguments: int) -> Any:
         return self.answer(None, function, arguments)
 
-    def answer(self, gpu: int | None, function: str, arguments: tuple[int, ...]) -> Any:
+    def answer(
+        self, gpu: int | None, function: str, arguments: tuple[int, ...], mig: int | None = None
+    ) -> Any:
         """The last answer up to this point of the recording, or None where there was none."""
-        recorded = self._answers.get((gpu, function, arguments))
+        recorded = self._answers.get((gpu, mig, function, arguments))
         if recorded is None:
             return None
         times, answers = recorded
@@ -83,6 +90,9 @@ class ReplayGpu:
 
     def read(self, function: str, *arguments: int) -> Any:
         return self._driver.answer(self.index, function, arguments)
+
+    def read_mig(self, device: int, function: str, *arguments: int) -> Any:
+        return self._driver.answer(self.index, function, arguments, device)
 
     def fields(self, *ids: int) -> Mapping[int, Number]:
         answers = {i: self._driver.answer(self.index, FIELDS, (i,)) for i in ids}

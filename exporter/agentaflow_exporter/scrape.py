@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from agentaflow_exporter import metrics
-from agentaflow_exporter.collector import Collector, GpuCount, PodSource
+from agentaflow_exporter.collector import Collector, Sources
 from agentaflow_exporter.collectors import COLLECTORS
 from agentaflow_exporter.crew import Crew, Job, ThreadCrew
 from agentaflow_exporter.driver import Driver, DriverError, DriverUnavailable, Gpu
@@ -51,8 +51,7 @@ class Scraper:
         driver: Driver,
         settings: Settings | None = None,
         *,
-        pods: PodSource | None = None,
-        expected: GpuCount | None = None,
+        sources: Sources | None = None,
         log: Log | None = None,
         crew: Crew | None = None,
         collectors: Sequence[Collector] = COLLECTORS,
@@ -64,8 +63,7 @@ class Scraper:
         self._fields = tuple(dict.fromkeys(i for c in self._collectors for i in c.fields))
         self._driver = driver
         self._session = Session(driver, clock)
-        self._pods = pods
-        self._expected = expected
+        self._sources = sources or Sources()
         self._log = log or Log("error")
         self._clock = clock
         self._crew = crew or ThreadCrew(clock)
@@ -145,7 +143,7 @@ class Scraper:
         for slot in slots:
             slot.asked = not slot.hangs
             if slot.asked:
-                slot.current = GpuPass(slot.identity, collectors, self._fields)
+                slot.current = GpuPass(slot.identity, collectors, self._fields, self._sources)
                 slot.job = Job(slot.current.run)
                 jobs.append(slot.job)
         self._crew.run(jobs, deadline - self._clock())
@@ -172,7 +170,7 @@ class Scraper:
         self, available: bool, collectors: Sequence[Collector], deadline: float, result: Result
     ) -> None:
         gpus = [(index, uuid) for index, uuid, _ in self._health.gpus() if uuid]
-        node = NodePass(self._driver, available, gpus, self._pods, self._expected, collectors)
+        node = NodePass(self._driver, available, gpus, self._sources, collectors)
         self._call_node(node.run, deadline)
         if node.finished:
             result.take("", (), node)

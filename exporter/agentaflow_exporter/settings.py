@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from agentaflow_exporter import compat
-from agentaflow_exporter.collectors import COLLECTORS, NAMES
+from agentaflow_exporter.collectors import COLLECTORS
 from agentaflow_exporter.errors import SettingsError
 from agentaflow_exporter.log import FORMATS, LEVELS
 
@@ -26,7 +26,7 @@ class Settings:
     telemetry_path: str = "/metrics"
     web_config_file: Path | None = None
     backend: str = "nvml"
-    collectors: frozenset[str] = frozenset(NAMES)
+    collectors: frozenset[str] = frozenset(c.name for c in COLLECTORS if c.on)
     pods_file: Path | None = None
     scrape_timeout_seconds: float = 5.0
     compat: str = ""
@@ -187,7 +187,13 @@ _GENERAL: tuple[Option, ...] = (
     ),
 )
 _SWITCHES: tuple[Option, ...] = tuple(
-    Option(f"collector.{c.name}", f"collector.{c.name}", c.help, _switch, group="collectors")
+    Option(
+        f"collector.{c.name}",
+        f"collector.{c.name}",
+        c.help if c.on else f"{c.help}; off",
+        _switch,
+        group="collectors",
+    )
     for c in COLLECTORS
 )
 OPTIONS: tuple[Option, ...] = (*_GENERAL, *_SWITCHES)
@@ -211,7 +217,7 @@ def load(
             _set(values, option, given, option.environment)
     for name, value in flags.items():
         _set(values, _BY_NAME[name], value, f"--{name}")
-    collectors = frozenset(n for n in NAMES if values.pop(f"collector.{n}", True))
+    collectors = frozenset(c.name for c in COLLECTORS if values.pop(f"collector.{c.name}", c.on))
     settings = Settings(collectors=collectors, **values)
     if not settings.own_metrics and not settings.compat:
         raise SettingsError("--no-metrics.own leaves no readings: give --compat as well")

@@ -78,7 +78,7 @@ class FleetApp:
     def _make_node_app(self, node: str) -> App:
         """What was remembered of a node is made again without a difference: nothing is kept."""
         driver = self._fleet.driver(node)
-        scraper = Scraper(driver, self._settings, pods=driver.pods, crew=InlineCrew())
+        scraper = Scraper(driver, self._settings, sources=driver.sources, crew=InlineCrew())
         return App(scraper, self._settings, host=node)
 
     def _targets(self, request: Request) -> Response:

@@ -14,7 +14,7 @@ from typing import Any
 
 from agentaflow_exporter import stories
 from agentaflow_exporter.boards import A100, H100, L4, Board
-from agentaflow_exporter.collector import Pod
+from agentaflow_exporter.collector import Pod, Sources
 from agentaflow_exporter.driver import Number
 from agentaflow_exporter.silicon import BOOT, Silicon
 from agentaflow_exporter.stories import Story
@@ -123,9 +123,10 @@ class SimulatedDriver:
     def gpus(self) -> Sequence[SimulatedGpu]:
         return self._gpus
 
-    def pods(self) -> Sequence[Pod]:
-        """Who holds the GPUs, for the pods collector: NVML itself does not know."""
-        return self._pods
+    @property
+    def sources(self) -> Sources:
+        """Who holds the GPUs: NVML itself does not know."""
+        return Sources(pods=lambda: self._pods)
 
 
 class SimulatedGpu:
@@ -139,6 +140,10 @@ class SimulatedGpu:
 
     def read(self, function: str, *arguments: int) -> Any:
         return self._silicon.read(function, arguments, self._now())
+
+    def read_mig(self, device: int, function: str, *arguments: int) -> Any:
+        """No board of the simulation is cut into instances."""
+        del device, function, arguments
 
     def fields(self, *ids: int) -> Mapping[int, Number]:
         known = self._silicon.fields(self._now())

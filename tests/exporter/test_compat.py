@@ -16,7 +16,10 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from agentaflow_exporter import compat, metrics
 from agentaflow_exporter.app import App
-from agentaflow_exporter.collector import Pod
+from agentaflow_exporter.collector import Pod, Sources
+from agentaflow_exporter.collectors.info import GPU_INFO
+from agentaflow_exporter.collectors.pods import POD_INFO
+from agentaflow_exporter.collectors.utilization import UTILIZATION
 from agentaflow_exporter.compat.dcgm import (
     FIELDS,
     METRICS_WITHOUT,
@@ -48,7 +51,7 @@ TOLERANCES = {"MHz": (1e6, 5e5), "%": (0.01, 0.005), "mJ": (1e-3, 5e-4), "ns": (
 @pytest.fixture
 def families(driver: NvmlDriver) -> Iterator[list[Family]]:
     """A scrape of the stub's eight GPUs, of which two pods share one."""
-    scraper = Scraper(driver, pods=lambda: SHARED)
+    scraper = Scraper(driver, sources=Sources(pods=lambda: SHARED))
     yield scraper.scrape()
     scraper.close()
 
@@ -74,7 +77,7 @@ def sources(families: list[Family]) -> set[Source]:
     return {
         (metric, labels[2:])
         for metric, samples in families
-        if metric.collector and metric not in (metrics.GPU_INFO, metrics.POD_INFO)
+        if metric.collector and metric not in (GPU_INFO, POD_INFO)
         for labels in samples
         if metric.labels[:2] == ("gpu", "uuid")
     }
@@ -208,7 +211,7 @@ def scrapes(draw: st.DrawFn) -> list[Family]:
         values = st.integers(0, 2**50) if metric.unit == "bytes" else _floats(metric)
         for gpu in draw(st.lists(st.sampled_from(gpus), unique=True)):
             found.setdefault(metric, {})[gpu + labels] = draw(values)
-    for metric in (metrics.GPU_INFO, metrics.POD_INFO):
+    for metric in (GPU_INFO, POD_INFO):
         rest = st.tuples(*(text for _ in metric.labels[2:]))
         for gpu in draw(st.lists(st.sampled_from(gpus))):
             found.setdefault(metric, {})[gpu + draw(rest)] = 1
@@ -228,7 +231,7 @@ def _name(source: Source) -> tuple[str, tuple[str, ...]]:
 def test_values_are_ours(found: list[Family], name: str) -> None:
     """A series is there for each reading and holder, and is the reading in the field's unit."""
     readings = {(f.metric, key): value for f in found for key, value in f.samples.items()}
-    holders = [key[:2] for metric, key in readings if metric is metrics.POD_INFO]
+    holders = [key[:2] for metric, key in readings if metric is POD_INFO]
     dcgm = of_dcgm(translated(found, name))
     for field in FIELDS:
         metric = declared(field, style_of(name))
@@ -264,13 +267,13 @@ def _same_reading(unit: str, value: Number, ours: Number) -> bool:
 @given(st.integers(0, 100))
 def test_percent_is_what_nvml_said(percent: int) -> None:
     """A whole number comes back whole: 29 % is no 28.999999999999996."""
-    found = [Family(metrics.UTILIZATION, {("0", "GPU-0", "gpu"): percent / 100})]
+    found = [Family(UTILIZATION, {("0", "GPU-0", "gpu"): percent / 100})]
     assert list(of_dcgm(translated(found))["DCGM_FI_DEV_GPU_UTIL"].samples.values()) == [percent]
 
 
 def test_a_selection_has_the_same_labels(driver: NvmlDriver) -> None:
     """collect[] does not change the names of the series that it selects."""
-    scraper = Scraper(driver, pods=lambda: SHARED)
+    scraper = Scraper(driver, sources=Sources(pods=lambda: SHARED))
     app = App(scraper, Settings(compat="dcgm"), host=HOST)
 
     def power(query: dict[str, list[str]]) -> list[bytes]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from agentaflow_exporter import metrics
+from agentaflow_exporter.collector import Sources
+from agentaflow_exporter.collectors.expected import GPU_EXPECTED
 from agentaflow_exporter.kernel import expected_gpus
 from agentaflow_exporter.nvml import NvmlDriver
 from agentaflow_exporter.scrape import Scraper
@@ -48,18 +50,18 @@ def test_no_telling(tmp_path: Path) -> None:
 def test_expected_against_seen(driver: NvmlDriver, stub: NvmlStub) -> None:
     """A GPU that the driver does not enumerate is missed, also while there is no driver at all."""
     stub.script("gpus 7")
-    scraper = Scraper(driver, expected=lambda: 8)
+    scraper = Scraper(driver, sources=Sources(expected=lambda: 8))
     seen = Seen(scraper.scrape())
-    assert seen.value(metrics.GPU_EXPECTED) == 8
+    assert seen.value(GPU_EXPECTED) == 8
     assert seen.value(metrics.GPU_DEVICES) == 7
     stub.script("- nvmlDeviceGetCount_v2 error 9", "- nvmlInitWithFlags error 9")
     seen = Seen(scraper.scrape())
-    assert seen.value(metrics.GPU_EXPECTED) == 8
+    assert seen.value(GPU_EXPECTED) == 8
     assert seen.value(metrics.COLLECTOR_SUCCESS, "expected") == 1
 
 
 def test_nobody_knows(driver: NvmlDriver) -> None:
     """Without a source, or with one that cannot tell, there is no series."""
-    assert metrics.GPU_EXPECTED not in Seen(Scraper(driver).scrape()).families
-    unknown = Scraper(driver, expected=lambda: None)
-    assert metrics.GPU_EXPECTED not in Seen(unknown.scrape()).families
+    assert GPU_EXPECTED not in Seen(Scraper(driver).scrape()).families
+    unknown = Scraper(driver, sources=Sources(expected=lambda: None))
+    assert GPU_EXPECTED not in Seen(unknown.scrape()).families

@@ -10,6 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from agentaflow_exporter import metrics
 from agentaflow_exporter.collectors import COLLECTORS, NAMES
+from agentaflow_exporter.collectors.expected import GPU_EXPECTED
+from agentaflow_exporter.collectors.info import DRIVER_INFO
 from agentaflow_exporter.metric import Metric, documentation
 from agentaflow_exporter.nvml import NvmlDriver
 from agentaflow_exporter.scrape import Scraper
@@ -56,8 +58,14 @@ def test_declaration(metric: Metric) -> None:
     assert len(set(metric.labels)) == len(metric.labels)
     assert metric.collector in (*NAMES, "")
     assert metric.low < metric.high
-    if metric.collector and metric not in (metrics.DRIVER_INFO, metrics.GPU_EXPECTED):
+    if metric.collector and metric not in (DRIVER_INFO, GPU_EXPECTED):
         assert metric.labels[:2] == ("gpu", "uuid")
+
+
+def test_metrics_are_their_collectors() -> None:
+    """A collector declares its own metrics, under its name."""
+    owners = {metric: c.name for c in COLLECTORS for metric in c.metrics}
+    assert owners == {metric: metric.collector for metric in metrics.ALL if metric.collector}
 
 
 def test_names_are_unique() -> None:

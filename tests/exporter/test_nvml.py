@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from agentaflow_exporter import constants
 from agentaflow_exporter.driver import DriverError, DriverUnavailable, FieldsFailed, GpuLost
-from agentaflow_exporter.nvml import NvmlDriver, NvmlGpu, decode
+from agentaflow_exporter.nvml import NvmlDriver, NvmlGpu
+from agentaflow_exporter.nvml.fields import decode
 from tests.support.nvml_stub import NvmlStub
 
 POWER = "nvmlDeviceGetPowerUsage"

@@ -9,7 +9,8 @@ import pytest
 
 from agentaflow_exporter import metrics
 from agentaflow_exporter.attribution.pods_file import PodsFile, PodsFileError
-from agentaflow_exporter.collector import Pod
+from agentaflow_exporter.collector import Pod, Sources
+from agentaflow_exporter.collectors.pods import POD_INFO
 from agentaflow_exporter.nvml import NvmlDriver
 from agentaflow_exporter.scrape import Scraper
 from tests.support.scraping import UUIDS, Seen
@@ -85,15 +86,15 @@ def test_missing_file(file: Path) -> None:
 def test_change_for_the_worse(file: Path, driver: NvmlDriver) -> None:
     """After a bad change no pod is exported, rather than one that may be gone; then all is well."""
     file.write_text(ROW)
-    scraper = Scraper(driver, pods=PodsFile(file))
-    assert metrics.POD_INFO in Seen(scraper.scrape()).families
+    scraper = Scraper(driver, sources=Sources(pods=PodsFile(file)))
+    assert POD_INFO in Seen(scraper.scrape()).families
     replace(file, "- 7")
     seen = Seen(scraper.scrape())
-    assert metrics.POD_INFO not in seen.families
+    assert POD_INFO not in seen.families
     assert seen.value(metrics.COLLECTOR_SUCCESS, "pods") == 0
     assert seen.value(metrics.GPU_UP, "0", UUIDS[0]) == 1
     replace(file, ROW)
-    assert metrics.POD_INFO in Seen(scraper.scrape()).families
+    assert POD_INFO in Seen(scraper.scrape()).families
 
 
 def test_same_size_and_time(file: Path) -> None:

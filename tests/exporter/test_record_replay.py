@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from agentaflow_exporter import metrics
+from agentaflow_exporter.collectors.power import POWER
 from agentaflow_exporter.driver import GpuLost
 from agentaflow_exporter.nvml import NvmlDriver
 from agentaflow_exporter.record import record
@@ -79,7 +80,7 @@ def test_replay_takes_time(driver: NvmlDriver, stub: NvmlStub) -> None:
     scraper = Scraper(replay)
     seen = []
     for _ in range(5):
-        seen.append(Seen(scraper.scrape()).value(metrics.POWER, "0", UUIDS[0]))
+        seen.append(Seen(scraper.scrape()).value(POWER, "0", UUIDS[0]))
         clock.now += 1
     assert seen == [100, 200, 100, 200, 100]
 

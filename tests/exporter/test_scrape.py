@@ -8,8 +8,14 @@ from itertools import pairwise, product
 import pytest
 
 from agentaflow_exporter import metrics
-from agentaflow_exporter.collector import Collector, GpuReader, Pod, Reading
+from agentaflow_exporter.collector import Collector, GpuReader, Pod, Reading, Sources
 from agentaflow_exporter.collectors import COLLECTORS, NAMES
+from agentaflow_exporter.collectors.clocks import CLOCK
+from agentaflow_exporter.collectors.info import GPU_INFO
+from agentaflow_exporter.collectors.pods import POD_INFO
+from agentaflow_exporter.collectors.power import ENERGY, POWER, POWER_LIMIT
+from agentaflow_exporter.collectors.throttle import CLOCK_EVENT, CLOCK_EVENT_SECONDS
+from agentaflow_exporter.collectors.utilization import UTILIZATION
 from agentaflow_exporter.nvml import NvmlDriver
 from agentaflow_exporter.scrape import Scraper
 from agentaflow_exporter.settings import Settings
@@ -54,12 +60,12 @@ def test_base_units(scraper: Scraper, stub: NvmlStub) -> None:
     )
     seen = Seen(scraper.scrape())
     gpu = ("0", UUIDS[0])
-    assert seen.value(metrics.POWER, *gpu) == 345.678
-    assert seen.value(metrics.ENERGY, *gpu) == 5
-    assert seen.value(metrics.CLOCK_EVENT_SECONDS, *gpu, "sw_thermal_slowdown") == 2.5
-    assert seen.value(metrics.CLOCK, *gpu, "sm") == 1_410_000_000
-    assert seen.value(metrics.UTILIZATION, *gpu, "gpu") == 0.37
-    active = {labels[2] for labels, on in seen.families[metrics.CLOCK_EVENT].items() if on}
+    assert seen.value(POWER, *gpu) == 345.678
+    assert seen.value(ENERGY, *gpu) == 5
+    assert seen.value(CLOCK_EVENT_SECONDS, *gpu, "sw_thermal_slowdown") == 2.5
+    assert seen.value(CLOCK, *gpu, "sm") == 1_410_000_000
+    assert seen.value(UTILIZATION, *gpu, "gpu") == 0.37
+    active = {labels[2] for labels, on in seen.families[CLOCK_EVENT].items() if on}
     assert {"sw_power_cap", "hw_thermal_slowdown"} <= active
 
 
@@ -106,8 +112,8 @@ def test_unsupported_is_absent(scraper: Scraper, stub: NvmlStub) -> None:
     """A call that a GPU does not support costs its series, and is neither failure nor error."""
     stub.script("0 nvmlDeviceGetPowerUsage error 3")
     seen = Seen(scraper.scrape())
-    assert seen.value(metrics.POWER, "0", UUIDS[0]) is None
-    assert seen.value(metrics.POWER, "1", UUIDS[1]) is not None
+    assert seen.value(POWER, "0", UUIDS[0]) is None
+    assert seen.value(POWER, "1", UUIDS[1]) is not None
     assert seen.value(metrics.COLLECTOR_SUCCESS, "power") == 1
     assert metrics.NVML_ERRORS not in seen.families
 
@@ -119,8 +125,8 @@ def test_error_is_counted_and_told(scraper: Scraper, stub: NvmlStub) -> None:
     seen = Seen(scraper.scrape())
     assert seen.value(metrics.NVML_ERRORS, "2", "nvmlDeviceGetPowerUsage", "10") == 2
     assert seen.value(metrics.COLLECTOR_SUCCESS, "power") == 0
-    assert seen.value(metrics.POWER, "2", UUIDS[2]) is None
-    assert seen.value(metrics.POWER_LIMIT, "2", UUIDS[2], "enforced") == 700
+    assert seen.value(POWER, "2", UUIDS[2]) is None
+    assert seen.value(POWER_LIMIT, "2", UUIDS[2], "enforced") == 700
     assert seen.value(metrics.GPU_UP, "2", UUIDS[2]) == 1
 
 
@@ -184,7 +190,7 @@ def test_labels_follow_the_uuid(scraper: Scraper, stub: NvmlStub) -> None:
     seen = Seen(scraper.scrape())
     uuids = {labels[1] for _, labels in seen.readings(0)}
     assert uuids == {UUIDS[5]}
-    names = {labels[2] for labels in seen.families[metrics.GPU_INFO] if labels[0] == "0"}
+    names = {labels[2] for labels in seen.families[GPU_INFO] if labels[0] == "0"}
     assert names == {"NVIDIA L4"}
 
 
@@ -251,7 +257,7 @@ def test_only_some_collectors(scraper: Scraper, stub: NvmlStub) -> None:
     scraper.scrape()
     stub.forget()
     seen = Seen(scraper.scrape(only=frozenset({"utilization"})))
-    assert {name for name, _ in seen.readings(0)} == {metrics.UTILIZATION.name}
+    assert {name for name, _ in seen.readings(0)} == {UTILIZATION.name}
     assert seen.families[metrics.COLLECTOR_SUCCESS] == {("utilization",): 1}
     assert not any("Power" in call or "FieldValues" in call for call in stub.calls())
 
@@ -269,10 +275,10 @@ def test_broken_collector(driver: NvmlDriver) -> None:
     """A collector that raises costs its own series and nothing else."""
 
     def broken(gpu: GpuReader) -> Iterator[Reading]:
-        yield metrics.POWER, (), gpu.read("nvmlDeviceGetPowerUsage")
+        yield POWER, (), gpu.read("nvmlDeviceGetPowerUsage")
         raise ZeroDivisionError("a defect")
 
-    defect = Collector("power", "broken", gpu=broken)
+    defect = Collector("power", "broken", (), gpu=broken)
     others = tuple(c for c in COLLECTORS if c.name != "power")
     seen = Seen(Scraper(driver, collectors=(defect, *others)).scrape())
     assert seen.value(metrics.COLLECTOR_SUCCESS, "power") == 0
@@ -288,8 +294,8 @@ def test_pods(driver: NvmlDriver) -> None:
         Pod("2", "research", "train", "sidecar"),
         Pod("99", "research", "elsewhere", "main"),
     )
-    seen = Seen(Scraper(driver, pods=lambda: rows).scrape())
-    assert seen.families[metrics.POD_INFO].keys() == {
+    seen = Seen(Scraper(driver, sources=Sources(pods=lambda: rows)).scrape())
+    assert seen.families[POD_INFO].keys() == {
         ("1", UUIDS[1], "research", "notebook", "main"),
         ("2", UUIDS[2], "research", "train", "main"),
         ("2", UUIDS[2], "research", "train", "sidecar"),

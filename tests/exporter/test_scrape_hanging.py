@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from agentaflow_exporter import metrics
+from agentaflow_exporter.collectors.info import DRIVER_INFO
+from agentaflow_exporter.collectors.power import POWER
 from agentaflow_exporter.nvml import NvmlDriver
 from agentaflow_exporter.scrape import ScrapeBusy, Scraper
 from tests.support.nvml_stub import NvmlStub
@@ -84,7 +86,7 @@ def test_gpu_that_stops_hanging(scraper: Scraper, stub: NvmlStub) -> None:
     eventually(lambda: not scraper.hangs())
     seen, _ = timed(scraper)
     assert seen.value(metrics.GPU_UP, "2", UUIDS[2]) == 1
-    assert seen.value(metrics.POWER, "2", UUIDS[2]) == 222
+    assert seen.value(POWER, "2", UUIDS[2]) == 222
 
 
 def test_all_gpus_slow(scraper: Scraper, stub: NvmlStub) -> None:
@@ -128,7 +130,7 @@ def test_hanging_driver_calls(scraper: Scraper, stub: NvmlStub) -> None:
     stub.script("- nvmlSystemGetDriverVersion delay 60")
     seen, seconds = timed(scraper)
     assert seconds < TIMEOUT_SECONDS + MARGIN_SECONDS
-    assert metrics.DRIVER_INFO not in seen.families
+    assert DRIVER_INFO not in seen.families
     assert seen.value(metrics.COLLECTOR_SUCCESS, "info") == 0
     assert len(seen.readings(0)) > 50
 

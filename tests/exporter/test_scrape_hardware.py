@@ -4,8 +4,28 @@ from __future__ import annotations
 
 import pytest
 
-from agentaflow_exporter import hardware_metrics as hardware
 from agentaflow_exporter import metrics
+from agentaflow_exporter.collectors.bar1 import BAR1_USED
+from agentaflow_exporter.collectors.c2c import C2C_LINKS, C2C_UP
+from agentaflow_exporter.collectors.fabric import FABRIC_ERROR, FABRIC_HEALTH, FABRIC_STATE
+from agentaflow_exporter.collectors.fans import FAN_RPM, FAN_SPEED
+from agentaflow_exporter.collectors.nvlink import (
+    NVLINK_ERRORS,
+    NVLINK_LINKS,
+    NVLINK_RECEIVE,
+    NVLINK_TRANSMIT,
+    NVLINK_UP,
+)
+from agentaflow_exporter.collectors.pcie import PCIE_ERRORS
+from agentaflow_exporter.collectors.power import POWER_AVERAGE, POWER_INSTANT
+from agentaflow_exporter.collectors.recovery import RECOVERY_ACTION
+from agentaflow_exporter.collectors.remapped_rows import (
+    REMAPPED_ROWS,
+    ROW_REMAP_BANKS,
+    ROW_REMAP_FAILURE,
+    ROW_REMAP_PENDING,
+)
+from agentaflow_exporter.collectors.retired_pages import RETIRED_PAGES, RETIRED_PAGES_PENDING
 from agentaflow_exporter.metric import Metric
 from agentaflow_exporter.nvml import NvmlDriver
 from agentaflow_exporter.scrape import Scraper
@@ -24,26 +44,26 @@ def scraper(driver: NvmlDriver) -> Scraper:
 @pytest.mark.parametrize(
     ("rule", "metric", "labels", "value"),
     [
-        ("nvmlDeviceGetBAR1MemoryInfo value 4096", hardware.BAR1_USED, (), 4096),
-        (f"{FIELDS}:29 value 3", hardware.RETIRED_PAGES, ("single_bit_errors",), 3),
-        (f"{FIELDS}:30 value 2", hardware.RETIRED_PAGES, ("double_bit_error",), 2),
-        (f"{FIELDS}:31 value 1", hardware.RETIRED_PAGES_PENDING, (), 1),
-        (f"{FIELDS}:142 value 5", hardware.REMAPPED_ROWS, ("correctable",), 5),
-        (f"{FIELDS}:143 value 6", hardware.REMAPPED_ROWS, ("uncorrectable",), 6),
-        (f"{FIELDS}:144 value 1", hardware.ROW_REMAP_PENDING, (), 1),
-        (f"{FIELDS}:145 value 1", hardware.ROW_REMAP_FAILURE, (), 1),
-        ("nvmlDeviceGetRowRemapperHistogram value 640", hardware.ROW_REMAP_BANKS, ("max",), 640),
-        (f"{FIELDS}:230 value 4", hardware.RECOVERY_ACTION, (), 4),
-        (f"{FIELDS}:138 value 7", hardware.NVLINK_TRANSMIT, (), 7 * 1024),
-        (f"{FIELDS}:139 value 8", hardware.NVLINK_RECEIVE, (), 8 * 1024),
-        (f"{FIELDS}:38 value 9", hardware.NVLINK_ERRORS, ("crc_flit",), 9),
-        (f"{FIELDS}:45 value 9", hardware.NVLINK_ERRORS, ("crc_data",), 9),
-        (f"{FIELDS}:160 value 9", hardware.NVLINK_ERRORS, ("ecc_data",), 9),
-        (f"{FIELDS}:91 value 6", hardware.NVLINK_LINKS, (), 6),
-        (f"{FIELDS}:173 value 11", metrics.PCIE_ERRORS, ("correctable",), 11),
-        (f"{FIELDS}:183 value 12", metrics.PCIE_ERRORS, ("lane",), 12),
-        (f"{FIELDS}:185 value 301000", metrics.POWER_AVERAGE, (), 301),
-        (f"{FIELDS}:186 value 302500", metrics.POWER_INSTANT, (), 302.5),
+        ("nvmlDeviceGetBAR1MemoryInfo value 4096", BAR1_USED, (), 4096),
+        (f"{FIELDS}:29 value 3", RETIRED_PAGES, ("single_bit_errors",), 3),
+        (f"{FIELDS}:30 value 2", RETIRED_PAGES, ("double_bit_error",), 2),
+        (f"{FIELDS}:31 value 1", RETIRED_PAGES_PENDING, (), 1),
+        (f"{FIELDS}:142 value 5", REMAPPED_ROWS, ("correctable",), 5),
+        (f"{FIELDS}:143 value 6", REMAPPED_ROWS, ("uncorrectable",), 6),
+        (f"{FIELDS}:144 value 1", ROW_REMAP_PENDING, (), 1),
+        (f"{FIELDS}:145 value 1", ROW_REMAP_FAILURE, (), 1),
+        ("nvmlDeviceGetRowRemapperHistogram value 640", ROW_REMAP_BANKS, ("max",), 640),
+        (f"{FIELDS}:230 value 4", RECOVERY_ACTION, (), 4),
+        (f"{FIELDS}:138 value 7", NVLINK_TRANSMIT, (), 7 * 1024),
+        (f"{FIELDS}:139 value 8", NVLINK_RECEIVE, (), 8 * 1024),
+        (f"{FIELDS}:38 value 9", NVLINK_ERRORS, ("crc_flit",), 9),
+        (f"{FIELDS}:45 value 9", NVLINK_ERRORS, ("crc_data",), 9),
+        (f"{FIELDS}:160 value 9", NVLINK_ERRORS, ("ecc_data",), 9),
+        (f"{FIELDS}:91 value 6", NVLINK_LINKS, (), 6),
+        (f"{FIELDS}:173 value 11", PCIE_ERRORS, ("correctable",), 11),
+        (f"{FIELDS}:183 value 12", PCIE_ERRORS, ("lane",), 12),
+        (f"{FIELDS}:185 value 301000", POWER_AVERAGE, (), 301),
+        (f"{FIELDS}:186 value 302500", POWER_INSTANT, (), 302.5),
     ],
 )
 def test_readings(
@@ -72,8 +92,8 @@ def test_fans(scraper: Scraper, stub: NvmlStub) -> None:
         "0 nvmlDeviceGetFanSpeedRPM:1 value 3100",
     )
     seen = Seen(scraper.scrape())
-    assert seen.families[hardware.FAN_SPEED] == {(*GPU, "0"): 0.3, (*GPU, "1"): 1.04}
-    assert seen.families[hardware.FAN_RPM] == {(*GPU, "0"): 1500, (*GPU, "1"): 3100}
+    assert seen.families[FAN_SPEED] == {(*GPU, "0"): 0.3, (*GPU, "1"): 1.04}
+    assert seen.families[FAN_RPM] == {(*GPU, "0"): 1500, (*GPU, "1"): 3100}
 
 
 @pytest.mark.parametrize("answer", ["value 0", "error 3", "error 13"])
@@ -81,7 +101,7 @@ def test_no_fans(scraper: Scraper, stub: NvmlStub, answer: str) -> None:
     """A board without fans has no series of fans, and no failure."""
     stub.script("gpus 1", f"0 nvmlDeviceGetNumFans {answer}")
     seen = Seen(scraper.scrape())
-    assert hardware.FAN_SPEED not in seen.families
+    assert FAN_SPEED not in seen.families
     assert seen.value(metrics.COLLECTOR_SUCCESS, "fans") == 1
 
 
@@ -94,7 +114,7 @@ def test_links(scraper: Scraper, stub: NvmlStub) -> None:
         f"0 {FIELDS}:2165 value 3",
         f"0 {FIELDS}:3165 error 3",
     )
-    up = Seen(scraper.scrape()).families[hardware.NVLINK_UP]
+    up = Seen(scraper.scrape()).families[NVLINK_UP]
     assert {int(labels[2]) for labels in up} == set(range(18)) - {3}
     assert {labels[2] for labels, value in up.items() if not value} == {"0", "2"}
 
@@ -109,14 +129,14 @@ def test_errors_of_links(scraper: Scraper, stub: NvmlStub) -> None:
         f"0 {FIELDS}:5163 error 3",
     )
     seen = Seen(scraper.scrape())
-    assert seen.families[hardware.NVLINK_ERRORS] == {(*GPU, "replay"): 7}
+    assert seen.families[NVLINK_ERRORS] == {(*GPU, "replay"): 7}
     assert seen.value(metrics.COLLECTOR_SUCCESS, "nvlink") == 0
 
 
 def test_errors_of_old_links(scraper: Scraper, stub: NvmlStub) -> None:
     """The driver's own total is the series where there is one."""
     stub.script("gpus 1", f"0 {FIELDS}:52 value 5", f"0 {FIELDS}:161 value 3")
-    assert Seen(scraper.scrape()).value(hardware.NVLINK_ERRORS, *GPU, "replay") == 5
+    assert Seen(scraper.scrape()).value(NVLINK_ERRORS, *GPU, "replay") == 5
 
 
 def test_no_links(scraper: Scraper, stub: NvmlStub) -> None:
@@ -137,14 +157,14 @@ def test_links_to_the_cpu(scraper: Scraper, stub: NvmlStub) -> None:
         f"1 {FIELDS}:170 value 0",
     )
     seen = Seen(scraper.scrape())
-    assert seen.families[hardware.C2C_LINKS] == {GPU: 2}
-    assert seen.families[hardware.C2C_UP] == {(*GPU, "0"): 1, (*GPU, "1"): 0}
+    assert seen.families[C2C_LINKS] == {GPU: 2}
+    assert seen.families[C2C_UP] == {(*GPU, "0"): 1, (*GPU, "1"): 0}
 
 
 def test_links_beyond_the_count(scraper: Scraper, stub: NvmlStub) -> None:
     """A driver that answers for links beyond those it counts makes no series."""
     stub.script("gpus 1", f"0 {FIELDS}:91 value 4")
-    assert len(Seen(scraper.scrape()).families[hardware.NVLINK_UP]) == 4
+    assert len(Seen(scraper.scrape()).families[NVLINK_UP]) == 4
 
 
 def test_all_fields_are_one_call(scraper: Scraper, stub: NvmlStub) -> None:
@@ -173,7 +193,7 @@ def test_a_failed_field_fails_its_collector_alone(scraper: Scraper, stub: NvmlSt
 
 def fabric(scraper: Scraper, stub: NvmlStub, mask: int) -> dict[str, float]:
     stub.script("gpus 1", f"0 nvmlDeviceGetGpuFabricInfoV:1 value {mask}")
-    found = Seen(scraper.scrape()).families.get(hardware.FABRIC_HEALTH, {})
+    found = Seen(scraper.scrape()).families.get(FABRIC_HEALTH, {})
     return {labels[2]: value for labels, value in found.items()}
 
 
@@ -199,5 +219,5 @@ def test_fabric_under_way(scraper: Scraper, stub: NvmlStub) -> None:
     """As long as the registration has not completed there is no telling whether it succeeded."""
     stub.script("gpus 1", "0 nvmlDeviceGetGpuFabricInfoV:0 value 2")
     seen = Seen(scraper.scrape())
-    assert seen.value(hardware.FABRIC_STATE, *GPU) == 2
-    assert seen.value(hardware.FABRIC_ERROR, *GPU) is None
+    assert seen.value(FABRIC_STATE, *GPU) == 2
+    assert seen.value(FABRIC_ERROR, *GPU) is None

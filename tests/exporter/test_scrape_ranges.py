@@ -7,6 +7,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agentaflow_exporter import metrics
+from agentaflow_exporter.collectors.clocks import CLOCK, PERFORMANCE_STATE
+from agentaflow_exporter.collectors.ecc import ECC_ERRORS
+from agentaflow_exporter.collectors.memory import MEMORY_USED
+from agentaflow_exporter.collectors.pcie import PCIE_REPLAYS, PCIE_WIDTH
+from agentaflow_exporter.collectors.power import ENERGY, POWER
+from agentaflow_exporter.collectors.temperature import TEMPERATURE
+from agentaflow_exporter.collectors.utilization import UTILIZATION
 from agentaflow_exporter.metric import Metric
 from agentaflow_exporter.nvml import NvmlDriver
 from agentaflow_exporter.scrape import Scraper
@@ -20,16 +27,16 @@ def scraper(driver: NvmlDriver) -> Scraper:
 
 
 RAW = (
-    ("nvmlDeviceGetPowerUsage", metrics.POWER, ()),
-    ("nvmlDeviceGetUtilizationRates", metrics.UTILIZATION, ("gpu",)),
-    ("nvmlDeviceGetTemperatureV", metrics.TEMPERATURE, ("gpu",)),
-    ("nvmlDeviceGetClockInfo:1", metrics.CLOCK, ("sm",)),
-    ("nvmlDeviceGetPerformanceState", metrics.PERFORMANCE_STATE, ()),
-    ("nvmlDeviceGetMemoryInfo_v2", metrics.MEMORY_USED, ()),
-    ("nvmlDeviceGetCurrPcieLinkWidth", metrics.PCIE_WIDTH, ()),
-    ("nvmlDeviceGetFieldValues:83", metrics.ENERGY, ()),
-    ("nvmlDeviceGetFieldValues:4", metrics.ECC_ERRORS, ("uncorrected",)),
-    ("nvmlDeviceGetFieldValues:94", metrics.PCIE_REPLAYS, ()),
+    ("nvmlDeviceGetPowerUsage", POWER, ()),
+    ("nvmlDeviceGetUtilizationRates", UTILIZATION, ("gpu",)),
+    ("nvmlDeviceGetTemperatureV", TEMPERATURE, ("gpu",)),
+    ("nvmlDeviceGetClockInfo:1", CLOCK, ("sm",)),
+    ("nvmlDeviceGetPerformanceState", PERFORMANCE_STATE, ()),
+    ("nvmlDeviceGetMemoryInfo_v2", MEMORY_USED, ()),
+    ("nvmlDeviceGetCurrPcieLinkWidth", PCIE_WIDTH, ()),
+    ("nvmlDeviceGetFieldValues:83", ENERGY, ()),
+    ("nvmlDeviceGetFieldValues:4", ECC_ERRORS, ("uncorrected",)),
+    ("nvmlDeviceGetFieldValues:94", PCIE_REPLAYS, ()),
 )
 
 

@@ -11,9 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentaflow_exporter import constants as nvml
-from agentaflow_exporter import hardware_metrics, metrics
+from agentaflow_exporter import metrics
 from agentaflow_exporter.backends import make_driver
 from agentaflow_exporter.collectors import COLLECTORS
+from agentaflow_exporter.collectors.c2c import C2C_LINKS, C2C_UP
+from agentaflow_exporter.collectors.expected import GPU_EXPECTED
+from agentaflow_exporter.collectors.fans import FAN_RPM, FAN_SPEED
+from agentaflow_exporter.collectors.retired_pages import RETIRED_PAGES, RETIRED_PAGES_PENDING
 from agentaflow_exporter.crew import InlineCrew
 from agentaflow_exporter.metric import Metric
 from agentaflow_exporter.scrape import Scraper
@@ -31,13 +35,13 @@ GAUGES = {
 COUNTERS = [i for c in COLLECTORS for i in c.fields if i not in GAUGES]
 # No board of the simulation has these parts, and no kernel is below it.
 ABSENT = {
-    metrics.GPU_EXPECTED,
-    hardware_metrics.FAN_SPEED,
-    hardware_metrics.FAN_RPM,
-    hardware_metrics.RETIRED_PAGES,
-    hardware_metrics.RETIRED_PAGES_PENDING,
-    hardware_metrics.C2C_LINKS,
-    hardware_metrics.C2C_UP,
+    GPU_EXPECTED,
+    FAN_SPEED,
+    FAN_RPM,
+    RETIRED_PAGES,
+    RETIRED_PAGES_PENDING,
+    C2C_LINKS,
+    C2C_UP,
 }
 FUNCTIONS = [
     "nvmlDeviceGetUtilizationRates",
@@ -65,7 +69,7 @@ def a_fleet(seed: int = 7, clock: Callable[[], float] | None = None) -> Simulate
 
 def scrape(driver: SimulatedDriver) -> Samples:
     """What the real scraper makes of it, but for what it says about itself."""
-    families = Scraper(driver, pods=driver.pods, crew=InlineCrew()).scrape()
+    families = Scraper(driver, sources=driver.sources, crew=InlineCrew()).scrape()
     return {metric: dict(samples) for metric, samples in families}
 
 
@@ -89,10 +93,10 @@ def test_every_collector_finds_all_that_it_asks_for() -> None:
 
 def test_the_backend_is_a_node_by_itself() -> None:
     """`--backend simulated` needs no fleet: eight GPUs, some with pods."""
-    driver, pods = make_driver("simulated")
+    driver, sources = make_driver("simulated")
     assert len(driver.gpus()) == 8
-    assert pods
-    assert {pod.device for pod in pods()} < {gpu.uuid for gpu in driver.gpus()}
+    assert sources.pods()
+    assert {pod.device for pod in sources.pods()} < {gpu.uuid for gpu in driver.gpus()}
 
 
 def test_the_same_seed_and_time_give_the_same_answers() -> None:

@@ -172,7 +172,7 @@ def test_pods_are_those_of_the_truths() -> None:
     fleet = SimulatedFleet(8, 8, seed=7)
     for node in fleet.nodes:
         told = [pod for gpu in range(8) for pod in fleet.truth(node, gpu).pods]
-        assert list(fleet.pods(node)) == told == list(fleet.driver(node).pods())
+        assert list(fleet.pods(node)) == told == list(fleet.driver(node).sources.pods())
     assert len({(pod.device, pod.pod) for node in fleet.nodes for pod in fleet.pods(node)}) == sum(
         len(fleet.pods(node)) for node in fleet.nodes
     )

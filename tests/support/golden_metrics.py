@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from agentaflow_exporter.collector import Pod
+from agentaflow_exporter.collector import Pod, Sources
 from agentaflow_exporter.exposition import encode
 from agentaflow_exporter.metric import Family
 from agentaflow_exporter.metrics import BUILD_INFO, COLLECTOR_DURATION, SCRAPE_DURATION
@@ -36,7 +36,7 @@ def golden_metrics() -> str:
     stub = in_process_stub()
     stub.script(*_SCRIPT)
     pods = [Pod(UUIDS[1], "research", "notebook", "main")]
-    scraper = Scraper(NvmlDriver(), pods=lambda: pods, expected=lambda: 3)
+    scraper = Scraper(NvmlDriver(), sources=Sources(pods=lambda: pods, expected=lambda: 3))
     families = [_still(family) for family in scraper.scrape() if family.metric is not BUILD_INFO]
     scraper.close()
     stub.script()

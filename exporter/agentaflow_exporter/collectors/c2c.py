@@ -7,7 +7,23 @@ from collections.abc import Iterator
 from agentaflow_exporter import constants as nvml
 from agentaflow_exporter.collector import Collector, GpuReader, Reading
 from agentaflow_exporter.driver import scoped
-from agentaflow_exporter.hardware_metrics import C2C_LINKS, C2C_UP
+from agentaflow_exporter.metric import declare_gpu
+
+C2C_LINKS = declare_gpu(
+    "c2c",
+    "c2c_links",
+    "Links between the GPU and the CPU in its package, up or down.",
+    source="field 170, C2C_LINK_COUNT",
+    highest=1024,
+)
+C2C_UP = declare_gpu(
+    "c2c",
+    "c2c_up",
+    "1 if the link between GPU and CPU is active.",
+    "link",
+    source="field 171, C2C_LINK_GET_STATUS",
+    highest=1,
+)
 
 _MOST_LINKS = 16  # NVML names no limit; packages have up to ten
 _STATES = tuple(scoped(nvml.NVML_FI_DEV_C2C_LINK_GET_STATUS, link) for link in range(_MOST_LINKS))
@@ -25,6 +41,10 @@ def _gpu(gpu: GpuReader) -> Iterator[Reading]:
 COLLECTOR = Collector(
     "c2c",
     "links between GPU and CPU",
+    (
+        C2C_LINKS,
+        C2C_UP,
+    ),
     gpu=_gpu,
     fields=(nvml.NVML_FI_DEV_C2C_LINK_COUNT, *_STATES),
 )

@@ -6,7 +6,21 @@ from collections.abc import Iterator
 
 from agentaflow_exporter import constants as nvml
 from agentaflow_exporter.collector import Collector, GpuReader, Reading, scaled
-from agentaflow_exporter.metrics import CLOCK, CLOCK_MAX, PERFORMANCE_STATE
+from agentaflow_exporter.metric import declare_gpu
+
+CLOCK = declare_gpu(
+    "clocks", "clock_hertz", "Current clock.", "clock", source="nvmlDeviceGetClockInfo"
+)
+CLOCK_MAX = declare_gpu(
+    "clocks", "clock_max_hertz", "Highest clock.", "clock", source="nvmlDeviceGetMaxClockInfo"
+)
+PERFORMANCE_STATE = declare_gpu(
+    "clocks",
+    "performance_state",
+    "Performance state, from 0 (fastest) to 15 (slowest).",
+    source="nvmlDeviceGetPerformanceState",
+    highest=15,
+)
 
 _CLOCKS = {
     ("sm",): nvml.NVML_CLOCK_SM,
@@ -25,4 +39,13 @@ def _gpu(gpu: GpuReader) -> Iterator[Reading]:
     yield PERFORMANCE_STATE, (), gpu.read("nvmlDeviceGetPerformanceState")
 
 
-COLLECTOR = Collector("clocks", "clocks and performance state", gpu=_gpu)
+COLLECTOR = Collector(
+    "clocks",
+    "clocks and performance state",
+    (
+        CLOCK,
+        CLOCK_MAX,
+        PERFORMANCE_STATE,
+    ),
+    gpu=_gpu,
+)

@@ -6,7 +6,30 @@ from collections.abc import Iterator
 
 from agentaflow_exporter import constants as nvml
 from agentaflow_exporter.collector import Collector, GpuReader, Reading
-from agentaflow_exporter.hardware_metrics import FABRIC_ERROR, FABRIC_HEALTH, FABRIC_STATE
+from agentaflow_exporter.metric import declare_gpu
+
+FABRIC_STATE = declare_gpu(
+    "fabric",
+    "fabric_state",
+    "Registration with the NVLink fabric: 1 not started, 2 under way, 3 completed.",
+    source="nvmlDeviceGetGpuFabricInfoV",
+    highest=3,
+)
+FABRIC_ERROR = declare_gpu(
+    "fabric",
+    "fabric_error",
+    "NVML's return code of the completed registration; 0 is success.",
+    source="nvmlDeviceGetGpuFabricInfoV",
+    highest=999,
+)
+FABRIC_HEALTH = declare_gpu(
+    "fabric",
+    "fabric_health",
+    "1 if the check of the NVLink fabric finds nothing wrong, 0 if it does.",
+    "check",
+    source="nvmlDeviceGetGpuFabricInfoV, healthMask",
+    highest=1,
+)
 
 # Two bits each: 0 not supported, 1 something is wrong, 2 nothing is.
 _TROUBLES = {
@@ -34,4 +57,13 @@ def _gpu(gpu: GpuReader) -> Iterator[Reading]:
         yield FABRIC_HEALTH, ("configuration",), 1 if configuration == 1 else 0
 
 
-COLLECTOR = Collector("fabric", "NVLink fabric state and health", gpu=_gpu)
+COLLECTOR = Collector(
+    "fabric",
+    "NVLink fabric state and health",
+    (
+        FABRIC_STATE,
+        FABRIC_ERROR,
+        FABRIC_HEALTH,
+    ),
+    gpu=_gpu,
+)

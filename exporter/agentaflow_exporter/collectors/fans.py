@@ -5,7 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agentaflow_exporter.collector import Collector, GpuReader, Reading, scaled
-from agentaflow_exporter.hardware_metrics import FAN_RPM, FAN_SPEED
+from agentaflow_exporter.metric import declare_gpu
+
+FAN_SPEED = declare_gpu(
+    "fans",
+    "fan_speed_ratio",
+    "Speed that the fan is set to, of its nominal highest; it may run a little faster.",
+    "fan",
+    source="nvmlDeviceGetFanSpeed_v2",
+    highest=2,
+)
+FAN_RPM = declare_gpu(
+    "fans",
+    "fan_rpm",
+    "Revolutions of the fan per minute.",
+    "fan",
+    source="nvmlDeviceGetFanSpeedRPM",
+    highest=100_000,
+)
 
 
 def _gpu(gpu: GpuReader) -> Iterator[Reading]:
@@ -16,4 +33,12 @@ def _gpu(gpu: GpuReader) -> Iterator[Reading]:
         yield FAN_RPM, labels, gpu.read("nvmlDeviceGetFanSpeedRPM", fan)
 
 
-COLLECTOR = Collector("fans", "fan speeds", gpu=_gpu)
+COLLECTOR = Collector(
+    "fans",
+    "fan speeds",
+    (
+        FAN_SPEED,
+        FAN_RPM,
+    ),
+    gpu=_gpu,
+)

@@ -5,8 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from agentaflow_exporter import metrics
 from agentaflow_exporter.collector import Collector, GpuReader, NodeReader, Reading
+from agentaflow_exporter.metric import GPU_PREFIX, declare, declare_gpu
+
+GPU_INFO = declare_gpu(
+    *("info", "info", "Identity of the GPU.", "name", "pci_bus_id", "serial", "vbios_version"),
+    *("architecture", "compute_capability", "minor_number"),
+    source="nvmlDeviceGetName, PciInfo, Serial, VbiosVersion, Architecture, …",
+)
+DRIVER_INFO = declare(
+    GPU_PREFIX + "driver_info",
+    "Versions of the driver, of NVML and of the newest CUDA that the driver supports.",
+    *("driver_version", "nvml_version", "cuda_version"),
+    source="nvmlSystemGetDriverVersion, NVMLVersion, CudaDriverVersion_v2",
+    collector="info",
+)
 
 _ARCHITECTURES = {
     2: "kepler",
@@ -29,7 +42,7 @@ def _gpu(gpu: GpuReader) -> Iterator[Reading]:
     pci = gpu.constant("nvmlDeviceGetPciInfo")
     capability = gpu.constant("nvmlDeviceGetCudaComputeCapability")
     yield (
-        metrics.GPU_INFO,
+        GPU_INFO,
         (
             _text(name),
             _text(pci and pci.busId),
@@ -46,7 +59,7 @@ def _gpu(gpu: GpuReader) -> Iterator[Reading]:
 def _node(node: NodeReader) -> Iterator[Reading]:
     cuda = node.read("nvmlSystemGetCudaDriverVersion_v2")
     yield (
-        metrics.DRIVER_INFO,
+        DRIVER_INFO,
         (
             _text(node.read("nvmlSystemGetDriverVersion")),
             _text(node.read("nvmlSystemGetNVMLVersion")),
@@ -62,4 +75,13 @@ def _text(answer: Any) -> str:
     return answer.decode(errors="replace") if isinstance(answer, bytes) else str(answer)
 
 
-COLLECTOR = Collector("info", "name, bus id, serial, versions", gpu=_gpu, node=_node)
+COLLECTOR = Collector(
+    "info",
+    "name, bus id, serial, versions",
+    (
+        GPU_INFO,
+        DRIVER_INFO,
+    ),
+    gpu=_gpu,
+    node=_node,
+)

@@ -6,13 +6,52 @@ from collections.abc import Iterator
 from itertools import chain
 
 from agentaflow_exporter import constants as nvml
-from agentaflow_exporter import hardware_metrics as metrics
 from agentaflow_exporter.collector import Collector, GpuReader, Reading, scaled
 from agentaflow_exporter.driver import ALL_LINKS, Number, scoped
+from agentaflow_exporter.metric import declare_gpu
+
+_COUNTER_BYTES = 2**63  # 900 GB/s pass what is believable of a memory in twenty minutes
+NVLINK_TRANSMIT = declare_gpu(
+    "nvlink",
+    "nvlink_transmit_bytes_total",
+    "Payload sent over all NVLinks.",
+    source="field 138, NVLINK_THROUGHPUT_DATA_TX",
+    highest=_COUNTER_BYTES,
+)
+NVLINK_RECEIVE = declare_gpu(
+    "nvlink",
+    "nvlink_receive_bytes_total",
+    "Payload received over all NVLinks.",
+    source="field 139, NVLINK_THROUGHPUT_DATA_RX",
+    highest=_COUNTER_BYTES,
+)
+NVLINK_ERRORS = declare_gpu(
+    "nvlink",
+    "nvlink_errors_total",
+    "NVLink errors of all links, by what they cost or where they were found.",
+    "type",
+    source="fields 38, 45, 52, 59, 160, NVLINK_…_ERROR_COUNT_TOTAL; since Hopper the sum of "
+    "each link's fields 161, 162, 163, NVLINK_ERROR_DL_…",
+)
+NVLINK_LINKS = declare_gpu(
+    "nvlink",
+    "nvlink_links",
+    "NVLinks of the GPU, up or down.",
+    source="field 91, NVLINK_LINK_COUNT",
+    highest=1024,
+)
+NVLINK_UP = declare_gpu(
+    "nvlink",
+    "nvlink_up",
+    "1 if the link is active or asleep, 0 if it is down or carries no traffic.",
+    "link",
+    source="field 165, NVLINK_GET_STATE",
+    highest=1,
+)
 
 _KIBIBYTES = {
-    metrics.NVLINK_TRANSMIT: scoped(nvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX, ALL_LINKS),
-    metrics.NVLINK_RECEIVE: scoped(nvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX, ALL_LINKS),
+    NVLINK_TRANSMIT: scoped(nvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX, ALL_LINKS),
+    NVLINK_RECEIVE: scoped(nvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX, ALL_LINKS),
 }
 _ERRORS = {
     ("crc_flit",): nvml.NVML_FI_DEV_NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL,
@@ -40,18 +79,18 @@ def _gpu(gpu: GpuReader) -> Iterator[Reading]:
     for metric, field_id in _KIBIBYTES.items():
         yield metric, (), scaled(gpu.field(field_id), by=1024)
     links = gpu.field(nvml.NVML_FI_DEV_NVLINK_LINK_COUNT)
-    yield metrics.NVLINK_LINKS, (), links
+    yield NVLINK_LINKS, (), links
     count = int(links or 0)
     totals = {labels: gpu.field(field_id) for labels, field_id in _ERRORS.items()}
     for labels, value in totals.items():
-        yield metrics.NVLINK_ERRORS, labels, value
+        yield NVLINK_ERRORS, labels, value
     for labels, field_ids in _LINK_ERRORS.items():
         if totals.get(labels) is None:
-            yield metrics.NVLINK_ERRORS, labels, _sum([gpu.field(i) for i in field_ids[:count]])
+            yield NVLINK_ERRORS, labels, _sum([gpu.field(i) for i in field_ids[:count]])
     for labels, field_id in list(_STATES.items())[:count]:
         state = gpu.field(field_id)
         if state is not None:
-            yield metrics.NVLINK_UP, labels, 1 if state in _UP else 0
+            yield NVLINK_UP, labels, 1 if state in _UP else 0
 
 
 def _sum(values: list[Number | None]) -> Number | None:
@@ -63,6 +102,13 @@ def _sum(values: list[Number | None]) -> Number | None:
 COLLECTOR = Collector(
     "nvlink",
     "NVLink traffic, errors and state",
+    (
+        NVLINK_TRANSMIT,
+        NVLINK_RECEIVE,
+        NVLINK_ERRORS,
+        NVLINK_LINKS,
+        NVLINK_UP,
+    ),
     gpu=_gpu,
     fields=(
         *_KIBIBYTES.values(),

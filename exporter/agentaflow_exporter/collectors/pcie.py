@@ -5,8 +5,47 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agentaflow_exporter import constants as nvml
-from agentaflow_exporter import metrics
 from agentaflow_exporter.collector import Collector, GpuReader, Reading
+from agentaflow_exporter.metric import declare_gpu
+
+PCIE_GENERATION = declare_gpu(
+    "pcie",
+    "pcie_link_generation",
+    "PCIe generation at which the link runs now; links slow down when idle.",
+    source="nvmlDeviceGetCurrPcieLinkGeneration",
+    highest=16,
+)
+PCIE_GENERATION_MAX = declare_gpu(
+    "pcie",
+    "pcie_link_generation_max",
+    "Highest PCIe generation of this GPU in this slot.",
+    source="nvmlDeviceGetMaxPcieLinkGeneration",
+    highest=16,
+)
+PCIE_WIDTH = declare_gpu(
+    "pcie",
+    "pcie_link_width",
+    "PCIe lanes in use.",
+    source="nvmlDeviceGetCurrPcieLinkWidth",
+    highest=32,
+)
+PCIE_WIDTH_MAX = declare_gpu(
+    "pcie",
+    "pcie_link_width_max",
+    "Most PCIe lanes of this GPU in this slot.",
+    source="nvmlDeviceGetMaxPcieLinkWidth",
+    highest=32,
+)
+PCIE_REPLAYS = declare_gpu(
+    "pcie", "pcie_replays_total", "PCIe packets sent again.", source="field 94, PCIE_REPLAY_COUNTER"
+)
+PCIE_ERRORS = declare_gpu(
+    "pcie",
+    "pcie_errors_total",
+    "PCIe errors, by what went wrong; correctable ones cost time only.",
+    "type",
+    source="fields 173 … 183, PCIE_COUNT_…",
+)
 
 _ERRORS = {
     ("correctable",): nvml.NVML_FI_DEV_PCIE_COUNT_CORRECTABLE_ERRORS,
@@ -24,18 +63,26 @@ _ERRORS = {
 
 
 def _gpu(gpu: GpuReader) -> Iterator[Reading]:
-    yield metrics.PCIE_GENERATION, (), gpu.read("nvmlDeviceGetCurrPcieLinkGeneration")
-    yield metrics.PCIE_GENERATION_MAX, (), gpu.constant("nvmlDeviceGetMaxPcieLinkGeneration")
-    yield metrics.PCIE_WIDTH, (), gpu.read("nvmlDeviceGetCurrPcieLinkWidth")
-    yield metrics.PCIE_WIDTH_MAX, (), gpu.constant("nvmlDeviceGetMaxPcieLinkWidth")
-    yield metrics.PCIE_REPLAYS, (), gpu.field(nvml.NVML_FI_DEV_PCIE_REPLAY_COUNTER)
+    yield PCIE_GENERATION, (), gpu.read("nvmlDeviceGetCurrPcieLinkGeneration")
+    yield PCIE_GENERATION_MAX, (), gpu.constant("nvmlDeviceGetMaxPcieLinkGeneration")
+    yield PCIE_WIDTH, (), gpu.read("nvmlDeviceGetCurrPcieLinkWidth")
+    yield PCIE_WIDTH_MAX, (), gpu.constant("nvmlDeviceGetMaxPcieLinkWidth")
+    yield PCIE_REPLAYS, (), gpu.field(nvml.NVML_FI_DEV_PCIE_REPLAY_COUNTER)
     for labels, field_id in _ERRORS.items():
-        yield metrics.PCIE_ERRORS, labels, gpu.field(field_id)
+        yield PCIE_ERRORS, labels, gpu.field(field_id)
 
 
 COLLECTOR = Collector(
     "pcie",
     "PCIe link, replays and errors",
+    (
+        PCIE_GENERATION,
+        PCIE_GENERATION_MAX,
+        PCIE_WIDTH,
+        PCIE_WIDTH_MAX,
+        PCIE_REPLAYS,
+        PCIE_ERRORS,
+    ),
     gpu=_gpu,
     fields=(nvml.NVML_FI_DEV_PCIE_REPLAY_COUNTER, *_ERRORS.values()),
 )

@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agentaflow_exporter.collector import Collector, NodeReader, Reading
-from agentaflow_exporter.metrics import POD_INFO
+from agentaflow_exporter.metric import declare_gpu
+
+POD_INFO = declare_gpu(
+    *("pods", "pod_info", "A container that holds the GPU; join it on uuid."),
+    *("namespace", "pod", "container"),
+    source="--attribution.pods-file",
+)
 
 
 def _node(node: NodeReader) -> Iterator[Reading]:
     """A lost GPU keeps its pod: the assignment is not the GPU's to tell."""
     gpus = node.gpus
-    for pod in node.pods():
+    for pod in node.sources.pods():
         for index, uuid in gpus:
             if pod.device in (index, uuid):
                 yield POD_INFO, (index, uuid, pod.namespace, pod.pod, pod.container), 1
 
 
-COLLECTOR = Collector("pods", "the pods' join metric", node=_node)
+COLLECTOR = Collector("pods", "the pods' join metric", (POD_INFO,), node=_node)

@@ -10,7 +10,36 @@ from agentaflow_exporter.constants import (
     NVML_FI_DEV_POWER_INSTANT,
     NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION,
 )
-from agentaflow_exporter.metrics import ENERGY, POWER, POWER_AVERAGE, POWER_INSTANT, POWER_LIMIT
+from agentaflow_exporter.metric import declare_gpu
+
+POWER = declare_gpu(
+    "power", "power_watts", "Power drawn by the board.", source="nvmlDeviceGetPowerUsage"
+)
+POWER_AVERAGE = declare_gpu(
+    "power",
+    "power_average_watts",
+    "Power drawn by the board, on average over a second; power_watts is it too on most GPUs.",
+    source="field 185, POWER_AVERAGE",
+)
+POWER_INSTANT = declare_gpu(
+    "power",
+    "power_instant_watts",
+    "Power drawn by the board at this moment.",
+    source="field 186, POWER_INSTANT",
+)
+POWER_LIMIT = declare_gpu(
+    "power",
+    "power_limit_watts",
+    "Power limit: enforced (the lowest in force), requested, default, and the settable range.",
+    "limit",
+    source="nvmlDeviceGetEnforcedPowerLimit, PowerManagementLimit, …DefaultLimit, …Constraints",
+)
+ENERGY = declare_gpu(
+    "power",
+    "energy_joules_total",
+    "Energy used since the driver was loaded.",
+    source="field 83, TOTAL_ENERGY_CONSUMPTION",
+)
 
 
 def _gpu(gpu: GpuReader) -> Iterator[Reading]:
@@ -34,6 +63,13 @@ def _gpu(gpu: GpuReader) -> Iterator[Reading]:
 COLLECTOR = Collector(
     "power",
     "power, power limits, energy",
+    (
+        POWER,
+        POWER_AVERAGE,
+        POWER_INSTANT,
+        POWER_LIMIT,
+        ENERGY,
+    ),
     gpu=_gpu,
     fields=(
         NVML_FI_DEV_POWER_AVERAGE,

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agentaflow_exporter.collector import Collector, GpuReader, Reading
-from agentaflow_exporter.metrics import PROCESSES
+from agentaflow_exporter.metric import declare_gpu
+
+PROCESSES = declare_gpu(
+    "processes",
+    "processes",
+    "Processes with a context on the GPU.",
+    "type",
+    source="nvmlDeviceGetComputeRunningProcesses, nvmlDeviceGetGraphicsRunningProcesses",
+    highest=1_000_000,
+)
 
 
 def _gpu(gpu: GpuReader) -> Iterator[Reading]:
@@ -18,4 +27,4 @@ def _gpu(gpu: GpuReader) -> Iterator[Reading]:
             yield PROCESSES, (kind.lower(),), len(processes)
 
 
-COLLECTOR = Collector("processes", "number of processes", gpu=_gpu)
+COLLECTOR = Collector("processes", "number of processes", (PROCESSES,), gpu=_gpu)

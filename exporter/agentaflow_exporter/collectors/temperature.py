@@ -6,7 +6,22 @@ from collections.abc import Iterator
 
 from agentaflow_exporter import constants as nvml
 from agentaflow_exporter.collector import Collector, GpuReader, Reading
-from agentaflow_exporter.metrics import TEMPERATURE, TEMPERATURE_THRESHOLD
+from agentaflow_exporter.metric import declare_gpu
+
+TEMPERATURE = declare_gpu(
+    "temperature",
+    "temperature_celsius",
+    "Temperature of the sensor.",
+    "sensor",
+    source="nvmlDeviceGetTemperatureV; field 82, MEMORY_TEMP",
+)
+TEMPERATURE_THRESHOLD = declare_gpu(
+    "temperature",
+    "temperature_threshold_celsius",
+    "Temperature at which the GPU slows down, shuts down or leaves its operating range.",
+    "threshold",
+    source="nvmlDeviceGetTemperatureThreshold",
+)
 
 _THRESHOLDS = {
     ("slowdown",): nvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN,
@@ -31,6 +46,10 @@ def _gpu(gpu: GpuReader) -> Iterator[Reading]:
 COLLECTOR = Collector(
     "temperature",
     "temperatures and thresholds",
+    (
+        TEMPERATURE,
+        TEMPERATURE_THRESHOLD,
+    ),
     gpu=_gpu,
     fields=(nvml.NVML_FI_DEV_MEMORY_TEMP,),
 )

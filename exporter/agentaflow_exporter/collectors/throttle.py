@@ -6,7 +6,23 @@ from collections.abc import Iterator
 
 from agentaflow_exporter import constants as nvml
 from agentaflow_exporter.collector import Collector, GpuReader, Reading, scaled
-from agentaflow_exporter.metrics import CLOCK_EVENT, CLOCK_EVENT_SECONDS
+from agentaflow_exporter.metric import declare_gpu
+
+CLOCK_EVENT = declare_gpu(
+    "throttle",
+    "clock_event_active",
+    "1 while the reason holds the clocks below their highest.",
+    "reason",
+    source="nvmlDeviceGetCurrentClocksEventReasons",
+    highest=1,
+)
+CLOCK_EVENT_SECONDS = declare_gpu(
+    "throttle",
+    "clock_event_seconds_total",
+    "Time for which the reason has held the clocks down.",
+    "reason",
+    source="fields 74, 76, 269, 270, 271, CLOCKS_EVENT_REASON_…",
+)
 
 REASONS = {
     ("gpu_idle",): 0x1,
@@ -41,5 +57,12 @@ def _gpu(gpu: GpuReader) -> Iterator[Reading]:
 
 
 COLLECTOR = Collector(
-    "throttle", "clock event reasons", gpu=_gpu, fields=tuple(_NANOSECONDS.values())
+    "throttle",
+    "clock event reasons",
+    (
+        CLOCK_EVENT,
+        CLOCK_EVENT_SECONDS,
+    ),
+    gpu=_gpu,
+    fields=tuple(_NANOSECONDS.values()),
 )

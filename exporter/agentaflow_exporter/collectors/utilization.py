@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agentaflow_exporter.collector import Collector, GpuReader, Reading
-from agentaflow_exporter.metrics import UTILIZATION
+from agentaflow_exporter.metric import declare_gpu
+
+UTILIZATION = declare_gpu(
+    "utilization",
+    "utilization_ratio",
+    "Share of the driver's last sample period in which the engine was busy.",
+    "engine",
+    source="nvmlDeviceGetUtilizationRates, EncoderUtilization, DecoderUtilization",
+)
 
 
 def _gpu(gpu: GpuReader) -> Iterator[Reading]:
@@ -21,4 +29,4 @@ def _gpu(gpu: GpuReader) -> Iterator[Reading]:
         yield UTILIZATION, ("decoder",), decoder[0] / 100
 
 
-COLLECTOR = Collector("utilization", "engines' busy ratios", gpu=_gpu)
+COLLECTOR = Collector("utilization", "engines' busy ratios", (UTILIZATION,), gpu=_gpu)

@@ -11,8 +11,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Literal
 
-from agentaflow_exporter import hardware_metrics as hardware
-from agentaflow_exporter import metrics as ours
+from agentaflow_exporter.collectors import (
+    bar1,
+    c2c,
+    clocks,
+    ecc,
+    fabric,
+    fans,
+    memory,
+    nvlink,
+    pcie,
+    power,
+    processes,
+    recovery,
+    remapped_rows,
+    retired_pages,
+    temperature,
+    throttle,
+    utilization,
+)
 from agentaflow_exporter.collectors.throttle import REASONS
 from agentaflow_exporter.compat import NAMES
 from agentaflow_exporter.compat.translation import Field, Source, Style, described
@@ -68,41 +85,48 @@ def _field(
 
 def _clocks() -> Iterable[Field]:
     for clock, label in (("SM", "sm"), ("MEM", "memory"), ("VIDEO", "video")):
-        now, most = (ours.CLOCK, (label,)), (ours.CLOCK_MAX, (label,))
+        now, most = (clocks.CLOCK, (label,)), (clocks.CLOCK_MAX, (label,))
         yield _field(f"{clock}_CLOCK", f"{clock} clock", "MHz", _whole(1e-6), now)
         yield _field(f"MAX_{clock}_CLOCK", f"Highest {clock} clock", "MHz", _whole(1e-6), most)
-    reasons = tuple((ours.CLOCK_EVENT, label) for label in REASONS)
+    reasons = tuple((throttle.CLOCK_EVENT, label) for label in REASONS)
     names = "CLOCK_THROTTLE_REASONS CLOCKS_EVENT_REASONS"
     yield _field(names, "Bit mask of what holds the clocks down", "", _bits, *reasons)
-    yield _field("PSTATE GPU_PSTATE", "Performance state", "", _same, (ours.PERFORMANCE_STATE, ()))
+    yield _field(
+        "PSTATE GPU_PSTATE", "Performance state", "", _same, (clocks.PERFORMANCE_STATE, ())
+    )
 
 
 def _temperatures() -> Iterable[Field]:
     for names, meaning, metric, label in (
-        ("GPU_TEMP GPU_TEMP_CELSIUS", "GPU temperature", ours.TEMPERATURE, "gpu"),
-        ("MEMORY_TEMP MEMORY_TEMP_CELSIUS", "Memory temperature", ours.TEMPERATURE, "memory"),
+        ("GPU_TEMP GPU_TEMP_CELSIUS", "GPU temperature", temperature.TEMPERATURE, "gpu"),
+        (
+            "MEMORY_TEMP MEMORY_TEMP_CELSIUS",
+            "Memory temperature",
+            temperature.TEMPERATURE,
+            "memory",
+        ),
         (
             "SLOWDOWN_TEMP GPU_TEMP_SLOWDOWN_CELSIUS",
             "Slowdown temperature",
-            ours.TEMPERATURE_THRESHOLD,
+            temperature.TEMPERATURE_THRESHOLD,
             "slowdown",
         ),
         (
             "SHUTDOWN_TEMP GPU_TEMP_SHUTDOWN_CELSIUS",
             "Shutdown temperature",
-            ours.TEMPERATURE_THRESHOLD,
+            temperature.TEMPERATURE_THRESHOLD,
             "shutdown",
         ),
         (
             "GPU_MAX_OP_TEMP GPU_MAX_OP_TEMP_CELSIUS",
             "Highest operating temperature of the GPU",
-            ours.TEMPERATURE_THRESHOLD,
+            temperature.TEMPERATURE_THRESHOLD,
             "gpu_max",
         ),
         (
             "MEM_MAX_OP_TEMP MEMORY_MAX_OP_TEMP_CELSIUS",
             "Highest operating temperature of the memory",
-            ours.TEMPERATURE_THRESHOLD,
+            temperature.TEMPERATURE_THRESHOLD,
             "memory_max",
         ),
     ):
@@ -110,15 +134,15 @@ def _temperatures() -> Iterable[Field]:
 
 
 def _power() -> Iterable[Field]:
-    yield _field("POWER_USAGE BOARD_POWER_WATTS", "Power draw", "W", _same, (ours.POWER, ()))
-    names, instant = "POWER_USAGE_INSTANT BOARD_POWER_RAW_WATTS", (ours.POWER_INSTANT, ())
+    yield _field("POWER_USAGE BOARD_POWER_WATTS", "Power draw", "W", _same, (power.POWER, ()))
+    names, instant = "POWER_USAGE_INSTANT BOARD_POWER_RAW_WATTS", (power.POWER_INSTANT, ())
     yield _field(names, "Power draw of the moment", "W", _same, instant)
     yield _field(
         "TOTAL_ENERGY_CONSUMPTION",
         "Energy since the driver was loaded",
         "mJ",
         _whole(1000),
-        (ours.ENERGY, ()),
+        (power.ENERGY, ()),
         kind="counter",
     )
     for names, label in (
@@ -128,7 +152,7 @@ def _power() -> Iterable[Field]:
         ("POWER_MGMT_LIMIT_MIN BOARD_POWER_LIMIT_MIN_WATTS", "min"),
         ("POWER_MGMT_LIMIT_MAX BOARD_POWER_LIMIT_MAX_WATTS", "max"),
     ):
-        yield _field(names, f"Power limit, {label}", "W", _same, (ours.POWER_LIMIT, (label,)))
+        yield _field(names, f"Power limit, {label}", "W", _same, (power.POWER_LIMIT, (label,)))
 
 
 def _utilization() -> Iterable[Field]:
@@ -139,17 +163,17 @@ def _utilization() -> Iterable[Field]:
         ("ENC_UTIL", "Encoder utilization", "encoder"),
         ("DEC_UTIL", "Decoder utilization", "decoder"),
     ):
-        yield _field(names, meaning, "%", _whole(100), (ours.UTILIZATION, (label,)))
+        yield _field(names, meaning, "%", _whole(100), (utilization.UTILIZATION, (label,)))
 
 
 def _memory() -> Iterable[Field]:
-    total, used = (ours.MEMORY_TOTAL, ()), (ours.MEMORY_USED, ())
-    reserved, free = (ours.MEMORY_RESERVED, ()), (ours.MEMORY_FREE, ())
+    total, used = (memory.MEMORY_TOTAL, ()), (memory.MEMORY_USED, ())
+    reserved, free = (memory.MEMORY_RESERVED, ()), (memory.MEMORY_FREE, ())
     yield _field("FB_TOTAL", "Framebuffer memory", "MiB", _mebibytes, total)
     yield _field("FB_FREE", "Framebuffer memory free", "MiB", _mebibytes, free)
     yield _field("FB_USED", "Framebuffer memory used", "MiB", _mebibytes, used)
     yield _field("FB_RESERVED", "Framebuffer memory reserved", "MiB", _mebibytes, reserved)
-    bar1_total, bar1_used = (hardware.BAR1_TOTAL, ()), (hardware.BAR1_USED, ())
+    bar1_total, bar1_used = (bar1.BAR1_TOTAL, ()), (bar1.BAR1_USED, ())
     yield _field("BAR1_TOTAL", "BAR1 window", "MiB", _mebibytes, bar1_total)
     yield _field("BAR1_USED", "BAR1 window used", "MiB", _mebibytes, bar1_used)
     names = "FB_USED_PERCENT FB_USED_RATIO"
@@ -159,7 +183,7 @@ def _memory() -> Iterable[Field]:
 
 def _errors() -> Iterable[Field]:
     for bits, label in (("SBE", "corrected"), ("DBE", "uncorrected")):
-        for life, metric in (("VOL", ours.ECC_ERRORS), ("AGG", ours.ECC_LIFETIME_ERRORS)):
+        for life, metric in (("VOL", ecc.ECC_ERRORS), ("AGG", ecc.ECC_LIFETIME_ERRORS)):
             meaning = f"Memory errors, {label}, {'in the life of the board' * (life == 'AGG')}"
             yield _field(
                 f"ECC_{bits}_{life}_TOTAL",
@@ -169,8 +193,8 @@ def _errors() -> Iterable[Field]:
                 (metric, (label,)),
                 kind="counter",
             )
-    yield _field("ECC_CURRENT ECC_MODE", "ECC mode", "", _same, (ours.ECC_MODE, ("current",)))
-    pending = (ours.ECC_MODE, ("pending",))
+    yield _field("ECC_CURRENT ECC_MODE", "ECC mode", "", _same, (ecc.ECC_MODE, ("current",)))
+    pending = (ecc.ECC_MODE, ("pending",))
     yield _field("ECC_PENDING", "ECC mode from the next reboot", "", _same, pending)
     for names, label in (("POWER", "sw_power_cap"), ("SYNC_BOOST", "sync_boost")):
         yield _field(
@@ -178,21 +202,21 @@ def _errors() -> Iterable[Field]:
             f"Time for which {label} held the clocks down",
             "ns",
             _whole(1e9),
-            (ours.CLOCK_EVENT_SECONDS, (label,)),
+            (throttle.CLOCK_EVENT_SECONDS, (label,)),
             kind="counter",
         )
 
 
 def _pcie() -> Iterable[Field]:
     for names, meaning, metric in (
-        ("PCIE_LINK_GEN", "PCIe generation", ours.PCIE_GENERATION),
-        ("PCIE_MAX_LINK_GEN", "Highest PCIe generation", ours.PCIE_GENERATION_MAX),
-        ("PCIE_LINK_WIDTH", "PCIe lanes", ours.PCIE_WIDTH),
-        ("PCIE_MAX_LINK_WIDTH", "Most PCIe lanes", ours.PCIE_WIDTH_MAX),
+        ("PCIE_LINK_GEN", "PCIe generation", pcie.PCIE_GENERATION),
+        ("PCIE_MAX_LINK_GEN", "Highest PCIe generation", pcie.PCIE_GENERATION_MAX),
+        ("PCIE_LINK_WIDTH", "PCIe lanes", pcie.PCIE_WIDTH),
+        ("PCIE_MAX_LINK_WIDTH", "Most PCIe lanes", pcie.PCIE_WIDTH_MAX),
     ):
         yield _field(names, meaning, "", _same, (metric, ()))
     names = "PCIE_REPLAY_COUNTER PCIE_REPLAY_TOTAL"
-    replays = (ours.PCIE_REPLAYS, ())
+    replays = (pcie.PCIE_REPLAYS, ())
     yield _field(names, "PCIe packets sent again", "", _same, replays, kind="counter")
 
 
@@ -203,16 +227,16 @@ def _repair() -> Iterable[Field]:
         ("CORRECTABLE_REMAPPED_ROWS ROW_REMAP_CORRECTABLE_TOTAL", "correctable"),
     )
     for names, label in counts:
-        rows = (hardware.REMAPPED_ROWS, (label,))
+        rows = (remapped_rows.REMAPPED_ROWS, (label,))
         yield _field(names, f"Rows remapped for {label} errors", "", _same, rows, kind="counter")
-    pending, failure = (hardware.ROW_REMAP_PENDING, ()), (hardware.ROW_REMAP_FAILURE, ())
+    pending, failure = (remapped_rows.ROW_REMAP_PENDING, ()), (remapped_rows.ROW_REMAP_FAILURE, ())
     yield _field("ROW_REMAP_PENDING", "A row waits to be remapped", "", _same, pending)
     yield _field("ROW_REMAP_FAILURE ROW_REMAP_FAILED", "Remapping failed", "", _same, failure)
     for label in ("max", "high", "partial", "low", "none"):
         names = f"BANKS_REMAP_ROWS_AVAIL_{label} BANK_REMAP_AVAIL_{label}".upper()
-        banks = (hardware.ROW_REMAP_BANKS, (label,))
+        banks = (remapped_rows.ROW_REMAP_BANKS, (label,))
         yield _field(names, f"Banks with {label} spare rows left", "", _same, banks)
-    names, action = "GET_GPU_RECOVERY_ACTION GPU_RECOVERY_ACTION", (hardware.RECOVERY_ACTION, ())
+    names, action = "GET_GPU_RECOVERY_ACTION GPU_RECOVERY_ACTION", (recovery.RECOVERY_ACTION, ())
     yield _field(names, "What would bring the GPU back", "", _same, action)
 
 
@@ -222,10 +246,10 @@ def _links() -> Iterable[Field]:
         ("NVLINK_REPLAY_ERROR_COUNT_TOTAL NVLINK_REPLAY_ERROR_TOTAL", "replay"),
         ("NVLINK_RECOVERY_ERROR_COUNT_TOTAL NVLINK_RECOVERY_ERROR_TOTAL", "recovery"),
     ):
-        errors = (hardware.NVLINK_ERRORS, (label,))
+        errors = (nvlink.NVLINK_ERRORS, (label,))
         yield _field(names, f"NVLink errors, {label}", "", _same, errors, kind="counter")
     names = "PCIE_COUNT_CORRECTABLE_ERRORS PCIE_CORRECTABLE_ERROR_TOTAL"
-    correctable = (ours.PCIE_ERRORS, ("correctable",))
+    correctable = (pcie.PCIE_ERRORS, ("correctable",))
     yield _field(names, "PCIe errors, correctable", "", _same, correctable, kind="counter")
 
 
@@ -244,32 +268,32 @@ FIELDS: tuple[Field, ...] = (
 _NO_FIELD = "DCGM has no such field"
 _THERMAL = "DCGM's THERMAL_VIOLATION is NVML's field 75, which is another time"
 WITHOUT: dict[tuple[Metric, tuple[str, ...]], str] = {
-    (ours.CLOCK, ("graphics",)): _NO_FIELD,
-    (ours.CLOCK_MAX, ("graphics",)): _NO_FIELD,
-    (ours.CLOCK_EVENT_SECONDS, ("sw_thermal_slowdown",)): _THERMAL,
-    (ours.CLOCK_EVENT_SECONDS, ("hw_thermal_slowdown",)): _THERMAL,
-    (ours.CLOCK_EVENT_SECONDS, ("hw_power_brake_slowdown",)): _NO_FIELD,
-    (ours.PROCESSES, ("compute",)): _NO_FIELD,
-    (ours.PROCESSES, ("graphics",)): _NO_FIELD,
+    (clocks.CLOCK, ("graphics",)): _NO_FIELD,
+    (clocks.CLOCK_MAX, ("graphics",)): _NO_FIELD,
+    (throttle.CLOCK_EVENT_SECONDS, ("sw_thermal_slowdown",)): _THERMAL,
+    (throttle.CLOCK_EVENT_SECONDS, ("hw_thermal_slowdown",)): _THERMAL,
+    (throttle.CLOCK_EVENT_SECONDS, ("hw_power_brake_slowdown",)): _NO_FIELD,
+    (processes.PROCESSES, ("compute",)): _NO_FIELD,
+    (processes.PROCESSES, ("graphics",)): _NO_FIELD,
 }
 _BYTES = "DCGM's NVLINK_COUNT_…_BYTES are NVML's fields 202 and 204, which are other counts"
 _FABRIC = "DCGM's FABRIC_MANAGER_STATUS joins state and error in a code of its own"
 METRICS_WITHOUT: dict[Metric, str] = {
-    ours.POWER_AVERAGE: _NO_FIELD,
-    ours.PCIE_ERRORS: f"{_NO_FIELD}, but for correctable",
-    hardware.FAN_SPEED: "DCGM has one speed for all fans",
-    hardware.FAN_RPM: _NO_FIELD,
-    hardware.RETIRED_PAGES: "not translated yet",
-    hardware.RETIRED_PAGES_PENDING: "not translated yet",
-    hardware.NVLINK_TRANSMIT: _BYTES,
-    hardware.NVLINK_RECEIVE: _BYTES,
-    hardware.NVLINK_LINKS: _NO_FIELD,
-    hardware.NVLINK_UP: _NO_FIELD,
-    hardware.C2C_LINKS: "not translated yet",
-    hardware.C2C_UP: _NO_FIELD,
-    hardware.FABRIC_STATE: _FABRIC,
-    hardware.FABRIC_ERROR: _FABRIC,
-    hardware.FABRIC_HEALTH: _NO_FIELD,
+    power.POWER_AVERAGE: _NO_FIELD,
+    pcie.PCIE_ERRORS: f"{_NO_FIELD}, but for correctable",
+    fans.FAN_SPEED: "DCGM has one speed for all fans",
+    fans.FAN_RPM: _NO_FIELD,
+    retired_pages.RETIRED_PAGES: "not translated yet",
+    retired_pages.RETIRED_PAGES_PENDING: "not translated yet",
+    nvlink.NVLINK_TRANSMIT: _BYTES,
+    nvlink.NVLINK_RECEIVE: _BYTES,
+    nvlink.NVLINK_LINKS: _NO_FIELD,
+    nvlink.NVLINK_UP: _NO_FIELD,
+    c2c.C2C_LINKS: "not translated yet",
+    c2c.C2C_UP: _NO_FIELD,
+    fabric.FABRIC_STATE: _FABRIC,
+    fabric.FABRIC_ERROR: _FABRIC,
+    fabric.FABRIC_HEALTH: _NO_FIELD,
 }
 
 _INTRODUCTION = """# Under dcgm-exporter's names

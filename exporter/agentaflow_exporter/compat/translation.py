@@ -7,7 +7,8 @@ from functools import cache
 from math import inf
 from typing import Literal, NamedTuple
 
-from agentaflow_exporter import metrics
+from agentaflow_exporter.collectors.info import DRIVER_INFO, GPU_INFO
+from agentaflow_exporter.collectors.pods import POD_INFO
 from agentaflow_exporter.driver import Number
 from agentaflow_exporter.metric import Family, Metric
 
@@ -68,10 +69,10 @@ class Translation:
 
     def _labels(self, families: list[Family], gpus: Iterable[Device]) -> dict[Device, list[Labels]]:
         """Of each GPU's series: one for each container that holds it, as dcgm-exporter has it."""
-        driver = next((row["driver_version"] for row in _rows(families, metrics.DRIVER_INFO)), "")
-        known = {(row["gpu"], row["uuid"]): row for row in _rows(families, metrics.GPU_INFO)}
+        driver = next((row["driver_version"] for row in _rows(families, DRIVER_INFO)), "")
+        known = {(row["gpu"], row["uuid"]): row for row in _rows(families, GPU_INFO)}
         holders: dict[Device, dict[Labels, None]] = {}
-        for row in _rows(families, metrics.POD_INFO):
+        for row in _rows(families, POD_INFO):
             pod = row["container"], row["namespace"], row["pod"]
             holders.setdefault((row["gpu"], row["uuid"]), {})[pod] = None
         labels: dict[Device, list[Labels]] = {}
@@ -93,6 +94,7 @@ def declared(field: Field, style: Style) -> Metric:
         help=f"{field.meaning}{f' ({field.unit})' if field.unit else ''}, "
         f"from {described(field.sources)}.",
         source="",
+        since="",
         labels=style.labels,
         collector="",
         kind=field.kind,

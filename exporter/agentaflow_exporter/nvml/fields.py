@@ -1,0 +1,96 @@
+"""nvmlDeviceGetFieldValues: many readings in one call, through an array that is used again."""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+import pynvml
+
+from agentaflow_exporter.driver import FieldsFailed, Number
+from agentaflow_exporter.nvml.errors import UNSUPPORTED, refuse
+
+NAME = "nvmlDeviceGetFieldValues"
+_FIELD_VALUE = struct.Struct(
+    "=IIqqIiQ"
+)  # nvmlFieldValue_t: pynvml's own access costs 15 times this
+
+
+class Fields:
+    """Those of one GPU, for one thread at a time. Unsupported ones are asked for once."""
+
+    def __init__(self) -> None:
+        self._unsupported: set[int] = set()
+        self._none_supported = False
+        self._asked: tuple[int, ...] = ()
+        self._array: Any = None
+
+    def read(self, handle: Any, ids: tuple[int, ...]) -> Mapping[int, Number]:
+        """Raises FieldsFailed where single fields failed, or another DriverError."""
+        wanted = tuple(i for i in ids if i not in self._unsupported)
+        if not wanted or self._none_supported:
+            return {}
+        array = self._array_for(wanted)
+        code = _call(handle, len(wanted), array)
+        if code in UNSUPPORTED:
+            self._none_supported = True
+            return {}
+        if code != pynvml.NVML_SUCCESS:
+            refuse(NAME, pynvml.NVMLError(code))
+        return self._values(array)
+
+    def _array_for(self, ids: tuple[int, ...]) -> Any:
+        """The same array as long as the same ids are asked for."""
+        if ids != self._asked:
+            self._array = (pynvml.c_nvmlFieldValue_t * len(ids))()
+            for row, field_id in zip(self._array, ids, strict=True):
+                row.fieldId, row.scopeId = field_id & 0xFFFF, field_id >> 16
+            self._asked = ids
+        return self._array
+
+    def _values(self, array: Any) -> dict[int, Number]:
+        values: dict[int, Number] = {}
+        failed: dict[int, int] = {}
+        rows = _FIELD_VALUE.iter_unpack(array)
+        for field_id, (_, _, _, _, kind, code, raw) in zip(self._asked, rows, strict=True):
+            if code == pynvml.NVML_SUCCESS:
+                values[field_id] = decode(kind, raw)
+            elif code in UNSUPPORTED:
+                self._unsupported.add(field_id)
+            elif code in (pynvml.NVML_ERROR_GPU_IS_LOST, pynvml.NVML_ERROR_RESET_REQUIRED):
+                refuse(NAME, pynvml.NVMLError(code))
+            else:
+                failed[field_id] = code
+        if failed:
+            code = next(iter(failed.values()))
+            message = f"{NAME}: {pynvml.NVMLError(code)}"
+            raise FieldsFailed(message, values, frozenset(failed), code=code)
+        return values
+
+
+def _call(handle: Any, count: int, array: Any) -> int:
+    try:
+        function = getattr(pynvml.nvmlLib, NAME)
+    except AttributeError:
+        return int(pynvml.NVML_ERROR_FUNCTION_NOT_FOUND)
+    return int(function(handle, ctypes.c_int(count), array))
+
+
+def decode(kind: int, raw: int) -> Number:
+    """A member of nvmlValue_t: the bytes of the union beyond the member are not defined."""
+    match kind:
+        case pynvml.NVML_VALUE_TYPE_DOUBLE:
+            (value,) = struct.unpack("=d", raw.to_bytes(8, "little"))
+            return float(value)
+        case pynvml.NVML_VALUE_TYPE_UNSIGNED_INT:
+            return raw & 0xFFFFFFFF
+        case pynvml.NVML_VALUE_TYPE_SIGNED_INT:
+            return (raw & 0xFFFFFFFF ^ 0x80000000) - 0x80000000
+        case pynvml.NVML_VALUE_TYPE_SIGNED_LONG_LONG:
+            return (raw ^ 1 << 63) - (1 << 63)
+        case pynvml.NVML_VALUE_TYPE_UNSIGNED_SHORT:
+            return raw & 0xFFFF
+        case _:
+            return raw

@@ -1,0 +1,49 @@
+"""pynvml's functions by name, and those that it leaves to its caller to make whole."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import pynvml
+
+
+def function(name: str) -> Any:
+    """The function of pynvml; one that this pynvml does not have yet is like one the driver lacks.
+
+    pynvml gives some functions a name without the version suffix that the library has.
+    """
+    try:
+        if name in _FILLS:
+            structure, fill = _FILLS[name]
+            return partial(fill, getattr(pynvml, structure))
+        return getattr(pynvml, name)
+    except AttributeError:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_FUNCTION_NOT_FOUND) from None
+
+
+def _fan_rpm(structure: Any, handle: Any, fan: int) -> int:
+    """pynvml's own asks for the first fan only."""
+    answer = structure(pynvml.nvmlFanSpeedInfo_v1, fan)
+    function = pynvml._nvmlGetFunctionPointer("nvmlDeviceGetFanSpeedRPM")
+    pynvml._nvmlCheckReturn(function(handle, ctypes.byref(answer)))
+    return int(answer.speed)
+
+
+def _fabric(structure: Any, handle: Any) -> SimpleNamespace:
+    """Version 2, which every driver has that tells health. Without the cluster's UUID: it names
+    the site.
+    """
+    answer = structure()
+    pynvml.nvmlDeviceGetGpuFabricInfoV(handle, ctypes.byref(answer))
+    return SimpleNamespace(state=answer.state, status=answer.status, healthMask=answer.healthMask)
+
+
+# Functions that fill a structure, which pynvml leaves to its caller, and the structure's name.
+_FILLS: Mapping[str, tuple[str, Callable[..., Any]]] = {
+    "nvmlDeviceGetFanSpeedRPM": ("c_nvmlFanSpeedInfo_t", _fan_rpm),
+    "nvmlDeviceGetGpuFabricInfoV": ("c_nvmlGpuFabricInfo_v2_t", _fabric),
+}

@@ -1,0 +1,84 @@
+"""One GPU through pynvml. What it does not support is learnt from the first call."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import pynvml
+
+from agentaflow_exporter.driver import DriverUnavailable, GpuLost, Number
+from agentaflow_exporter.nvml.errors import UNAVAILABLE, UNSUPPORTED, refuse
+from agentaflow_exporter.nvml.fields import Fields
+from agentaflow_exporter.nvml.functions import function as function_named
+
+_UUID = "nvmlDeviceGetUUID"
+_MIG_HANDLE = "nvmlDeviceGetMigDeviceHandleByIndex"
+
+
+class NvmlGpu:
+    """A GPU of one nvmlInit."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self._uuid = ""
+        self._handle: Any = None
+        self._unsupported: set[tuple[str, tuple[int, ...]]] = set()
+        self._fields = Fields()
+        self._lock = threading.Lock()
+
+    @property
+    def uuid(self) -> str:
+        if not self._uuid:
+            self._uuid = self.read(_UUID) or ""
+        return self._uuid
+
+    def read(self, function: str, *arguments: int) -> Any:
+        key = (function, arguments)
+        if key in self._unsupported:
+            return None
+        try:
+            return function_named(function)(self._attached(), *arguments)
+        except pynvml.NVMLError as error:
+            if error.value in UNSUPPORTED:
+                if function == _UUID and error.value == pynvml.NVML_ERROR_INVALID_ARGUMENT:
+                    message = "the GPU's handle is void: NVML was initialised again"
+                    raise GpuLost(message, function=function, code=error.value) from error
+                self._unsupported.add(key)
+                return None
+            refuse(function, error)
+
+    def read_mig(self, device: int, function: str, *arguments: int) -> Any:
+        """The handle is asked for each time: instances come and go while the driver is loaded."""
+        key = (_MIG_HANDLE + function, arguments)
+        if key in self._unsupported:
+            return None
+        try:
+            handle = pynvml.nvmlDeviceGetMigDeviceHandleByIndex(self._attached(), device)
+        except pynvml.NVMLError as error:
+            if error.value in UNSUPPORTED or error.value == pynvml.NVML_ERROR_NOT_FOUND:
+                return None
+            refuse(_MIG_HANDLE, error)
+        try:
+            return function_named(function)(handle, *arguments)
+        except pynvml.NVMLError as error:
+            if error.value in UNSUPPORTED:
+                self._unsupported.add(key)
+                return None
+            refuse(function, error)
+
+    def fields(self, *ids: int) -> Mapping[int, Number]:
+        handle = self._attached()
+        with self._lock:
+            return self._fields.read(handle, ids)
+
+    def _attached(self) -> Any:
+        if self._handle is None:
+            try:
+                self._handle = pynvml.nvmlDeviceGetHandleByIndex(self.index)
+            except pynvml.NVMLError as error:
+                kind = DriverUnavailable if error.value in UNAVAILABLE else GpuLost
+                name = "nvmlDeviceGetHandleByIndex_v2"
+                raise kind(f"{name}: {error}", function=name, code=error.value) from error
+        return self._handle
