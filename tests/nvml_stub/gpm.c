@@ -115,6 +115,10 @@ int nvmlGpmMetricsGet(struct metrics *metrics) {
   int instance = (int)metrics->first->instance; /* the argument of the log; -1 the whole GPU */
   int code = stub_enter(metrics->first->gpu, __func__, instance);
   if (code) return code;
+  /* `nvmlGpmMetricsGet:1000 value N`: a driver that refuses all for the metric N. */
+  u64 unknown = stub_number(metrics->first->gpu, __func__, 1000, UNSCRIPTED);
+  for (unsigned i = 0; i < metrics->count; i++)
+    if (metrics->metric[i].id == unknown) return INVALID_ARGUMENT;
   for (unsigned i = 0; i < metrics->count; i++) answer(metrics, &metrics->metric[i]);
   return SUCCESS;
 }
