@@ -67,18 +67,21 @@ class Activity:
         return [(i, full[i] * busy) for i in ids if i in full]
 
     def samples(self, arguments: tuple[int, ...], time: float) -> list[tuple[int, float]] | None:
-        """nvmlDeviceGetSamples. All of one answer are the mean of the time for which they stand."""
+        """nvmlDeviceGetSamples. All of one answer are the mean of the time for which they stand:
+        that since `last_seen`, or if that is too long ago, since the first of the ring.
+        """
         kind, last_seen = arguments
         if kind not in (nvml.NVML_GPU_UTILIZATION_SAMPLES, nvml.NVML_MEMORY_UTILIZATION_SAMPLES):
             return None
-        newest = int(time * 1e6) // _PERIOD
-        seen = max(last_seen // _PERIOD, newest - _RING, 0)
-        if newest <= seen:
+        newest, seen = int(time * 1e6) // _PERIOD, last_seen // _PERIOD
+        first = max(seen, newest - _RING) + 1
+        if not 0 < first <= newest:
             return []
-        percent = 100 * self._busy(seen * _PERIOD / 1e6, newest * _PERIOD / 1e6)
+        start = seen if first == seen + 1 else first
+        percent = 100 * self._busy(start * _PERIOD / 1e6, newest * _PERIOD / 1e6)
         if kind == nvml.NVML_MEMORY_UTILIZATION_SAMPLES:
             percent *= self._memory_share
-        return [(number * _PERIOD, percent) for number in range(seen + 1, newest + 1)]
+        return [(number * _PERIOD, percent) for number in range(first, newest + 1)]
 
     def _busy(self, start: float, end: float) -> float:
         integral = self._utilization.integral

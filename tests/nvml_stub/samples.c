@@ -31,8 +31,8 @@ int nvmlDeviceGetSamples(Device device, unsigned type, u64 last_seen, unsigned *
   if (last_seen / PERIOD_MICROSECONDS + 1 > oldest) oldest = last_seen / PERIOD_MICROSECONDS + 1;
   *value_type = 1; /* unsigned int */
   if (oldest > newest) return NOT_FOUND;
-  if (!samples) {
-    *count = DEPTH;
+  if (!samples) { /* `nvmlDeviceGetSamples:1000 value N`: as if the ring were of N samples */
+    *count = (unsigned)stub_number(gpu, __func__, 1000, DEPTH);
     return SUCCESS;
   }
   if (*count < newest - oldest + 1) return INSUFFICIENT_SIZE;
