@@ -32,7 +32,7 @@ _RATIOS: Mapping[int, float] = {
     nvml.NVML_GPM_METRIC_FP16_UTIL: 0.06,
     nvml.NVML_GPM_METRIC_INTEGER_UTIL: 0.15,
 }
-_PCIE_MIBIBYTES = {
+_PCIE_MEBIBYTES = {
     nvml.NVML_GPM_METRIC_PCIE_TX_PER_SEC: 400.0,
     nvml.NVML_GPM_METRIC_PCIE_RX_PER_SEC: 900.0,
 }
@@ -49,11 +49,12 @@ class Activity:
         self._utilization = behaviour.utilization
         self._memory_share = behaviour.memory_ratio / 2
         self._metrics: Mapping[int, float] = {}  # at full utilization
+        self._mean = (0.0, 0.0, 0.0)  # the last one calculated, and of what
         if board.architecture >= _HOPPER:
             bytes_per_second = board.nvlink_bytes_per_second * behaviour.nvlink_ratio
             self._metrics = {
                 **{metric_id: 100 * share for metric_id, share in _RATIOS.items()},
-                **_PCIE_MIBIBYTES,
+                **_PCIE_MEBIBYTES,
                 **dict.fromkeys(_NVLINK, bytes_per_second / MIB),
             }
 
@@ -84,5 +85,9 @@ class Activity:
         return [(number * _PERIOD, percent) for number in range(first, newest + 1)]
 
     def _busy(self, start: float, end: float) -> float:
-        integral = self._utilization.integral
-        return min(max((integral(end) - integral(start)) / (end - start), 0.0), 1.0)
+        """Both kinds of samples are of the same time."""
+        if self._mean[:2] != (start, end):
+            integral = self._utilization.integral
+            mean = (integral(end) - integral(start)) / (end - start)
+            self._mean = start, end, min(max(mean, 0.0), 1.0)
+        return self._mean[2]
