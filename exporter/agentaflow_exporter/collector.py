@@ -7,6 +7,7 @@ through `GpuReader`, where a call that fails or is unsupported answers None, and
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -33,10 +34,11 @@ GpuCount = Callable[[], int | None]  # how many there should be, if anybody know
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What is not NVML's to tell. Each is asked once a scrape and may raise."""
+    """What is not NVML's to tell. `pods` and `expected` are asked once a scrape and may raise."""
 
     pods: PodSource = tuple
     expected: GpuCount = lambda: None
+    clock: Callable[[], float] = time.monotonic  # seconds
 
 
 class GpuReader(Protocol):
@@ -48,6 +50,10 @@ class GpuReader(Protocol):
 
     def constant(self, function: str, *arguments: int) -> Any:
         """Like read, of something that does not change while the driver is loaded: asked once."""
+        ...
+
+    def shared(self, function: str, *arguments: int) -> Any:
+        """Like read, of what several collectors want: asked once a scrape."""
         ...
 
     def field(self, field_id: int) -> Number | None:
@@ -96,6 +102,7 @@ class Collector:
     node: Callable[[NodeReader], Iterator[Reading]] | None = None
     fields: tuple[int, ...] = ()
     on: bool = True  # unless a setting says otherwise
+    background: bool = False  # loses something where scrapes are too far apart
 
 
 def scaled(value: Number | None, *, by: int = 1, per: int = 1) -> Number | None:

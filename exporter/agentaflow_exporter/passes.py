@@ -44,6 +44,9 @@ class Pass:
             return call(*arguments)
         except (GpuLost, DriverUnavailable):
             raise
+        except FieldsFailed as error:
+            self._failed(error)
+            return error.values
         except DriverError as error:
             self._failed(error)
             return None
@@ -96,6 +99,7 @@ class GpuPass(Pass):
         self._fields: Mapping[int, Number] | None = None
         self._fields_failure = ""
         self._failed_fields: Collection[int] = ()
+        self._shared: dict[tuple[str, tuple[int, ...]], tuple[Any, str | None]] = {}
 
     def run(self) -> None:
         try:
@@ -115,6 +119,19 @@ class GpuPass(Pass):
             answer = self.read(function, *arguments)
             if answer is not None:
                 self._identity.constants[key] = answer
+        return answer
+
+    def shared(self, function: str, *arguments: int) -> Any:
+        """A failure is every asking collector's, and one error."""
+        key = (function, arguments)
+        if key not in self._shared:
+            errors = len(self.errors)
+            answer = self.read(function, *arguments)
+            failure = str(self.errors[-1]) if len(self.errors) > errors else None
+            self._shared[key] = answer, failure
+        answer, failure = self._shared[key]
+        if failure is not None:
+            self.failed[self.stage] = failure
         return answer
 
     def field(self, field_id: int) -> Number | None:
@@ -151,7 +168,8 @@ class GpuPass(Pass):
             self.errors.append(error)
             self._fields_failure = str(error)
             self._failed_fields = error.failed
-            return error.values
+            values: Mapping[int, Number] = error.values
+            return values
         except DriverError as error:
             self.errors.append(error)
             self._fields_failure = str(error)

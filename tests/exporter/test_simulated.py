@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from agentaflow_exporter import constants as nvml
 from agentaflow_exporter import metrics
 from agentaflow_exporter.backends import make_driver
-from agentaflow_exporter.collectors import COLLECTORS
+from agentaflow_exporter.collectors import COLLECTORS, gpm, gpm_counters
 from agentaflow_exporter.collectors.c2c import C2C_LINKS, C2C_UP
 from agentaflow_exporter.collectors.expected import GPU_EXPECTED
 from agentaflow_exporter.collectors.fans import FAN_RPM, FAN_SPEED
@@ -33,7 +33,7 @@ GAUGES = {
     nvml.NVML_FI_DEV_POWER_INSTANT,
 }
 COUNTERS = [i for c in COLLECTORS for i in c.fields if i not in GAUGES]
-# No board of the simulation has these parts, and no kernel is below it.
+# No board of the simulation has these parts, no kernel is below it, and its driver is an old one.
 ABSENT = {
     GPU_EXPECTED,
     FAN_SPEED,
@@ -42,6 +42,12 @@ ABSENT = {
     RETIRED_PAGES_PENDING,
     C2C_LINKS,
     C2C_UP,
+    gpm.MEDIA_ACTIVE,
+    gpm.C2C_TRANSMIT,
+    gpm.C2C_RECEIVE,
+    gpm.C2C_DATA_TRANSMIT,
+    gpm.C2C_DATA_RECEIVE,
+    *gpm_counters.COLLECTOR.metrics,
 }
 FUNCTIONS = [
     "nvmlDeviceGetUtilizationRates",

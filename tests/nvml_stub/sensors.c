@@ -11,9 +11,12 @@
 
 static double busy(int gpu) { return 0.5 + 0.4 * sin(stub_seconds() / 60 + gpu); }
 
+double stub_busy_seconds(int gpu, double seconds) { /* the integral of busy */
+  return 0.5 * seconds + 24 * (cos(gpu) - cos(seconds / 60 + gpu));
+}
+
 u64 stub_energy_millijoules(int gpu) { /* the integral of stub_power_milliwatts */
-  double seconds = stub_seconds();
-  double busy_seconds = 0.5 * seconds + 24 * (cos(gpu) - cos(seconds / 60 + gpu));
+  double seconds = stub_seconds(), busy_seconds = stub_busy_seconds(gpu, seconds);
   return (u64)(IDLE_MILLIWATTS * seconds + (BUSY_MILLIWATTS - IDLE_MILLIWATTS) * busy_seconds);
 }
 

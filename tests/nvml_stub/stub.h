@@ -19,6 +19,7 @@ typedef void *Device;
 extern int stub_users; /* nvmlInit is counted */
 int stub_gpu_of(Device handle);
 
+double stub_busy_seconds(int gpu, double until);
 unsigned stub_celsius(int gpu);
 u64 stub_power_milliwatts(int gpu);
 u64 stub_energy_millijoules(int gpu);

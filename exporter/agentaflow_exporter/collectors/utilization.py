@@ -17,14 +17,14 @@ UTILIZATION = declare_gpu(
 
 
 def _gpu(gpu: GpuReader) -> Iterator[Reading]:
-    rates = gpu.read("nvmlDeviceGetUtilizationRates")
+    rates = gpu.shared("nvmlDeviceGetUtilizationRates")
     if rates is not None:
         yield UTILIZATION, ("gpu",), rates.gpu / 100
         yield UTILIZATION, ("memory",), rates.memory / 100
-    encoder = gpu.read("nvmlDeviceGetEncoderUtilization")
+    encoder = gpu.shared("nvmlDeviceGetEncoderUtilization")
     if encoder is not None:
         yield UTILIZATION, ("encoder",), encoder[0] / 100
-    decoder = gpu.read("nvmlDeviceGetDecoderUtilization")
+    decoder = gpu.shared("nvmlDeviceGetDecoderUtilization")
     if decoder is not None:
         yield UTILIZATION, ("decoder",), decoder[0] / 100
 

@@ -13,11 +13,13 @@ from typing import Literal
 
 from agentaflow_exporter.collectors import (
     bar1,
+    busy,
     c2c,
     clocks,
     ecc,
     fabric,
     fans,
+    gpm_counters,
     memory,
     nvlink,
     pcie,
@@ -31,7 +33,7 @@ from agentaflow_exporter.collectors import (
     utilization,
 )
 from agentaflow_exporter.collectors.throttle import REASONS
-from agentaflow_exporter.compat import NAMES
+from agentaflow_exporter.compat import NAMES, profiling
 from agentaflow_exporter.compat.translation import Field, Source, Style, described
 from agentaflow_exporter.driver import Number
 from agentaflow_exporter.metric import Metric
@@ -263,6 +265,7 @@ FIELDS: tuple[Field, ...] = (
     *_pcie(),
     *_repair(),
     *_links(),
+    *profiling.FIELDS,
 )
 # Of each collector's readings, those that DCGM has no field for, and why.
 _NO_FIELD = "DCGM has no such field"
@@ -275,6 +278,7 @@ WITHOUT: dict[tuple[Metric, tuple[str, ...]], str] = {
     (throttle.CLOCK_EVENT_SECONDS, ("hw_power_brake_slowdown",)): _NO_FIELD,
     (processes.PROCESSES, ("compute",)): _NO_FIELD,
     (processes.PROCESSES, ("graphics",)): _NO_FIELD,
+    **profiling.WITHOUT,
 }
 _BYTES = "DCGM's NVLINK_COUNT_…_BYTES are NVML's fields 202 and 204, which are other counts"
 _FABRIC = "DCGM's FABRIC_MANAGER_STATUS joins state and error in a code of its own"
@@ -294,6 +298,9 @@ METRICS_WITHOUT: dict[Metric, str] = {
     fabric.FABRIC_STATE: _FABRIC,
     fabric.FABRIC_ERROR: _FABRIC,
     fabric.FABRIC_HEALTH: _NO_FIELD,
+    busy.BUSY: _NO_FIELD,
+    busy.OBSERVED: _NO_FIELD,
+    **dict.fromkeys(gpm_counters.COLLECTOR.metrics, "DCGM has ratios and rates instead"),
 }
 
 _INTRODUCTION = """# Under dcgm-exporter's names

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pynvml
@@ -12,6 +13,10 @@ from agentaflow_exporter.driver import DriverUnavailable, GpuLost, Number
 from agentaflow_exporter.nvml.errors import UNAVAILABLE, UNSUPPORTED, refuse
 from agentaflow_exporter.nvml.fields import Fields
 from agentaflow_exporter.nvml.functions import function as function_named
+from agentaflow_exporter.nvml.gpm import NAME as GPM
+from agentaflow_exporter.nvml.gpm import Gpm
+from agentaflow_exporter.nvml.samples import NAME as SAMPLES
+from agentaflow_exporter.nvml.samples import Samples
 
 _UUID = "nvmlDeviceGetUUID"
 _MIG_HANDLE = "nvmlDeviceGetMigDeviceHandleByIndex"
@@ -20,12 +25,18 @@ _MIG_HANDLE = "nvmlDeviceGetMigDeviceHandleByIndex"
 class NvmlGpu:
     """A GPU of one nvmlInit."""
 
-    def __init__(self, index: int) -> None:
+    def __init__(self, index: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.index = index
         self._uuid = ""
         self._handle: Any = None
         self._unsupported: set[tuple[str, tuple[int, ...]]] = set()
         self._fields = Fields()
+        self._gpm = Gpm(clock)
+        # Functions that need more than their arguments: buffers, or what was answered before.
+        self._stateful: Mapping[str, Callable[..., Any]] = {
+            GPM: self._gpm.read,
+            SAMPLES: Samples().read,
+        }
         self._lock = threading.Lock()
 
     @property
@@ -35,6 +46,10 @@ class NvmlGpu:
         return self._uuid
 
     def read(self, function: str, *arguments: int) -> Any:
+        stateful = self._stateful.get(function)
+        if stateful is not None:
+            with self._lock:
+                return stateful(self._attached(), *arguments)
         key = (function, arguments)
         if key in self._unsupported:
             return None
@@ -72,6 +87,10 @@ class NvmlGpu:
         handle = self._attached()
         with self._lock:
             return self._fields.read(handle, ids)
+
+    def close(self) -> None:
+        """Before nvmlShutdown."""
+        self._gpm.close()
 
     def _attached(self) -> Any:
         if self._handle is None:
