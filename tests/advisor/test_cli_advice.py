@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentaflow_advisor.advice import reasons, saved
+from agentaflow_advisor.advice import reasons
 from agentaflow_advisor.model import Evidence, Money, Recommendation, Refusal, Saving, Where
+from agentaflow_advisor.savings import saved
 from tests.support.cli import Cli
 from tests.support.fake_prometheus import Card, fake_prometheus
 
