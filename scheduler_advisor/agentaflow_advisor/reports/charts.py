@@ -9,11 +9,11 @@ from xml.etree.ElementTree import Element
 from agentaflow_advisor.render import iso
 from agentaflow_advisor.reports.elements import tag
 
-WIDTH = 640.0
-NAME_WIDTH = 190.0
+WIDE, HALF = 1030.0, 500.0  # a unit is a pixel of a desk's page, so that letters are of one size
+NAME_WIDTH = 200.0
 FIGURE_WIDTH = 110.0
-ROW = 26.0
-BAR = 14.0
+ROW = 22.0
+BAR = 13.0
 GAP = 2.0
 LONGEST_NAME = 28
 
@@ -31,16 +31,16 @@ class Bar:
         return sum(amount for _, amount in self.parts)
 
 
-def bars(rows: Sequence[Bar], title: str) -> Element:
+def bars(rows: Sequence[Bar], title: str, width: float = WIDE) -> Element:
     """Horizontal bars from one zero, their longest as long as there is room."""
     longest = max((row.length for row in rows), default=0.0) or 1.0
-    room = WIDTH - NAME_WIDTH - FIGURE_WIDTH
+    room = width - NAME_WIDTH - FIGURE_WIDTH
     drawn = [
         element
         for index, row in enumerate(rows)
         for element in _row(row, index * ROW, room / longest)
     ]
-    return _svg(title, len(rows) * ROW, *drawn)
+    return _svg(title, width, len(rows) * ROW, *drawn)
 
 
 def _row(row: Bar, top: float, scale: float) -> list[Element]:
@@ -60,12 +60,12 @@ def _row(row: Bar, top: float, scale: float) -> list[Element]:
 
 def line(points: Sequence[tuple[float, float]], title: str, highest: str) -> Element:
     """(seconds since the epoch, amount) over time, from zero up; `highest` names the top."""
-    height, left, top, bottom = 150.0, 8.0, 18.0, 126.0
+    height, left, top, bottom = 130.0, 8.0, 18.0, 106.0
     (first, _), (last, _) = points[0], points[-1]
     peak = max(amount for _, amount in points) or 1.0
 
     def x(at: float) -> float:
-        return left + (at - first) / ((last - first) or 1.0) * (WIDTH - 2 * left)
+        return left + (at - first) / ((last - first) or 1.0) * (WIDE - 2 * left)
 
     def y(amount: float) -> float:
         return bottom - amount / peak * (bottom - top)
@@ -74,14 +74,15 @@ def line(points: Sequence[tuple[float, float]], title: str, highest: str) -> Ele
     under = f"{x(first):.1f},{bottom} {path} {x(last):.1f},{bottom}"
     ends = [
         tag("text", (iso(first) or "")[:10], x=left, y=height - 8, class_="axis"),
-        tag("text", (iso(last) or "")[:10], x=WIDTH - left, y=height - 8, class_="axis end"),
+        tag("text", (iso(last) or "")[:10], x=WIDE - left, y=height - 8, class_="axis end"),
         tag("text", highest, x=left, y=8, class_="axis"),
     ]
     return _svg(
         title,
+        WIDE,
         height,
-        tag("line", x1=0, x2=WIDTH, y1=top, y2=top, class_="grid"),
-        tag("line", x1=0, x2=WIDTH, y1=bottom, y2=bottom, class_="base"),
+        tag("line", x1=0, x2=WIDE, y1=top, y2=top, class_="grid"),
+        tag("line", x1=0, x2=WIDE, y1=bottom, y2=bottom, class_="base"),
         tag("polygon", points=under, class_="area"),
         tag("polyline", points=path, class_="trend"),
         tag("circle", cx=x(last), cy=y(points[-1][1]), r=4, class_="now"),
@@ -101,12 +102,12 @@ def legend(items: Sequence[tuple[str, str]]) -> Element:
     )
 
 
-def _svg(title: str, height: float, *children: Element) -> Element:
+def _svg(title: str, width: float, height: float, *children: Element) -> Element:
     return tag(
         "svg",
         tag("title", title),
         *children,
-        viewBox=f"0 0 {WIDTH:g} {height:g}",
+        viewBox=f"0 0 {width:g} {height:g}",
         role="img",
         aria_label=title,
     )

@@ -13,14 +13,14 @@ from agentaflow_advisor.advice import Advice, reasons
 from agentaflow_advisor.model import Money, Recommendation
 from agentaflow_advisor.render import counted, duration, iso, money
 from agentaflow_advisor.reports import charts
-from agentaflow_advisor.reports.charts import Bar
+from agentaflow_advisor.reports.charts import HALF, Bar
 from agentaflow_advisor.reports.elements import document, styled, tag
 from agentaflow_advisor.savings import saved
 
-TOP = 12
+TOP = 10
 MOST_BARS = 8
 MOST_REASONS = 12
-NO_NAMESPACE = "(no namespace)"
+NO_NAMESPACE = "(none)"
 PARTS = ("used", "idle", "unallocated", "unjudged")
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 """Nothing is loaded and nothing runs, whatever a name may say."""
@@ -96,7 +96,7 @@ def _tiles(advice: Advice, total: Slice) -> Element:
     return tag(
         "div",
         _tile(together, "could be saved a month, each GPU counted once"),
-        _tile(str(total.cost), f"cost of {window}"),
+        _tile(str(total.cost), f"cost of {window} at the nodes' whole price"),
         _tile(share, "of that idle or unallocated"),
         _tile(str(len(advice.active)), f"recommendations; {refused:,} not judged"),
         class_="tiles",
@@ -113,7 +113,9 @@ def _costs(advice: Advice, slices: Sequence[Slice], total: Slice) -> list[Elemen
     title = f"Cost of {duration(advice.snapshot.window_seconds)} by namespace"
     if len(dear) > MOST_BARS:
         title += f", the {MOST_BARS} dearest of {len(dear)}"
-    parts = [(name, f"{name} {getattr(total, name)}") for name in PARTS]
+    parts = [
+        (name, f"{name} {getattr(total, name)}") for name in PARTS if getattr(total, name).amount
+    ]
     return [
         tag("h2", title),
         charts.legend(parts),
@@ -137,8 +139,8 @@ def _waste(advice: Advice, currency: str) -> list[Element]:
     return [
         tag(
             "div",
-            tag("section", tag("h2", by_kind), charts.bars(kinds, by_kind)),
-            tag("section", tag("h2", by_namespace), charts.bars(namespaces, by_namespace)),
+            tag("section", tag("h2", by_kind), charts.bars(kinds, by_kind, HALF)),
+            tag("section", tag("h2", by_namespace), charts.bars(namespaces, by_namespace, HALF)),
             class_="pair",
         )
     ]
@@ -187,24 +189,40 @@ def _top(advice: Advice) -> list[Element]:
             *rows,
         ),
     ]
-    return [*made, tag("p", f"{'; '.join(under)}.", class_="soft")] if under else made
+    if under:
+        made.append(tag("p", f"{'; '.join(under)}.", class_="soft"))
+    return [*made, *_risks(advice.active[:TOP])]
+
+
+def _risks(shown: Iterable[Recommendation]) -> list[Element]:
+    """Each risk once, with the kinds that it is of."""
+    kinds: defaultdict[str, set[str]] = defaultdict(set)
+    for each in shown:
+        kinds[each.risk].add(each.kind)
+    items = [
+        tag("li", tag("b", ", ".join(sorted(of))), f": {risk}")
+        for risk, of in kinds.items()
+        if risk
+    ]
+    return [tag("h2", "Before you do"), tag("ul", *items)] if items else []
 
 
 def _row(advice: Advice, each: Recommendation) -> Element:
     saves, evidence, life = each.saves, each.evidence, advice.lives.get(each.id)
     known = [
-        f"{evidence.samples:,} samples over {duration(advice.snapshot.window_seconds)}",
+        f"{counted(evidence.samples, 'sample')} over {duration(advice.snapshot.window_seconds)}",
         f"confidence {each.confidence:.0%}",
     ]
     if saves:
         known.append(f"saves {saves.formula}")
     if life:
-        known.append(f"first seen {iso(life.first_seen_at)}, {life.times_seen} times")
+        since = (iso(life.first_seen_at) or "")[:10]
+        known.append(f"seen {counted(life.times_seen, 'time')} since {since}")
     return tag(
         "tr",
         tag("td", each.id, class_="id"),
         tag("td", money(saves.per_month if saves else None), class_="money"),
-        tag("td", each.what, tag("br"), tag("span", each.risk, class_="soft")),
+        tag("td", each.what),
         tag("td", "; ".join(known), class_="how"),
     )
 
