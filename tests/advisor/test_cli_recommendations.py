@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -162,15 +161,17 @@ def test_on_a_read_only_disk_the_advice_comes_with_one_line(
 ) -> None:
     """What was hidden before stays hidden; a new word cannot be kept, and that is said."""
     asking("recommendations", "dismiss", ids[0], "--reason", "x")
-    with without_write_permission() as folder:
-        history = folder / "recommendations.db"
-        missing = asking("recommend", "-o", "json", "--history", str(history))
-    assert missing.code == 0
-    assert "the advice is whole, but its age is not kept" in missing.error
-    assert len(missing.json["recommendations"]) == 2
-    (tmp_path / "recommendations.db").chmod(0o444)
-    with sqlite3.connect(tmp_path / "recommendations.db") as _:
-        pass
+    with without_write_permission(tmp_path / "recommendations.db") as folder:
+        there, missing = folder / "recommendations.db", folder / "none.db"
+        known = asking("recommend", "-o", "json", "--history", str(there))
+        fresh = asking("recommend", "-o", "json", "--history", str(missing))
+        refused = asking("recommendations", "restore", ids[0], "--history", str(there))
+    assert (known.code, fresh.code, refused.code) == (0, 0, 4)
+    assert "the advice is whole, but its age is not kept" in known.error
+    assert "the advice is whole, but its age is not kept" in fresh.error
+    assert "give the user write permission" in refused.error
+    assert known.json["hidden"]["dismissed"] == 1
+    assert len(fresh.json["recommendations"]) == 2
 
 
 def test_faces(asking: Cli, ids: tuple[str, str]) -> None:
