@@ -64,6 +64,10 @@ class GpuReader(Protocol):
         """Like read, of the MIG device at an index; None too where there is none."""
         ...
 
+    def once(self, ask: Callable[[GpuReader], T]) -> T:
+        """What it says of this GPU, asked once in the scrape for all collectors."""
+        ...
+
     def kept(self, make: Callable[[], T]) -> T:
         """What this collector keeps of this GPU from scrape to scrape, made when it has nothing:
         at first, and anew for another GPU or after the driver was opened again.

@@ -16,6 +16,8 @@ from agentaflow_exporter.collectors import (
     gpm_counters,
     info,
     memory,
+    mig,
+    mig_gpm,
     nvlink,
     pcie,
     pods,
@@ -32,10 +34,12 @@ from agentaflow_exporter.collectors import (
 COLLECTORS: tuple[Collector, ...] = (
     info.COLLECTOR,
     expected.COLLECTOR,
+    mig.COLLECTOR,  # first of those that a change of the mode concerns
     utilization.COLLECTOR,
     busy.COLLECTOR,
     gpm.COLLECTOR,
     gpm_counters.COLLECTOR,
+    mig_gpm.COLLECTOR,
     memory.COLLECTOR,
     power.COLLECTOR,
     temperature.COLLECTOR,
