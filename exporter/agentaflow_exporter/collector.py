@@ -114,3 +114,9 @@ def scaled(value: Number | None, *, by: int = 1, per: int = 1) -> Number | None:
     if value is None:
         return None
     return value * by if per == 1 else value * by / per
+
+
+def sum_of_all(values: Sequence[Number | None]) -> Number | None:
+    """Of all links or of none: a sum without one of them would be a counter that falls."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known and len(known) == len(values) else None

@@ -18,6 +18,7 @@ from agentaflow_exporter.collectors import (
     memory,
     mig,
     mig_gpm,
+    modes,
     nvlink,
     pcie,
     pods,
@@ -26,9 +27,11 @@ from agentaflow_exporter.collectors import (
     recovery,
     remapped_rows,
     retired_pages,
+    sram,
     temperature,
     throttle,
     utilization,
+    vgpu,
 )
 
 COLLECTORS: tuple[Collector, ...] = (
@@ -46,6 +49,7 @@ COLLECTORS: tuple[Collector, ...] = (
     clocks.COLLECTOR,
     throttle.COLLECTOR,
     ecc.COLLECTOR,
+    sram.COLLECTOR,
     retired_pages.COLLECTOR,
     remapped_rows.COLLECTOR,
     recovery.COLLECTOR,
@@ -55,6 +59,8 @@ COLLECTORS: tuple[Collector, ...] = (
     nvlink.COLLECTOR,
     c2c.COLLECTOR,
     fabric.COLLECTOR,
+    modes.COLLECTOR,
+    vgpu.COLLECTOR,
     processes.COLLECTOR,
     pods.COLLECTOR,
 )
