@@ -64,6 +64,10 @@ class GpuReader(Protocol):
         """Like read, of the MIG device at an index; None too where there is none."""
         ...
 
+    def once(self, ask: Callable[[GpuReader], T]) -> T:
+        """What it says of this GPU, asked once in the scrape for all collectors."""
+        ...
+
     def kept(self, make: Callable[[], T]) -> T:
         """What this collector keeps of this GPU from scrape to scrape, made when it has nothing:
         at first, and anew for another GPU or after the driver was opened again.
@@ -110,3 +114,9 @@ def scaled(value: Number | None, *, by: int = 1, per: int = 1) -> Number | None:
     if value is None:
         return None
     return value * by if per == 1 else value * by / per
+
+
+def sum_of_all(values: Sequence[Number | None]) -> Number | None:
+    """Of all links or of none: a sum without one of them would be a counter that falls."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known and len(known) == len(values) else None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
-from agentaflow_exporter.collector import Collector, Reading, Sources, T
+from agentaflow_exporter.collector import Collector, GpuReader, Reading, Sources, T
 from agentaflow_exporter.driver import (
     Driver,
     DriverError,
@@ -99,6 +99,7 @@ class GpuPass(Pass):
         self._fields: Mapping[int, Number] | None = None
         self._fields_failure = ""
         self._failed_fields: Collection[int] = ()
+        self._once: dict[Callable[..., Any], Any] = {}
         self._shared: dict[tuple[str, tuple[int, ...]], tuple[Any, str | None]] = {}
 
     def run(self) -> None:
@@ -144,6 +145,12 @@ class GpuPass(Pass):
 
     def mig(self, device: int, function: str, *arguments: int) -> Any:
         return self._answer(self._gpu.read_mig, device, function, *arguments)
+
+    def once(self, ask: Callable[[GpuReader], T]) -> T:
+        if ask not in self._once:
+            self._once[ask] = ask(self)
+        answer: T = self._once[ask]
+        return answer
 
     def kept(self, make: Callable[[], T]) -> T:
         kept: T | None = self._identity.kept.get(self.stage)

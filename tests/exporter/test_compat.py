@@ -56,7 +56,11 @@ TOLERANCES = {
 
 GPM = "nvmlGpmMetricsGet"
 # What an H100 has not: links to the CPU, and the last of each kind of media engine.
-MORE = tuple(f"* {GPM}:{i} value 1" for i in (37, 47, 51, 100, 101, 102, 103))
+MORE = (
+    *(f"* {GPM}:{i} value 1" for i in (37, 47, 51, 100, 101, 102, 103)),
+    *(f"* nvmlDeviceGetFieldValues:{i} value 1" for i in (29, 30, 31, 38, 45, 160, 170)),
+    "* nvmlDeviceGetNumFans value 1",
+)
 
 
 @pytest.fixture

@@ -261,7 +261,14 @@ def test_only_some_collectors(scraper: Scraper, stub: NvmlStub) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_collector_can_be_off(driver: NvmlDriver, stub: NvmlStub, clock: Clock, name: str) -> None:
     """A collector that is off leaves no series, and takes none of the others'."""
-    stub.script(*FANS, *(f"0 nvmlDeviceGetFieldValues:{i} value 1" for i in (29, 170)))
+    stub.script(
+        *FANS,
+        *(f"0 nvmlDeviceGetFieldValues:{i} value 1" for i in (29, 170)),
+        "0 nvmlDeviceGetGridLicensableFeatures_v4 value 1",
+        "1 nvmlDeviceGetMigMode value 1",
+        "1 nvmlDeviceGetMigDeviceHandleByIndex:0 value 70",
+        "1 nvmlGpmMigSampleGet:7 value 1",
+    )
     scraper = Scraper(driver, Settings(collectors=frozenset(NAMES) - {name}))
     scraper.scrape()
     clock.now += 10

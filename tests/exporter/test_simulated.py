@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from agentaflow_exporter import constants as nvml
 from agentaflow_exporter import metrics
 from agentaflow_exporter.backends import make_driver
-from agentaflow_exporter.collectors import COLLECTORS, gpm, gpm_counters
-from agentaflow_exporter.collectors.c2c import C2C_LINKS, C2C_UP
+from agentaflow_exporter.collectors import COLLECTORS, gpm, gpm_counters, mig, mig_gpm, sram, vgpu
+from agentaflow_exporter.collectors.c2c import C2C_ERRORS, C2C_LINKS, C2C_UP
 from agentaflow_exporter.collectors.expected import GPU_EXPECTED
 from agentaflow_exporter.collectors.fans import FAN_RPM, FAN_SPEED
 from agentaflow_exporter.collectors.retired_pages import RETIRED_PAGES, RETIRED_PAGES_PENDING
+from agentaflow_exporter.collectors.temperature import TEMPERATURE_MARGIN
+from agentaflow_exporter.collectors.throttle import POLICY_SECONDS
 from agentaflow_exporter.crew import InlineCrew
 from agentaflow_exporter.metric import Metric
 from agentaflow_exporter.scrape import Scraper
@@ -42,6 +44,13 @@ ABSENT = {
     RETIRED_PAGES_PENDING,
     C2C_LINKS,
     C2C_UP,
+    C2C_ERRORS,
+    TEMPERATURE_MARGIN,
+    POLICY_SECONDS,
+    *mig.COLLECTOR.metrics[1:],  # no board is cut
+    *mig_gpm.COLLECTOR.metrics,
+    *sram.COLLECTOR.metrics,
+    *vgpu.COLLECTOR.metrics,
     gpm.MEDIA_ACTIVE,
     gpm.C2C_TRANSMIT,
     gpm.C2C_RECEIVE,

@@ -66,6 +66,10 @@ int nvmlDeviceGetMemoryInfo(Device device, struct memory *memory) {
 }
 
 int nvmlDeviceGetMemoryInfo_v2(Device device, struct memory_v2 *memory) {
+  if (stub_is_mig(device)) {
+    memory->reserved = 0;
+    return stub_mig_memory(device, &memory->total, &memory->used, &memory->free);
+  }
   BEGIN(NO_ARGUMENT)
   memory->total = MEMORY_BYTES;
   memory->reserved = RESERVED_BYTES;
@@ -219,12 +223,6 @@ REASONS(nvmlDeviceGetCurrentClocksThrottleReasons)
 int nvmlDeviceGetEccMode(Device device, unsigned *current, unsigned *pending) {
   BEGIN(NO_ARGUMENT)
   *current = *pending = 1;
-  return SUCCESS;
-}
-
-int nvmlDeviceGetMigMode(Device device, unsigned *current, unsigned *pending) {
-  BEGIN(NO_ARGUMENT)
-  *current = *pending = 0;
   return SUCCESS;
 }
 

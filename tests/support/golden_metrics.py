@@ -16,6 +16,13 @@ from agentaflow_exporter.scrape import Scraper
 from tests.support.nvml_stub import in_process_stub
 from tests.support.scraping import UUIDS, Clock
 
+_OTHERS = (
+    "1 nvmlDeviceGetMigMode value 1",
+    "1 nvmlDeviceGetMigDeviceHandleByIndex:0 value 70",
+    "1 nvmlGpmMigSampleGet:7 value 1",
+    "1 nvmlDeviceGetGridLicensableFeatures_v4 value 1",
+    "1 nvmlDeviceGetFieldValues:231 value 1",
+)
 _SCRIPT = (
     "gpus 2",
     "1 nvmlDeviceGetFieldValues:82 error 3",
@@ -27,6 +34,7 @@ _SCRIPT = (
     "1 nvmlDeviceGetFieldValues:31 value 0",
     "1 nvmlDeviceGetFieldValues:170 value 1",
     "1 nvmlDeviceGetFieldValues:171 value 1",
+    *_OTHERS,
     *(f"1 nvmlGpmMetricsGet:{i} value {i}" for i in (100, 101, 102, 103)),
 )
 _SECONDS = 1_000_000
