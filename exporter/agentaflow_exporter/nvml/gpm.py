@@ -83,6 +83,8 @@ class _Window:
             return True
         if self._older is None:
             self._older = _call("nvmlGpmSampleAlloc")
+            if self._older is None:
+                return False
         if self._gpu_instance == WHOLE_GPU:
             taken = _call("nvmlGpmSampleGet", handle, self._older)
         else:
