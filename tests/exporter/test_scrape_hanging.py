@@ -18,6 +18,7 @@ from tests.support.nvml_stub import NvmlStub
 from tests.support.scraping import UUIDS, Seen
 from tools.processes import eventually
 
+pytestmark = pytest.mark.fault("E4")
 TIMEOUT_SECONDS = 0.3
 MARGIN_SECONDS = 0.3
 HANGING = "2 nvmlDeviceGetPowerUsage delay 60"
