@@ -79,6 +79,24 @@ def test_threads_do_not_grow(scraper: Scraper, stub: NvmlStub) -> None:
     assert threading.active_count() - before <= len(UUIDS) + 1
 
 
+def test_threads_go_again(scraper: Scraper, stub: NvmlStub) -> None:
+    """Once no call hangs any more one thread does the work, as before."""
+    others = set(threading.enumerate())
+
+    def hired() -> int:
+        return len(set(threading.enumerate()) - others)
+
+    scraper.scrape()
+    eventually(lambda: hired() == 1)
+    stub.script(*(f"{gpu} nvmlDeviceGetPowerUsage delay 60" for gpu in (1, 2, 6)))
+    timed(scraper)
+    assert hired() >= 3
+    stub.script()
+    eventually(lambda: not scraper.hangs())
+    scraper.scrape()
+    eventually(lambda: hired() == 1)
+
+
 def test_gpu_that_stops_hanging(scraper: Scraper, stub: NvmlStub) -> None:
     """Once the call returns the GPU is asked again; what the old call said is not exported."""
     stub.script(HANGING, "2 nvmlDeviceGetPowerUsage value 111000")
