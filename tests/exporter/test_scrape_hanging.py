@@ -86,15 +86,13 @@ def test_threads_go_again(scraper: Scraper, stub: NvmlStub) -> None:
     def hired() -> int:
         return len(set(threading.enumerate()) - others)
 
-    scraper.scrape()
-    eventually(lambda: hired() == 1)
+    eventually(lambda: scraper.scrape() and hired() == 1)
     stub.script(*(f"{gpu} nvmlDeviceGetPowerUsage delay 60" for gpu in (1, 2, 6)))
     timed(scraper)
     assert hired() >= 3
     stub.script()
     eventually(lambda: not scraper.hangs())
-    scraper.scrape()
-    eventually(lambda: hired() == 1)
+    eventually(lambda: scraper.scrape() and hired() == 1)
 
 
 def test_gpu_that_stops_hanging(scraper: Scraper, stub: NvmlStub) -> None:
