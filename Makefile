@@ -44,8 +44,8 @@ demo-kubernetes: venv ## the same beside a real Kubernetes, with decisions being
 	@$(BIN)/python -m tools.realparts prometheus kubernetes
 	@$(BIN)/python -m tools.demo --kubernetes
 
-bench: venv ## the figures: us and a peer, side by side in one run
-	@$(BIN)/python -m tools.realparts compiler prometheus
+bench: venv ## the figures: us and two peers, side by side in one run
+	@$(BIN)/python -m tools.realparts compiler prometheus node-exporter
 	@$(BIN)/python -m bench
 
 generate: venv ## what is generated: docs tables, boards, the golden /metrics

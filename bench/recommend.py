@@ -13,9 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+from bench.table import Row, show, verdict
 from tools.prometheus import JOB, PrometheusServer
 from tools.terminal import BIN
 
+SECONDS_GOAL = 5.0
 WINDOW_SECONDS = 24 * 3600
 STEP_SECONDS = 300
 SIGNALS = {  # family → (type, extra labels, value at a step)
@@ -31,6 +33,16 @@ SIGNALS = {  # family → (type, extra labels, value at a step)
     "agentaflow_gpu_pod_info": ("gauge", ""),
 }
 CONSTANT = {"agentaflow_gpu_up", "agentaflow_gpu_info", "agentaflow_gpu_pod_info"}
+
+
+def main(nodes: list[int]) -> bool:
+    rows = [measure(count) for count in nodes]
+    show("agentaflow recommend, 24 h window, real Prometheus", rows)
+    slowest = max(float(row["seconds_median"]) for row in rows)
+    queries = sorted({int(row["queries"]) for row in rows})
+    met = verdict(f"seconds: {slowest:.2f}", slowest <= SECONDS_GOAL, f"at most {SECONDS_GOAL:.0f}")
+    asked = f"queries: {' to '.join(map(str, queries))}"
+    return verdict(asked, len(queries) == 1, "one number") and met
 
 
 def write_fleet(out: TextIO, nodes: int, end: float, rng: random.Random) -> None:
@@ -71,7 +83,7 @@ def _samples(
     return (f"{name}{rng.uniform(50, 60):.1f}{stamp}" for stamp in stamps)
 
 
-def measure(nodes: int, rounds: int = 3) -> dict[str, float | str]:
+def measure(nodes: int, rounds: int = 3) -> Row:
     """Seconds (best and median of the rounds), queries, peak memory of the command."""
     with tempfile.TemporaryDirectory(prefix="agentaflow-bench-") as name:
         folder = Path(name)

@@ -2,8 +2,9 @@
 
 A part is looked for on PATH (the control plane in $KUBEBUILDER_ASSETS first), then in the cache,
 `${XDG_CACHE_HOME:-~/.cache}/agentaflow`, by version. `python -m tools.realparts` fills the cache:
-Prometheus by apt's download, unpacked there (nothing is installed on the system), else by Go; the
-control plane by Go, from modules. Standard library only, so that it runs before anything else.
+Prometheus by apt's download, unpacked there (nothing is installed on the system), else by Go; so
+too node_exporter, a peer that only `make bench` needs; the control plane by Go, from modules.
+Standard library only, so that it runs before anything else.
 """
 
 from __future__ import annotations
@@ -16,14 +17,19 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from tools.commands import CommandFailed, run, say
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "agentaflow"
 OLDEST_PROMETHEUS = (2, 42)
 GO_PROMETHEUS = "3.16.0"  # in Go's numbering v0.316.0
+OLDEST_NODE_EXPORTER = (1, 3)
+GO_NODE_EXPORTER = "v1.9.1"
+NODE_EXPORTER_NAMES = ("node_exporter", "prometheus-node-exporter")  # its own, Debian's
+PARTS = ("compiler", "prometheus", "kubernetes", "node-exporter")
+NOT_FOR_TESTS = ("node-exporter",)
 CLUSTER_SOURCE = Path(__file__).parent / "testcluster"
 CLUSTER_PROGRAMS = (
     "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kwok",
@@ -46,6 +52,16 @@ def prometheus_program(name: str) -> Path | None:
         return Path(on_path)
     cached = CACHE / "prometheus" / "current" / name
     return cached.resolve() if cached.exists() else None
+
+
+def node_exporter() -> Path | None:
+    """node_exporter 1.3 or newer, by either of its names."""
+    for name in NODE_EXPORTER_NAMES:
+        on_path = shutil.which(name)
+        if on_path and _version_of(on_path) >= OLDEST_NODE_EXPORTER:
+            return Path(on_path)
+    cached = [CACHE / "node-exporter" / "current" / name for name in NODE_EXPORTER_NAMES]
+    return next((program.resolve() for program in cached if program.exists()), None)
 
 
 def prometheus_assets() -> Path | None:
@@ -84,11 +100,14 @@ def missing(part: str) -> Sequence[str]:
             for name in ("prometheus", "promtool")
             if prometheus_program(name) is None
         ]
-    there = cluster_programs()
+    if part == "node-exporter":
+        there = node_exporter() is not None
+        return [] if there else [f"node_exporter: no 1.3 or newer on PATH, none in {CACHE}"]
+    programs = cluster_programs()
     return [
         f"{name}: not in $KUBEBUILDER_ASSETS, not in {CACHE}"
         for name in (*CLUSTER_PROGRAMS, STAGES)
-        if name not in there
+        if name not in programs
     ]
 
 
@@ -123,53 +142,76 @@ def install(wanted: Sequence[str]) -> None:
         "compiler": _install_compiler,
         "prometheus": _install_prometheus,
         "kubernetes": _build_cluster,
+        "node-exporter": _install_node_exporter,
     }
     for part in wanted:
-        if missing(part):
-            make[part]()
+        try:
+            if missing(part):
+                make[part]()
+        except CommandFailed as error:
+            raise PartMissing(str(error)) from error
         if lines := missing(part):
             raise PartMissing("the install went well, and still: " + "; ".join(lines))
-        _say(f"{part}: there")
+        say(f"{part}: there")
 
 
 def _install_compiler() -> None:
     if not _is_root():
         raise PartMissing("C compiler: no cc on PATH; install gcc (Debian: apt install gcc)")
-    _run("compiler: apt-get install gcc libc6-dev", _apt("install", "-y", "gcc", "libc6-dev"))
+    run("compiler: apt-get install gcc libc6-dev", _apt("install", "-y", "gcc", "libc6-dev"))
 
 
 def _install_prometheus() -> None:
-    for make in (_prometheus_by_apt, _prometheus_by_go):
-        if make():
-            return
-    raise PartMissing(
-        "prometheus: not on PATH, and neither apt nor Go 1.26 is there to fetch it;"
-        " put prometheus and promtool (2.42 or newer) on PATH"
-    )
+    if not (_by_apt("prometheus", "prometheus", OLDEST_PROMETHEUS) or _prometheus_by_go()):
+        raise PartMissing(
+            "prometheus: not on PATH, and neither apt nor Go 1.26 is there to fetch it;"
+            " put prometheus and promtool (2.42 or newer) on PATH"
+        )
 
 
-def _prometheus_by_apt() -> bool:
+def _install_node_exporter() -> None:
+    package = "prometheus-node-exporter"
+    if not (_by_apt("node-exporter", package, OLDEST_NODE_EXPORTER) or _node_exporter_by_go()):
+        raise PartMissing(
+            "node_exporter: not on PATH, and neither apt nor Go is there to fetch it;"
+            " put node_exporter (1.3 or newer) on PATH"
+        )
+
+
+def _by_apt(part: str, package: str, oldest: tuple[int, ...]) -> bool:
     """Debian's package, unpacked into the cache: the system itself is left as it is."""
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
         return False
-    folder = CACHE / "prometheus" / "debian"
+    folder = CACHE / part / "debian"
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as name:
         download = Path(name)
         if _is_root():
             download.chmod(0o755)
-            _run("prometheus: apt-get update", _apt("update", "-qq"), check=False)
-        _run("prometheus: apt-get download", _apt("download", "prometheus"), download, check=False)
+            run(f"{part}: apt-get update", _apt("update", "-qq"), check=False)
+        run(f"{part}: apt-get download", _apt("download", package), download, check=False)
         packages = list(download.glob("*.deb"))
         if not packages:
             return False
-        _run("prometheus: unpacking", ["dpkg-deb", "-x", str(packages[0]), str(download / "tree")])
-        if _version_of(str(download / "tree/usr/bin/prometheus")) < OLDEST_PROMETHEUS:
+        run(f"{part}: unpacking", ["dpkg-deb", "-x", str(packages[0]), str(download / "tree")])
+        if _version_of(str(download / "tree/usr/bin" / package)) < oldest:
             return False
         version = packages[0].name.split("_")[1].replace("%3a", "-")
         shutil.rmtree(folder / version, ignore_errors=True)
         (download / "tree").rename(folder / version)
-    _make_current(folder / version / "usr" / "bin")
+    _make_current(part, folder / version / "usr" / "bin")
+    return True
+
+
+def _node_exporter_by_go() -> bool:
+    if not shutil.which("go"):
+        return False
+    folder = CACHE / "node-exporter" / GO_NODE_EXPORTER
+    package = f"github.com/prometheus/node_exporter@{GO_NODE_EXPORTER}"
+    environment = {"CGO_ENABLED": "0", "GOBIN": str(folder)}
+    command = ["go", "install", "-trimpath", package]
+    run(f"node_exporter {GO_NODE_EXPORTER}: go install", command, environment=environment)
+    _make_current("node-exporter", folder)
     return True
 
 
@@ -183,8 +225,8 @@ def _prometheus_by_go() -> bool:
         package = f"github.com/prometheus/prometheus/cmd/{name}@{module_version}"
         command = ["go", "install", "-trimpath", "-tags", "remove_all_sd", "-ldflags", ldflags]
         environment = {"CGO_ENABLED": "0", "GOBIN": str(folder)}
-        _run(f"{name} {GO_PROMETHEUS}: go install", [*command, package], environment=environment)
-    _make_current(folder)
+        run(f"{name} {GO_PROMETHEUS}: go install", [*command, package], environment=environment)
+    _make_current("prometheus", folder)
     return True
 
 
@@ -196,11 +238,11 @@ def _build_cluster() -> None:
         )
     folder = CACHE / "control-plane" / _cluster_stamp()
     script = CLUSTER_SOURCE / "build.sh"
-    _run("kubernetes control plane: go build (about 6 minutes once)", [str(script), str(folder)])
+    run("kubernetes control plane: go build (about 6 minutes once)", [str(script), str(folder)])
 
 
-def _make_current(folder: Path) -> None:
-    link = CACHE / "prometheus" / "current"
+def _make_current(part: str, folder: Path) -> None:
+    link = CACHE / part / "current"
     new = link.with_name(f"current.{os.getpid()}")
     new.symlink_to(folder)
     new.rename(link)
@@ -214,56 +256,16 @@ def _apt(*arguments: str) -> list[str]:
     return ["apt-get", *arguments]
 
 
-def _run(
-    what: str,
-    command: list[str],
-    folder: Path | None = None,
-    *,
-    environment: Mapping[str, str] | None = None,
-    check: bool = True,
-) -> None:
-    """Run it with a line of progress; its output is shown only when it fails."""
-    started = time.monotonic()
-    done = threading.Event()
-    heartbeat = threading.Thread(target=_keep_saying, args=(what, started, done), daemon=True)
-    _say(f"{what} …")
-    heartbeat.start()
-    try:
-        ended = subprocess.run(
-            command,
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", **(environment or {})},
-        )
-    finally:
-        done.set()
-        heartbeat.join()
-    if ended.returncode and check:
-        raise PartMissing(f"{what}: failed\n{(ended.stdout + ended.stderr)[-3000:]}")
-    _say(f"{what}: {'done' if not ended.returncode else 'no'}, {time.monotonic() - started:.0f} s")
-
-
-def _keep_saying(what: str, started: float, done: threading.Event) -> None:
-    while not done.wait(30):
-        _say(f"{what} … {time.monotonic() - started:.0f} s")
-
-
-def _say(line: str) -> None:
-    print(f"  {line}", file=sys.stderr, flush=True)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.realparts", description=__doc__)
-    parser.add_argument("part", nargs="*", help="compiler, prometheus, kubernetes; all if none")
+    for_tests = [part for part in PARTS if part not in NOT_FOR_TESTS]
+    parser.add_argument("part", nargs="*", help=f"{', '.join(PARTS)}; if none, all that tests need")
     parser.add_argument("--optional", action="store_true", help="say what is missing, do not fail")
     parser.add_argument("--check", action="store_true", help="fetch nothing, say what is missing")
     arguments = parser.parse_args()
-    parts = ["compiler", "prometheus", "kubernetes"]
-    wanted = arguments.part or parts
-    if unknown := set(wanted) - set(parts):
-        parser.error(f"no such part: {', '.join(sorted(unknown))} (there are {', '.join(parts)})")
+    wanted = arguments.part or for_tests
+    if unknown := set(wanted) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))} (there are {', '.join(PARTS)})")
     if arguments.check:
         lines = [line for part in wanted for line in missing(part)]
         print("\n".join(lines) or "every part is there")
@@ -273,7 +275,7 @@ def main() -> int:
         try:
             install([part])
         except PartMissing as error:
-            _say(str(error))
+            say(str(error))
             failed += 1
     return 0 if arguments.optional else min(failed, 1)
 

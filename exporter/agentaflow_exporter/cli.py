@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agentaflow_exporter import arguments, stopping
+from agentaflow_exporter import arguments, heap, stopping
 from agentaflow_exporter.app import App
 from agentaflow_exporter.backends import make_driver
 from agentaflow_exporter.collector import Sources
@@ -44,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def serve(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT."""
     stopping.hold_signals()
+    heap.share()
     log = Log(settings.log_level, settings.log_format)
     driver, sources = make_driver(settings.backend)
     scraper = Scraper(

@@ -2,7 +2,8 @@
 
 An NVML call on a sick GPU can block for good and cannot be cancelled. Its thread stays with it and
 the rest of the work goes to the next thread, so that there are never more threads than one for
-each GPU that hangs and one more. Spreading healthy GPUs over threads would gain nothing: they take
+each GPU that hangs and one more. A thread that is not needed any more is let go: kept, it would
+cost a quarter of a MiB. Spreading healthy GPUs over threads would gain nothing: they take
 well under a millisecond each, and would spend more than that on handing the GIL around.
 """
 
@@ -87,9 +88,13 @@ class ThreadCrew:
             except Empty:
                 held_up = len(todo) == before
         todo.clear()
+        self._keep(1)
 
     def close(self) -> None:
-        while self._idle:
+        self._keep(0)
+
+    def _keep(self, hands: int) -> None:
+        while len(self._idle) > hands:
             self._idle.pop().dismiss()
 
     def _hand(self) -> _Hand:

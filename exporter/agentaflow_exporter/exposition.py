@@ -15,8 +15,29 @@ from agentaflow_exporter.metric import Family, Metric
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
-_SERIES_REMEMBERED = 4096
+_SERIES_REMEMBERED = 1024  # of a metric; more if one scrape has more
 _OPENMETRICS_VERSIONS = ("", "0.0.1", "1.0.0")
+
+
+class _Rendered(dict[tuple[str, ...], str]):
+    """The series of a metric, by label values, rendered when they are first asked for."""
+
+    __slots__ = ("_labels", "_name")
+
+    def __init__(self, metric: Metric) -> None:
+        super().__init__()
+        self._name, self._labels = metric.name, metric.labels
+
+    def __missing__(self, values: tuple[str, ...]) -> str:
+        rendered = self[values] = series(self._name, self._labels, values)
+        return rendered
+
+    def forget(self, present: int) -> None:
+        """Once most of what is remembered cannot be of the scrape at hand, with `present` series:
+        GPUs are replaced, processes end.
+        """
+        if len(self) > max(_SERIES_REMEMBERED, 2 * present):
+            self.clear()
 
 
 def encode(families: Iterable[Family], openmetrics: bool) -> bytes:
@@ -24,18 +45,23 @@ def encode(families: Iterable[Family], openmetrics: bool) -> bytes:
     lines: list[str] = []
     for metric, samples in families:
         lines.append(_head(metric, openmetrics))
-        name, labels = metric.name, metric.labels
-        lines += [f"{series(name, labels, key)}{value}\n" for key, value in samples.items()]
+        rendered = _rendered(metric)
+        lines += [f"{rendered[values]}{value}\n" for values, value in samples.items()]
+        rendered.forget(len(samples))
     if openmetrics:
         lines.append("# EOF\n")
     return "".join(lines).encode(errors="replace")
 
 
-@lru_cache(maxsize=_SERIES_REMEMBERED)
 def series(name: str, labels: tuple[str, ...], values: tuple[str, ...]) -> str:
     """`name{label="value",…} `, escaped, up to the sample's value."""
     pairs = ",".join(f'{k}="{_escaped(v)}"' for k, v in zip(labels, values, strict=True))
     return f"{name}{{{pairs}}} " if pairs else f"{name} "
+
+
+@lru_cache(maxsize=512)
+def _rendered(metric: Metric) -> _Rendered:
+    return _Rendered(metric)
 
 
 @lru_cache(maxsize=512)

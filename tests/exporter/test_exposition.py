@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from collections.abc import Callable, Iterable
 
 import pytest
@@ -105,6 +107,26 @@ PROMETHEUS_3 = (
     "application/openmetrics-text;version=0.0.1;q=0.5,"
     "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
 )
+
+
+def test_series_that_come_and_go_do_not_pile_up() -> None:
+    """Labels that are new in every scrape, such as those of processes, cost no memory for good."""
+
+    def scrapes(first: int, count: int) -> int:
+        for number in range(first, first + count):
+            samples: dict[tuple[str, ...], int] = {
+                (str(number * 100 + row), "u"): row for row in range(100)
+            }
+            encode([Family(metrics.GPU_UP, samples)], openmetrics=False)
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        before = scrapes(0, 100)
+        assert scrapes(100, 600) - before < 600_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(

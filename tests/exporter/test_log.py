@@ -53,11 +53,13 @@ class FullDisk(io.StringIO):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
+@pytest.mark.fault("E11")
 def test_full_disk() -> None:
     """A log that cannot be written is silent."""
     Log(stream=FullDisk()).error("nobody will read this")
 
 
+@pytest.mark.fault("E11")
 def test_closed_stream() -> None:
     """So is one whose stream was closed."""
     stream = io.StringIO()

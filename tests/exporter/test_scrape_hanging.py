@@ -18,6 +18,7 @@ from tests.support.nvml_stub import NvmlStub
 from tests.support.scraping import UUIDS, Seen
 from tools.processes import eventually
 
+pytestmark = pytest.mark.fault("E4")
 TIMEOUT_SECONDS = 0.3
 MARGIN_SECONDS = 0.3
 HANGING = "2 nvmlDeviceGetPowerUsage delay 60"
@@ -76,6 +77,22 @@ def test_threads_do_not_grow(scraper: Scraper, stub: NvmlStub) -> None:
     for _ in range(1000):
         scraper.scrape(TIMEOUT_SECONDS)
     assert threading.active_count() - before <= len(UUIDS) + 1
+
+
+def test_threads_go_again(scraper: Scraper, stub: NvmlStub) -> None:
+    """Once no call hangs any more one thread does the work, as before."""
+    others = set(threading.enumerate())
+
+    def hired() -> int:
+        return len(set(threading.enumerate()) - others)
+
+    eventually(lambda: scraper.scrape() and hired() == 1)
+    stub.script(*(f"{gpu} nvmlDeviceGetPowerUsage delay 60" for gpu in (1, 2, 6)))
+    timed(scraper)
+    assert hired() >= 3
+    stub.script()
+    eventually(lambda: not scraper.hangs())
+    eventually(lambda: scraper.scrape() and hired() == 1)
 
 
 def test_gpu_that_stops_hanging(scraper: Scraper, stub: NvmlStub) -> None:

@@ -113,6 +113,7 @@ GET = b"GET / HTTP/1.1\r\nHost: x\r\n"
         (b"GET http://example.com:80/metrics?x=1 HTTP/1.1\r\nHost: x\r\n\r\n", 200),
     ],
 )
+@pytest.mark.fault("E9")
 def test_bad_requests_get_their_status_and_one_line(request_bytes: bytes, status: int) -> None:
     """Each malformed request has a status and one line of text, and costs nobody else anything."""
     with serving() as address:

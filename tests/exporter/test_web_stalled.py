@@ -7,12 +7,15 @@ import selectors
 import socket
 import time
 
+import pytest
+
 from agentaflow_exporter.web import Limits, Response
 from tests.support.web import connect, echo, get, is_closed, read_answer, serving, serving_process
 
 HALF = b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-"
 
 
+@pytest.mark.fault("E8")
 def test_400_stalled_and_16_trickling_clients_are_cut_off_after_5_seconds() -> None:
     """Scrapes are answered all the while, with no thread per client (faults.md, E8)."""
     with serving_process() as server:
@@ -57,6 +60,7 @@ def _closed(client: object) -> socket.socket:
     return client
 
 
+@pytest.mark.fault("E8")
 def test_a_slow_reader_is_cut_off() -> None:
     """Who does not take the answer within the write deadline loses the connection."""
     big = Response(200, (), b"x" * 50_000_000)
@@ -86,6 +90,7 @@ def _wait_until_cut_off(sock: socket.socket) -> None:
     assert poll.poll(5000)
 
 
+@pytest.mark.fault("E8")
 def test_an_idle_connection_is_closed_after_a_while() -> None:
     """Kept connections are not kept for ever."""
     with serving(limits=QUICK) as address, connect(address) as sock:
@@ -94,6 +99,7 @@ def test_an_idle_connection_is_closed_after_a_while() -> None:
         assert is_closed(sock, within_seconds=5)
 
 
+@pytest.mark.fault("E8")
 def test_the_second_request_has_the_header_deadline_too() -> None:
     """A client that was served once cannot trickle its next request."""
     patient = Limits(head_seconds=0.3, idle_seconds=60)
@@ -104,6 +110,7 @@ def test_the_second_request_has_the_header_deadline_too() -> None:
         assert is_closed(sock, within_seconds=5)
 
 
+@pytest.mark.fault("E8")
 def test_a_crowd_makes_room_for_who_comes_last() -> None:
     """At the limit the one that has kept us waiting longest goes, and a scrape is answered."""
     with serving(limits=Limits(connections=4)) as address:
@@ -115,6 +122,7 @@ def test_a_crowd_makes_room_for_who_comes_last() -> None:
             sock.close()
 
 
+@pytest.mark.fault("E11")
 def test_few_file_descriptors_are_enough() -> None:
     """With a limit of 64 descriptors 200 silent clients do not keep a scrape out."""
     with serving_process(file_limit=64) as server:
@@ -124,6 +132,7 @@ def test_few_file_descriptors_are_enough() -> None:
             sock.close()
 
 
+@pytest.mark.fault("E11")
 def test_no_file_descriptor_at_all_is_survived_without_a_busy_loop() -> None:
     """accept() fails until descriptors are free again: it is tried now and then, not all the
     time, and the waiting client is answered in the end (faults.md, E11)."""

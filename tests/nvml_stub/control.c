@@ -22,14 +22,19 @@ struct rule {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct rule rules[MOST_RULES];
 static int rule_count;
-static unsigned gpus = 8;
+static unsigned gpus = 8, unscripted_gpus = 8;
 static double stopped_at = -1;
 static struct stat read_from;
+
+__attribute__((constructor)) static void begin(void) {
+  const char *count = getenv("NVML_STUB_GPUS");
+  if (count) gpus = unscripted_gpus = (unsigned)atoi(count);
+}
 
 static void parse(FILE *file) {
   char line[256], verb[16];
   rule_count = 0;
-  gpus = 8;
+  gpus = unscripted_gpus;
   stopped_at = -1;
   while (fgets(line, sizeof line, file) && rule_count < MOST_RULES) {
     struct rule *rule = &rules[rule_count];

@@ -2,7 +2,7 @@
    is replaced, and a log of calls in the file that NVML_STUB_CALLS names.
 
    A line is one of
-     gpus N                          how many GPUs there are (8)
+     gpus N                          how many GPUs there are (8, or NVML_STUB_GPUS; at most 254)
      time SECONDS                    stops the clock that values vary with
      GPU CALL error CODE             the call returns CODE
      GPU CALL value NUMBER|TEXT      the call answers this

@@ -7,12 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tools.realparts import CLUSTER_PROGRAMS, STAGES
 
 
-def check(part: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def check(*parts: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "tools.realparts", "--check", part],
+        [sys.executable, "-m", "tools.realparts", "--check", *parts],
         capture_output=True,
         text=True,
         env={**os.environ, "KUBEBUILDER_ASSETS": "", **environment},
@@ -41,6 +43,21 @@ def test_a_prometheus_on_path_that_is_too_old_is_passed_over(tmp_path: Path) -> 
     assert "prometheus: no 2.42 or newer on PATH" in ended.stdout
 
 
+@pytest.mark.parametrize("name", ["node_exporter", "prometheus-node-exporter"])
+def test_a_node_exporter_on_path_is_taken(tmp_path: Path, name: str) -> None:
+    """The peer of the benches is found by its own name and by Debian's."""
+    program(tmp_path / "bin", name, f"{name}, version 1.5.0 (branch: x)")
+    ended = check("node-exporter", PATH=f"{tmp_path}/bin:/bin", XDG_CACHE_HOME=str(tmp_path))
+    assert (ended.returncode, ended.stdout) == (0, "every part is there\n")
+
+
+def test_a_node_exporter_is_missed_only_where_it_is_asked_for(tmp_path: Path) -> None:
+    """Only the benches need it: without it the tests lack nothing."""
+    environment = {"PATH": "/bin", "XDG_CACHE_HOME": str(tmp_path)}
+    assert "node_exporter: no 1.3" in check("node-exporter", **environment).stdout
+    assert "node_exporter: no 1.3" not in check(**environment).stdout
+
+
 def test_kubebuilder_assets_are_honoured(tmp_path: Path) -> None:
     """Programs in $KUBEBUILDER_ASSETS are taken, and only the ones it lacks are missed."""
     for name in CLUSTER_PROGRAMS:
@@ -58,4 +75,7 @@ def test_an_unknown_part_is_named(tmp_path: Path) -> None:
     """A misspelt part ends in a line that lists the parts there are."""
     ended = check("promethius", XDG_CACHE_HOME=str(tmp_path))
     assert ended.returncode == 2
-    assert "no such part: promethius (there are compiler, prometheus, kubernetes)" in ended.stderr
+    assert (
+        "no such part: promethius (there are compiler, prometheus, kubernetes, node-exporter)"
+        in ended.stderr
+    )

@@ -13,9 +13,15 @@ from agentaflow_exporter.driver import FieldsFailed, Number
 from agentaflow_exporter.nvml.errors import UNSUPPORTED, refuse
 
 NAME = "nvmlDeviceGetFieldValues"
-_FIELD_VALUE = struct.Struct(
-    "=IIqqIiQ"
-)  # nvmlFieldValue_t: pynvml's own access costs 15 times this
+# The end of nvmlFieldValue_t: type, code, value. pynvml's own access costs 15 times this.
+_FIELD_VALUE = struct.Struct("=24xIiQ")
+_SUCCESS = int(pynvml.NVML_SUCCESS)
+_MASKS = {
+    pynvml.NVML_VALUE_TYPE_UNSIGNED_INT: 2**32 - 1,
+    pynvml.NVML_VALUE_TYPE_UNSIGNED_LONG: 2**64 - 1,
+    pynvml.NVML_VALUE_TYPE_UNSIGNED_LONG_LONG: 2**64 - 1,
+    pynvml.NVML_VALUE_TYPE_UNSIGNED_SHORT: 2**16 - 1,
+}
 
 
 class Fields:
@@ -24,16 +30,16 @@ class Fields:
     def __init__(self) -> None:
         self._unsupported: set[int] = set()
         self._none_supported = False
+        self._wanted: tuple[int, ...] = ()
         self._asked: tuple[int, ...] = ()
         self._array: Any = None
 
     def read(self, handle: Any, ids: tuple[int, ...]) -> Mapping[int, Number]:
         """Raises FieldsFailed where single fields failed, or another DriverError."""
-        wanted = tuple(i for i in ids if i not in self._unsupported)
-        if not wanted or self._none_supported:
+        array = self._array_for(ids)
+        if not self._asked or self._none_supported:
             return {}
-        array = self._array_for(wanted)
-        code = _call(handle, len(wanted), array)
+        code = _call(handle, len(self._asked), array)
         if code in UNSUPPORTED:
             self._none_supported = True
             return {}
@@ -42,21 +48,23 @@ class Fields:
         return self._values(array)
 
     def _array_for(self, ids: tuple[int, ...]) -> Any:
-        """The same array as long as the same ids are asked for."""
-        if ids != self._asked:
-            self._array = (pynvml.c_nvmlFieldValue_t * len(ids))()
-            for row, field_id in zip(self._array, ids, strict=True):
+        """The same array as long as the same ids are wanted and all of them are supported."""
+        if ids != self._wanted or not self._unsupported.isdisjoint(self._asked):
+            self._wanted = ids
+            self._asked = tuple(i for i in ids if i not in self._unsupported)
+            self._array = (pynvml.c_nvmlFieldValue_t * len(self._asked))()
+            for row, field_id in zip(self._array, self._asked, strict=True):
                 row.fieldId, row.scopeId = field_id & 0xFFFF, field_id >> 16
-            self._asked = ids
         return self._array
 
     def _values(self, array: Any) -> dict[int, Number]:
         values: dict[int, Number] = {}
         failed: dict[int, int] = {}
         rows = _FIELD_VALUE.iter_unpack(array)
-        for field_id, (_, _, _, _, kind, code, raw) in zip(self._asked, rows, strict=True):
-            if code == pynvml.NVML_SUCCESS:
-                values[field_id] = decode(kind, raw)
+        for field_id, (kind, code, raw) in zip(self._asked, rows, strict=True):
+            if code == _SUCCESS:
+                mask = _MASKS.get(kind)
+                values[field_id] = decode(kind, raw) if mask is None else raw & mask
             elif code in UNSUPPORTED:
                 self._unsupported.add(field_id)
             elif code in (pynvml.NVML_ERROR_GPU_IS_LOST, pynvml.NVML_ERROR_RESET_REQUIRED):
@@ -84,13 +92,9 @@ def decode(kind: int, raw: int) -> Number:
         case pynvml.NVML_VALUE_TYPE_DOUBLE:
             (value,) = struct.unpack("=d", raw.to_bytes(8, "little"))
             return float(value)
-        case pynvml.NVML_VALUE_TYPE_UNSIGNED_INT:
-            return raw & 0xFFFFFFFF
         case pynvml.NVML_VALUE_TYPE_SIGNED_INT:
             return (raw & 0xFFFFFFFF ^ 0x80000000) - 0x80000000
         case pynvml.NVML_VALUE_TYPE_SIGNED_LONG_LONG:
             return (raw ^ 1 << 63) - (1 << 63)
-        case pynvml.NVML_VALUE_TYPE_UNSIGNED_SHORT:
-            return raw & 0xFFFF
         case _:
-            return raw
+            return raw & _MASKS.get(kind, raw)

@@ -1,0 +1,69 @@
+"""The fault matrix: which faults the run put the programs through, and how many they survived.
+
+A test with `@pytest.mark.fault("E2")` is one case of that row; one that takes the fixture
+`fault_cases` is as many as it counts. What the rows are stands in tests/support/faults.py.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Generator
+
+import pytest
+
+from tests.support.faults import FaultCases
+
+PROPERTY = "fault"
+
+
+_CASES = pytest.StashKey[FaultCases]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "fault(row): a case of this row of the fault matrix")
+
+
+@pytest.fixture
+def fault_cases(request: pytest.FixtureRequest) -> FaultCases:
+    cases: FaultCases = request.node.stash.setdefault(_CASES, FaultCases())
+    return cases
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Adds (row, survived, cases, skipped) to the report that tells what became of the test."""
+    report = yield
+    marker = item.get_closest_marker("fault")
+    if marker and (report.when == "call" or (report.when == "setup" and not report.passed)):
+        cases = item.stash.get(_CASES, FaultCases())
+        survived = cases.survived or int(report.passed)
+        failed = len(cases.failures) or int(report.failed)
+        tally = [marker.args[0], survived, survived + failed, int(report.skipped)]
+        report.user_properties.append((PROPERTY, tally))
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    rows: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for name, tally in getattr(report, "user_properties", ()):
+                if name == PROPERTY:
+                    row, *counts = tally
+                    rows[row] = [a + b for a, b in zip(rows[row], counts, strict=True)]
+    if rows:
+        terminalreporter.section("fault matrix")
+        total = [sum(column) for column in zip(*rows.values(), strict=True)]
+        parts = [f"{row} {_said(rows[row])}" for row in sorted(rows, key=_order)]
+        terminalreporter.write_line(f"survived: {', '.join(parts)}; total {_said(total)}")
+
+
+def _said(counts: list[int]) -> str:
+    survived, cases, skipped = counts
+    return f"{survived:,}/{cases:,}" + (f" ({skipped} skipped)" if skipped else "")
+
+
+def _order(row: str) -> tuple[str, int]:
+    return row[:1], int(row[1:])
