@@ -18,7 +18,7 @@ import h2.events
 import h2.exceptions
 import h2.settings
 
-LARGEST_ANSWER_BYTES = 64 * 2**20
+LARGEST_ANSWER_BYTES = 16 * 2**20  # 250 pods take 20 KB
 _WINDOW_BYTES = 2**20  # what the server may send before we have taken it: few turns, little memory
 _READ_BYTES = 65536
 _PREFIX_BYTES = 5  # a flag for compression, the message's length
