@@ -61,34 +61,28 @@ class Channel:
         the same time: only for methods that change nothing.
         """
         deadline = self._clock() + seconds
-        if self._is_usable():
+        if self._connection is not None and self._version_now() == self._version:
             try:
-                return self._call(method, request, deadline)
+                return self._call(self._connection, method, request, deadline)
             except _Ended:
                 pass  # the server was started anew
-        self._open(deadline)
-        return self._call(method, request, deadline)
+        return self._call(self._open(deadline), method, request, deadline)
 
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
-    def _call(self, method: str, request: bytes, deadline: float) -> bytes:
+    def _call(self, connection: _Connection, method: str, request: bytes, deadline: float) -> bytes:
         """After a failure nothing is left of the connection, so that no late answer is taken."""
-        assert self._connection is not None  # noqa: S101
         try:
-            headers, body = self._connection.call(method, request, deadline)
+            headers, body = connection.call(method, request, deadline)
         except BaseException:
             self.close()
             raise
         return _message(headers, body)
 
-    def _is_usable(self) -> bool:
-        """A socket that was put in place of the one at the other end is another server's."""
-        return self._connection is not None and self._version_now() == self._version
-
-    def _open(self, deadline: float) -> None:
+    def _open(self, deadline: float) -> _Connection:
         self.close()
         self._version = self._version_now()
         end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -98,9 +92,11 @@ class Channel:
         except OSError as error:
             end.close()
             raise CallFailed(_described(error)) from error
-        self._connection = _Connection(end, self._clock)
+        self._connection = connection = _Connection(end, self._clock)
+        return connection
 
     def _version_now(self) -> _Version | None:
+        """Of the socket's file: one that was put in its place is another server's."""
         try:
             status = self._path.stat()
         except OSError:
