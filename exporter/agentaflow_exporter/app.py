@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import isfinite
 
 from agentaflow_exporter import __version__, compat, exposition
 from agentaflow_exporter.http1 import Request, Response, text_response
+from agentaflow_exporter.metric import Family
 from agentaflow_exporter.scrape import ScrapeBusy, Scraper
 from agentaflow_exporter.settings import Settings
 
@@ -43,6 +44,12 @@ class App:
         self._translate: compat.Translate | None = None
         if settings.compat:
             self._translate = compat.translator(settings.compat, host, own=settings.own_metrics)
+        self._needs = compat.NEEDS if settings.compat else frozenset()
+        self._inline: Callable[[list[Family]], list[Family]] | None = None
+        if settings.pod_labels == "inline":
+            from agentaflow_exporter.attribution.inline import NEEDS, inlined
+
+            self._inline, self._needs = inlined, self._needs | NEEDS
         page = _LANDING_PAGE.format(version=__version__, path=_html(settings.telemetry_path))
         self._landing = Response(
             200, (("Content-Type", "text/html; charset=utf-8"),), page.encode()
@@ -75,13 +82,15 @@ class App:
             return text_response(503, str(busy), ("Retry-After", "1"))
         if self._translate is not None:
             families = self._translate(families)
+        if self._inline is not None:
+            families = self._inline(families)
         openmetrics = exposition.wants_openmetrics(request.headers.get("accept", ""))
         media_type = exposition.OPENMETRICS if openmetrics else exposition.TEXT
         return compressed(request, media_type, exposition.encode(families, openmetrics))
 
     def _only(self, chosen: Sequence[str]) -> frozenset[str]:
-        """The labels of other exporters' names must not depend on what is chosen."""
-        return frozenset(chosen) | (compat.NEEDS if self._translate is not None else frozenset())
+        """The labels of a series must not depend on what is chosen."""
+        return self._needs.union(chosen)
 
     def _refused(self, chosen: Sequence[str]) -> str:
         for name in chosen:

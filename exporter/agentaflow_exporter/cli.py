@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from agentaflow_exporter import arguments, heap, stopping
 from agentaflow_exporter.app import App
 from agentaflow_exporter.backends import make_driver
-from agentaflow_exporter.collector import Sources
-from agentaflow_exporter.errors import UserError
+from agentaflow_exporter.collector import PodSource, Sources
+from agentaflow_exporter.errors import SettingsError, UserError
 from agentaflow_exporter.log import Log
 from agentaflow_exporter.scrape import Scraper
 from agentaflow_exporter.settings import ENVIRONMENT_PREFIX, Settings, load
@@ -92,7 +92,20 @@ def _with_settings(sources: Sources, settings: Settings) -> Sources:
         pods = PodsFile(settings.pods_file)
         pods()  # a bad file is told at the start, not at the first scrape
         sources = replace(sources, pods=pods)
+    if settings.kubelet_socket is not None:
+        sources = replace(sources, pods=_kubelet_pods(settings.kubelet_socket))
     return sources
+
+
+def _kubelet_pods(socket: Path) -> PodSource:
+    """Not asked yet: the kubelet may come later."""
+    try:
+        from agentaflow_exporter.attribution.kubelet import KubeletPods
+    except ImportError as error:
+        raise SettingsError(
+            "--attribution.kubelet-socket needs the extra: pip install 'agentaflow[kubernetes]'"
+        ) from error
+    return KubeletPods(socket)
 
 
 def settings_from(

@@ -8,7 +8,7 @@ through `GpuReader`, where a call that fails or is unsupported answers None, and
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -19,7 +19,7 @@ Reading = tuple[Metric, tuple[str, ...], Number | None]
 
 
 class Pod(NamedTuple):
-    """A container that holds a GPU, named by its uuid or by its index."""
+    """A container that holds a GPU, or an instance of one, named as in attribution/devices.py."""
 
     device: str
     namespace: str
@@ -83,7 +83,24 @@ class NodeReader(Protocol):
 
     @property
     def gpus(self) -> Sequence[tuple[str, str]]:
-        """(index, uuid) of every GPU whose uuid is known."""
+        """(index, uuid) of every GPU whose uuid is known; those that are up come last."""
+        ...
+
+    @property
+    def minors(self) -> Mapping[str, str]:
+        """The minor number by uuid, of every GPU that ever told it."""
+        ...
+
+    @property
+    def mig(self) -> Mapping[str, tuple[str, str]]:
+        """Of a MIG device, by its uuid or its `placement` (attribution/devices.py), the uuid of
+        its GPU and its GPU instance.
+        """
+        ...
+
+    @property
+    def answer(self) -> Any:
+        """What the collector's `ask` answered; raises what it raised."""
         ...
 
     def read(self, function: str, *arguments: int) -> Any: ...
@@ -96,7 +113,8 @@ class NodeReader(Protocol):
 class Collector:
     """`name` is the name of the file, of the flag --collector.NAME and of collect[]=NAME.
 
-    Readings of `gpu` get the labels gpu and uuid; those of `node` bring all their labels.
+    Readings of `gpu` get the labels gpu and uuid; those of `node` bring all their labels. `ask` is
+    what it wants to know of others than the driver: it may take its time, while the GPUs are asked.
     """
 
     name: str
@@ -104,6 +122,7 @@ class Collector:
     metrics: tuple[Metric, ...]
     gpu: Callable[[GpuReader], Iterator[Reading]] | None = None
     node: Callable[[NodeReader], Iterator[Reading]] | None = None
+    ask: Callable[[Sources], Any] | None = None
     fields: tuple[int, ...] = ()
     on: bool = True  # unless a setting says otherwise
     background: bool = False  # loses something where scrapes are too far apart

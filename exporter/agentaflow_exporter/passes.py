@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import Any
 
 from agentaflow_exporter.collector import Collector, GpuReader, Reading, Sources, T
+from agentaflow_exporter.crew import Job
 from agentaflow_exporter.driver import (
     Driver,
     DriverError,
@@ -20,6 +21,9 @@ from agentaflow_exporter.driver import (
     GpuLost,
     Number,
 )
+from agentaflow_exporter.instances import MigDevice, mig_devices
+
+_NONE: Mapping[str, Any] = {}
 
 
 class Pass:
@@ -78,6 +82,11 @@ class Identity:
         self.constants: dict[tuple[str, tuple[int, ...]], Any] = {}
         self.kept: dict[str, Any] = {}  # by collector
 
+    @property
+    def minor(self) -> str:
+        """The minor number; empty where no collector asked for it or the GPU did not tell."""
+        return str(self.constants.get(("nvmlDeviceGetMinorNumber", ()), ""))
+
 
 class GpuPass(Pass):
     """Implements GpuReader."""
@@ -101,6 +110,7 @@ class GpuPass(Pass):
         self._failed_fields: Collection[int] = ()
         self._once: dict[Callable[..., Any], Any] = {}
         self._shared: dict[tuple[str, tuple[int, ...]], tuple[Any, str | None]] = {}
+        self._untold: set[tuple[str, tuple[int, ...]]] = set()  # constants, in this pass
 
     def run(self) -> None:
         try:
@@ -116,10 +126,12 @@ class GpuPass(Pass):
     def constant(self, function: str, *arguments: int) -> Any:
         key = (function, arguments)
         answer = self._identity.constants.get(key)
-        if answer is None:
+        if answer is None and key not in self._untold:
             answer = self.read(function, *arguments)
             if answer is not None:
                 self._identity.constants[key] = answer
+            else:
+                self._untold.add(key)
         return answer
 
     def shared(self, function: str, *arguments: int) -> Any:
@@ -151,6 +163,14 @@ class GpuPass(Pass):
             self._once[ask] = ask(self)
         answer: T = self._once[ask]
         return answer
+
+    @property
+    def instances(self) -> Mapping[str, tuple[str, str]] | None:
+        """Of its MIG devices by uuid, its own uuid and the GPU instance; None if nobody asked."""
+        devices: Sequence[MigDevice] | None = self._once.get(mig_devices)
+        if devices is None:
+            return None
+        return {device.uuid: (self.uuid, str(device.gpu_instance)) for device in devices}
 
     def kept(self, make: Callable[[], T]) -> T:
         kept: T | None = self._identity.kept.get(self.stage)
@@ -184,6 +204,19 @@ class GpuPass(Pass):
             return {}
 
 
+class Question(Job):
+    """What one collector asks others than the driver."""
+
+    def __init__(self, ask: Callable[[Sources], Any], sources: Sources) -> None:
+        super().__init__(lambda: ask(sources))
+        self.seconds = 0.0
+
+    def run(self) -> None:
+        started = perf_counter()
+        super().run()
+        self.seconds = perf_counter() - started
+
+
 class NodePass(Pass):
     """Implements NodeReader. Without a driver `read` fails without a call."""
 
@@ -194,11 +227,19 @@ class NodePass(Pass):
         gpus: Sequence[tuple[str, str]],
         sources: Sources,
         collectors: Sequence[Collector],
+        *,
+        minors: Mapping[str, str] = _NONE,
+        mig: Mapping[str, tuple[str, str]] = _NONE,
+        questions: Mapping[str, Question] = _NONE,
     ) -> None:
+        """`questions` are those of this scrape, by collector: one that hangs is not asked again."""
         super().__init__(driver, sources)
         self.gpus = gpus
+        self.minors = minors
+        self.mig = mig
         self._available = available
         self._collectors = collectors
+        self._questions = questions
 
     def run(self) -> None:
         for collector in self._collectors:
@@ -208,7 +249,18 @@ class NodePass(Pass):
                 except DriverError as error:
                     if self._available:
                         self.errors.append(error)
+                if collector.name in self._questions:
+                    self.seconds[collector.name] += self._questions[collector.name].seconds
         self.finished = True
+
+    @property
+    def answer(self) -> Any:
+        question = self._questions.get(self.stage)
+        if question is None or not question.finished:
+            raise TimeoutError("no answer in time")
+        if isinstance(question.answer, Exception):
+            raise question.answer
+        return question.answer
 
     def read(self, function: str, *arguments: int) -> Any:
         if not self._available:

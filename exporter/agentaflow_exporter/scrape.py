@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from agentaflow_exporter import metrics
@@ -15,7 +15,7 @@ from agentaflow_exporter.driver import Driver, DriverError, DriverUnavailable, G
 from agentaflow_exporter.health import Health
 from agentaflow_exporter.log import Log
 from agentaflow_exporter.metric import Family
-from agentaflow_exporter.passes import GpuPass, Identity, NodePass
+from agentaflow_exporter.passes import GpuPass, Identity, NodePass, Question
 from agentaflow_exporter.result import Counters, Result
 from agentaflow_exporter.selfmetrics import SelfMetrics
 from agentaflow_exporter.session import Session
@@ -74,6 +74,9 @@ class Scraper:
         self._answering: list[_Slot] = []  # in the last scrape
         self._background = tuple(c for c in self._collectors if c.background)
         self._scraped_at = self._collected_at = -_FORGOTTEN_SECONDS
+        self._minors: dict[str, str] = {}  # by uuid
+        self._instances: dict[str, Mapping[str, tuple[str, str]]] = {}  # MIG devices, by GPU
+        self._questions: dict[str, Question] = {}  # by collector, of this scrape or an earlier one
         self._health = Health(self._log)
         self._counters = Counters()
         self._failing: dict[str, str] = {}
@@ -129,8 +132,10 @@ class Scraper:
         result = Result((c.name for c in collectors), self._counters)
         gpus = self._enumerate(started + timeout, result)
         self._scraped_at, self._answering = started, []
+        questions = self._questions_of(collectors)
+        deadline = started + timeout * _SHARE_OF_GPUS
+        asked = self._ask(gpus or (), collectors, deadline, tuple(questions.values()))
         if gpus is not None:
-            asked = self._ask(gpus, collectors, started + timeout * _SHARE_OF_GPUS)
             self._answering = [slot for slot in asked if self._judge(slot, result)]
             self._session.judge(healthy=self._health.all_answer())
         if only is None or any(c.name in only for c in self._background):
@@ -138,7 +143,7 @@ class Scraper:
         for index, uuid, up in self._health.gpus():
             result.add(metrics.GPU_UP, (index, uuid), int(up))
             self._counters.timeouts[index, uuid] += 0
-        self._ask_node(gpus is not None, collectors, started + timeout, result)
+        self._ask_node(gpus is not None, collectors, questions, started + timeout, result)
         self._log_failures(result)
         for metric, labels, value in self._self.readings():
             result.add(metric, labels, value)
@@ -155,7 +160,7 @@ class Scraper:
                 self._counters.error("", answer)
             self._health.driver_failed(str(answer))
             for collector in self._collectors:
-                if collector.gpu and collector.name in result.seconds:
+                if collector.gpu and not collector.ask and collector.name in result.seconds:
                     result.failed[collector.name] = "no driver"
             return None
         self._health.driver_answered()
@@ -163,19 +168,36 @@ class Scraper:
         result.add(metrics.GPU_DEVICES, (), len(gpus))
         return gpus
 
+    def _questions_of(self, collectors: Sequence[Collector]) -> dict[str, Question]:
+        """New ones, but of those whose last one still hangs."""
+        asked = {}
+        for collector in collectors:
+            last = self._questions.get(collector.name)
+            if collector.ask is not None and (last is None or not last.hangs):
+                question = Question(collector.ask, self._sources)
+                self._questions[collector.name] = asked[collector.name] = question
+        return asked
+
     def _ask(
-        self, gpus: Sequence[Gpu], collectors: Sequence[Collector], deadline: float
+        self,
+        gpus: Sequence[Gpu],
+        collectors: Sequence[Collector],
+        deadline: float,
+        questions: Sequence[Job] = (),
     ) -> list[_Slot]:
-        """Give every GPU that does not hang its pass, and wait for them until the deadline."""
+        """Give every GPU that does not hang its pass, and wait for them until the deadline.
+
+        Questions come last, and whoever takes long to answer one holds up none of the GPUs.
+        """
         slots = [self._slot(gpu) for gpu in gpus]
-        jobs = []
+        jobs: list[Job] = []
         for slot in slots:
             slot.asked = not slot.hangs
             if slot.asked:
                 slot.current = GpuPass(slot.identity, collectors, self._fields, self._sources)
                 slot.job = Job(slot.current.run)
                 jobs.append(slot.job)
-        self._crew.run(jobs, deadline - self._clock())
+        self._crew.run([*jobs, *questions], deadline - self._clock())
         return slots
 
     def _judge(self, slot: _Slot, result: Result) -> bool:
@@ -193,15 +215,33 @@ class Scraper:
             result.note_failures(index, done)
         else:
             self._health.answered(index, done.uuid)
+            if slot.identity.minor:
+                self._minors[done.uuid] = slot.identity.minor
+            if done.instances is not None:
+                self._instances[done.uuid] = done.instances
             result.take(index, (index, done.uuid), done)
             return True
         return False
 
     def _ask_node(
-        self, available: bool, collectors: Sequence[Collector], deadline: float, result: Result
+        self,
+        available: bool,
+        collectors: Sequence[Collector],
+        questions: Mapping[str, Question],
+        deadline: float,
+        result: Result,
     ) -> None:
-        gpus = [(index, uuid) for index, uuid, _ in self._health.gpus() if uuid]
-        node = NodePass(self._driver, available, gpus, self._sources, collectors)
+        known = sorted(self._health.gpus(), key=lambda state: state[2])
+        node = NodePass(
+            self._driver,
+            available,
+            [(index, uuid) for index, uuid, _ in known if uuid],
+            self._sources,
+            collectors,
+            minors=self._minors,
+            mig={uuid: place for of in self._instances.values() for uuid, place in of.items()},
+            questions=questions,
+        )
         self._call_node(node.run, deadline)
         if node.finished:
             result.take("", (), node)

@@ -28,6 +28,8 @@ class Settings:
     backend: str = "nvml"
     collectors: frozenset[str] = frozenset(c.name for c in COLLECTORS if c.on)
     pods_file: Path | None = None
+    kubelet_socket: Path | None = None
+    pod_labels: str = "join"
     scrape_timeout_seconds: float = 5.0
     background_interval_seconds: float = 8.0
     compat: str = ""
@@ -174,6 +176,23 @@ _GENERAL: tuple[Option, ...] = (
         group="pods",
     ),
     Option(
+        "attribution.kubelet-socket",
+        "kubelet_socket",
+        "the kubelet's pod-resources socket, asked at every scrape; needs the extra kubernetes",
+        _path,
+        "SOCKET",
+        group="pods",
+    ),
+    Option(
+        "attribution.labels",
+        "pod_labels",
+        "join: pods are in agentaflow_gpu_pod_info alone; inline: every series of a GPU has them, "
+        "once for each holder, so that sums count a shared GPU as often (default join)",
+        _one_of(("join", "inline")),
+        "SHAPE",
+        group="pods",
+    ),
+    Option(
         "compat",
         "compat",
         f"the readings under dcgm-exporter's names as well: {' or '.join(compat.NAMES)}",
@@ -240,6 +259,13 @@ def load(
     settings = Settings(collectors=collectors, **values)
     if not settings.own_metrics and not settings.compat:
         raise SettingsError("--no-metrics.own leaves no readings: give --compat as well")
+    if settings.pods_file is not None and settings.kubelet_socket is not None:
+        raise SettingsError(
+            "--attribution.pods-file and --attribution.kubelet-socket both say who holds a GPU: "
+            "give one of them"
+        )
+    if settings.pod_labels == "inline" and "pods" not in settings.collectors:
+        raise SettingsError("--attribution.labels=inline needs the pods: leave --collector.pods on")
     return settings
 
 

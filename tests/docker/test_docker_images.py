@@ -97,12 +97,13 @@ def test_the_build_context_is_what_is_copied(stages: tuple[Instructions, Instruc
     assert {rule[1:] for rule in rules if rule.startswith("!")} == copied
 
 
-def test_the_exporter_is_installed_without_extras(
+def test_each_program_is_installed_with_its_own_extra(
     program: str, stages: tuple[Instructions, Instructions]
 ) -> None:
     """The advisor's libraries come only with the advisor."""
     build, _ = stages
-    assert ("[advisor]" in values(build, "RUN")[0]) == (program == "advisor")
+    extra = {"exporter": "[kubernetes]", "advisor": "[advisor]"}[program]
+    assert re.findall(r"\[\w+\]", values(build, "RUN")[0]) == [extra]
 
 
 class _Answers(BaseHTTPRequestHandler):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from agentaflow_exporter.collector import Pod, Sources
 from agentaflow_exporter.collectors.mig import (
     MIG_INFO,
     MIG_MEMORY_FREE,
@@ -12,6 +13,7 @@ from agentaflow_exporter.collectors.mig import (
     MIG_MODE,
 )
 from agentaflow_exporter.collectors.mig_gpm import MIG_PIPE_ACTIVE, MIG_SM_ACTIVE
+from agentaflow_exporter.collectors.pods import POD_INFO
 from agentaflow_exporter.collectors.utilization import UTILIZATION
 from agentaflow_exporter.metrics import COLLECTOR_SUCCESS
 from agentaflow_exporter.nvml import NvmlDriver
@@ -102,6 +104,17 @@ def test_activity_of_instances(stub: NvmlStub, driver: NvmlDriver, clock: Clock)
     assert {labels[2] for labels in seen.families[MIG_SM_ACTIVE]} == {"1", "7"}
     assert {labels[3] for labels in seen.families[MIG_PIPE_ACTIVE]} >= {"tensor", "fp64"}
     assert all(0 <= value <= 1 for value in seen.families[MIG_SM_ACTIVE].values())
+
+
+def test_a_pod_that_holds_an_instance(driver: NvmlDriver, stub: NvmlStub) -> None:
+    """Is on its GPU, by the MIG device's uuid, and stays there when the GPU is lost."""
+    mig_uuid = "MIG-0000a100-5eed-4a6b-8c1d-000000000070"
+    pods = [Pod(mig_uuid, "research", "notebook", "main"), Pod("MIG-gone", "research", "old", "m")]
+    scraper = Scraper(driver, sources=Sources(pods=lambda: pods))
+    for rules in ((), ("0 nvmlDeviceGetUUID error 15",)):
+        stub.script(*CUT, *devices(70), *rules)
+        found = Seen(scraper.scrape()).families[POD_INFO]
+        assert found == {(*GPU, "research", "notebook", "main", "7"): 1}
 
 
 @pytest.mark.parametrize("code", [4, 10, 18, 255])

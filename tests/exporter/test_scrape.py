@@ -270,7 +270,7 @@ def test_pods(driver: NvmlDriver) -> None:
     )
     seen = Seen(Scraper(driver, sources=Sources(pods=lambda: rows)).scrape())
     assert seen.families[POD_INFO].keys() == {
-        ("1", UUIDS[1], "research", "notebook", "main"),
-        ("2", UUIDS[2], "research", "train", "main"),
-        ("2", UUIDS[2], "research", "train", "sidecar"),
+        ("1", UUIDS[1], "research", "notebook", "main", ""),
+        ("2", UUIDS[2], "research", "train", "main", ""),
+        ("2", UUIDS[2], "research", "train", "sidecar", ""),
     }
