@@ -14,7 +14,7 @@ from pathlib import Path
 
 from agentaflow_exporter import arguments, stopping
 from agentaflow_exporter.app import App
-from agentaflow_exporter.backends import make_driver
+from agentaflow_exporter.backends import make_driver, watch_xids
 from agentaflow_exporter.collector import Sources
 from agentaflow_exporter.errors import UserError
 from agentaflow_exporter.log import Log
@@ -42,6 +42,7 @@ def serve(settings: Settings) -> int:
     stopping.hold_signals()
     log = Log(settings.log_level, settings.log_format)
     driver, sources = make_driver(settings.backend)
+    sources = watch_xids(driver, sources, settings, log)
     scraper = Scraper(
         driver,
         settings,

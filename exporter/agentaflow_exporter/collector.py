@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from agentaflow_exporter.driver import Number
 from agentaflow_exporter.metric import Metric
+from agentaflow_exporter.xids import Xids
 
 Reading = tuple[Metric, tuple[str, ...], Number | None]
 
@@ -29,6 +30,7 @@ class Pod(NamedTuple):
 T = TypeVar("T")
 PodSource = Callable[[], Sequence[Pod]]
 GpuCount = Callable[[], int | None]  # how many there should be, if anybody knows
+XidSource = Callable[[], Xids]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class Sources:
 
     pods: PodSource = tuple
     expected: GpuCount = lambda: None
+    xids: XidSource = lambda: Xids({}, {})
+    locate: Callable[[str, str], None] | None = None  # to be told each GPU's uuid and PCI bus id
 
 
 class GpuReader(Protocol):

@@ -27,6 +27,7 @@ class Settings:
     web_config_file: Path | None = None
     backend: str = "nvml"
     collectors: frozenset[str] = frozenset(c.name for c in COLLECTORS if c.on)
+    xid_source: str = "events"
     pods_file: Path | None = None
     scrape_timeout_seconds: float = 5.0
     compat: str = ""
@@ -196,7 +197,18 @@ _SWITCHES: tuple[Option, ...] = tuple(
     )
     for c in COLLECTORS
 )
-OPTIONS: tuple[Option, ...] = (*_GENERAL, *_SWITCHES)
+_OF_COLLECTORS: tuple[Option, ...] = (
+    Option(
+        "collector.xid.source",
+        "xid_source",
+        "events of NVML, or kmsg: the kernel's log, which has more and needs CAP_SYSLOG "
+        "(default events)",
+        _one_of(("events", "kmsg")),
+        "SOURCE",
+        group="collectors",
+    ),
+)
+OPTIONS: tuple[Option, ...] = (*_GENERAL, *_SWITCHES, *_OF_COLLECTORS)
 _BY_NAME: Mapping[str, Option] = {option.name: option for option in OPTIONS}
 
 

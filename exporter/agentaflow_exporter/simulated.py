@@ -18,6 +18,7 @@ from agentaflow_exporter.collector import Pod, Sources
 from agentaflow_exporter.driver import Number
 from agentaflow_exporter.silicon import BOOT, Silicon
 from agentaflow_exporter.stories import Story
+from agentaflow_exporter.xids import Xid, Xids
 
 CLUSTER = "simulated"
 _DRIVER = {
@@ -126,7 +127,11 @@ class SimulatedDriver:
     @property
     def sources(self) -> Sources:
         """Who holds the GPUs: NVML itself does not know."""
-        return Sources(pods=lambda: self._pods)
+        return Sources(pods=lambda: self._pods, xids=self._xids)
+
+    def _xids(self) -> Xids:
+        gpus = {gpu.uuid: gpu.xids() for gpu in self._gpus}
+        return Xids(gpus, {uuid: _last(codes) for uuid, codes in gpus.items()})
 
 
 class SimulatedGpu:
@@ -149,5 +154,14 @@ class SimulatedGpu:
         known = self._silicon.fields(self._now())
         return {i: known[i] for i in ids if i in known}
 
+    def xids(self) -> Mapping[str, Xid]:
+        return self._silicon.xids(self._now())
+
     def _now(self) -> float:
         return int((self._clock() - BOOT) * 10) / 10
+
+
+def _last(codes: Mapping[str, Xid]) -> int:
+    """The code of the last Xid; what was remapped comes after the error that was the reason."""
+    times = [(xid.last_seconds, int(code)) for code, xid in codes.items() if xid.last_seconds]
+    return max(times, default=(0.0, 0))[1]

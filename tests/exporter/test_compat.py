@@ -35,6 +35,7 @@ from agentaflow_exporter.metric import Family, Metric
 from agentaflow_exporter.nvml import NvmlDriver
 from agentaflow_exporter.scrape import Scraper
 from agentaflow_exporter.settings import Settings
+from agentaflow_exporter.xids import Tally, Xids
 from tests.support.nvml_stub import NvmlStub
 from tests.support.scraping import UUIDS
 
@@ -48,16 +49,24 @@ BY_NAME = {
 TOLERANCES = {"MHz": (1e6, 5e5), "%": (0.01, 0.005), "mJ": (1e-3, 5e-4), "ns": (1e-9, 5e-10)}
 
 
+def no_xids() -> Xids:
+    """Every GPU is watched, and nothing has happened."""
+    tally = Tally((79,))
+    for uuid in UUIDS:
+        tally.watch(uuid)
+    return tally.xids()
+
+
 @pytest.fixture
 def families(driver: NvmlDriver) -> Iterator[list[Family]]:
     """A scrape of the stub's eight GPUs, of which two pods share one."""
-    scraper = Scraper(driver, sources=Sources(pods=lambda: SHARED))
+    scraper = Scraper(driver, sources=Sources(pods=lambda: SHARED, xids=no_xids))
     yield scraper.scrape()
     scraper.close()
 
 
 def scraped(driver: NvmlDriver) -> list[Family]:
-    scraper = Scraper(driver)
+    scraper = Scraper(driver, sources=Sources(xids=no_xids))
     try:
         return scraper.scrape()
     finally:

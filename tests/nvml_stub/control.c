@@ -24,10 +24,12 @@ static struct rule rules[MOST_RULES];
 static int rule_count;
 static unsigned gpus = 8;
 static double stopped_at = -1;
+static unsigned scripts;
 static struct stat read_from;
 
 static void parse(FILE *file) {
   char line[256], verb[16];
+  scripts++;
   rule_count = 0;
   gpus = 8;
   stopped_at = -1;
@@ -130,3 +132,5 @@ unsigned stub_gpus(void) {
 }
 
 double stub_seconds(void) { return stopped_at >= 0 ? stopped_at : monotonic(); }
+
+unsigned stub_scripts(void) { return scripts; }

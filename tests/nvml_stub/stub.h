@@ -19,6 +19,8 @@ typedef void *Device;
 extern int stub_users; /* nvmlInit is counted */
 int stub_gpu_of(Device handle);
 
+void stub_events_shutdown(void); /* tells of what it finds in its way */
+
 unsigned stub_celsius(int gpu);
 u64 stub_power_milliwatts(int gpu);
 u64 stub_energy_millijoules(int gpu);

@@ -8,11 +8,14 @@ from __future__ import annotations
 import sys
 
 from agentaflow_exporter.collector import Pod, Sources
+from agentaflow_exporter.collectors import NAMES
 from agentaflow_exporter.exposition import encode
 from agentaflow_exporter.metric import Family
 from agentaflow_exporter.metrics import BUILD_INFO, COLLECTOR_DURATION, SCRAPE_DURATION
 from agentaflow_exporter.nvml import NvmlDriver
 from agentaflow_exporter.scrape import Scraper
+from agentaflow_exporter.settings import Settings
+from agentaflow_exporter.xids import Tally
 from tests.support.nvml_stub import in_process_stub
 from tests.support.scraping import UUIDS
 
@@ -36,7 +39,12 @@ def golden_metrics() -> str:
     stub = in_process_stub()
     stub.script(*_SCRIPT)
     pods = [Pod(UUIDS[1], "research", "notebook", "main")]
-    scraper = Scraper(NvmlDriver(), sources=Sources(pods=lambda: pods, expected=lambda: 3))
+    xids = Tally((48, 79))
+    xids.watch(UUIDS[0])
+    xids.count(UUIDS[1], 79, 1_700_000_000.5)
+    sources = Sources(pods=lambda: pods, expected=lambda: 3, xids=lambda: xids.xids(overruns=0))
+    every = Settings(collectors=frozenset(NAMES))
+    scraper = Scraper(NvmlDriver(), every, sources=sources)
     families = [_still(family) for family in scraper.scrape() if family.metric is not BUILD_INFO]
     scraper.close()
     stub.script()

@@ -24,6 +24,7 @@ from agentaflow_exporter.collectors import (
     temperature,
     throttle,
     utilization,
+    xid,
 )
 
 COLLECTORS: tuple[Collector, ...] = (
@@ -45,6 +46,7 @@ COLLECTORS: tuple[Collector, ...] = (
     nvlink.COLLECTOR,
     c2c.COLLECTOR,
     fabric.COLLECTOR,
+    xid.COLLECTOR,
     processes.COLLECTOR,
     pods.COLLECTOR,
 )

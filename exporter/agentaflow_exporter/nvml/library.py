@@ -8,15 +8,19 @@ from typing import Any
 import pynvml
 
 from agentaflow_exporter.driver import DriverUnavailable
+from agentaflow_exporter.nvml.door import Door
 from agentaflow_exporter.nvml.errors import UNSUPPORTED, refuse
 from agentaflow_exporter.nvml.functions import function as function_named
 from agentaflow_exporter.nvml.gpu import NvmlGpu
+
+_LEAVE_SECONDS = 1.0
 
 
 class NvmlDriver:
     """The driver of this machine."""
 
     def __init__(self) -> None:
+        self.door = Door()
         self._unsupported: set[str] = set()
         self._gpus: dict[int, NvmlGpu] = {}
         self._opened = 0
@@ -32,9 +36,15 @@ class NvmlDriver:
         self._opened += 1
         self._unsupported = set()
         self._gpus = {}
+        self.door.open()
 
     def close(self) -> None:
-        """As often as it was opened and no more: nvmlInit is counted, and others may use NVML."""
+        """As often as it was opened and no more: nvmlInit is counted, and others may use NVML.
+
+        Not at all while somebody cannot leave it: the next close makes up for that.
+        """
+        if not self.door.close(_LEAVE_SECONDS):
+            return
         while self._opened:
             self._opened -= 1
             try:
