@@ -74,6 +74,12 @@ def _with_settings(sources: Sources, settings: Settings) -> Sources:
         pods = PodsFile(settings.pods_file)
         pods()  # a bad file is told at the start, not at the first scrape
         sources = replace(sources, pods=pods)
+    if settings.backend == "nvml" and settings.collectors & {"process_usage", "container_usage"}:
+        from agentaflow_exporter.attribution.containers import ContainerLogs
+        from agentaflow_exporter.attribution.processes import Processes
+
+        processes = Processes(settings.procfs, ContainerLogs(settings.container_logs))
+        sources = replace(sources, process=processes)
     return sources
 
 

@@ -29,6 +29,8 @@ class Settings:
     collectors: frozenset[str] = frozenset(c.name for c in COLLECTORS if c.on)
     xid_source: str = "events"
     pods_file: Path | None = None
+    procfs: Path = Path("/proc")
+    container_logs: Path = Path("/var/log/containers")
     scrape_timeout_seconds: float = 5.0
     compat: str = ""
     own_metrics: bool = True
@@ -65,7 +67,7 @@ def _seconds(text: str) -> float:
 
 def _path(text: str) -> Path:
     if not text:
-        raise ValueError("give the path of a file")
+        raise ValueError("give a path")
     return Path(text)
 
 
@@ -153,6 +155,23 @@ _GENERAL: tuple[Option, ...] = (
         "YAML list of {uuid or gpu, namespace, pod, container}, read again when it changes",
         _path,
         "FILE",
+        group="pods",
+    ),
+    Option(
+        "path.procfs",
+        "procfs",
+        "where process_usage and container_usage look processes up (default /proc)",
+        _path,
+        "FOLDER",
+        group="pods",
+    ),
+    Option(
+        "path.container-logs",
+        "container_logs",
+        "the kubelet's links to containers' logs, whose names name the containers "
+        "(default /var/log/containers)",
+        _path,
+        "FOLDER",
         group="pods",
     ),
     Option(

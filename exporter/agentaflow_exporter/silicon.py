@@ -74,6 +74,8 @@ class Silicon:
 
     def read(self, function: str, arguments: tuple[int, ...], time: float) -> Any:
         """The answer of an NVML function; None where this board does not support it."""
+        if function == "nvmlDeviceGetProcessUtilization":
+            return self._process_samples(arguments[0], time)
         call = (function, arguments)
         sensor = self._sensors.get(call)
         return sensor(self._at(time)) if sensor else self._constants.get(call)
@@ -118,6 +120,15 @@ class Silicon:
             fields[scoped(nvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX, ALL_LINKS)] = kibibytes
             fields[scoped(nvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX, ALL_LINKS)] = kibibytes
         return fields
+
+    def _process_samples(self, last_seen: int, time: float) -> list[list[int]]:
+        """The GPU's only process has all of its utilization; there are no samples while it idles."""
+        percent = round(self._at(time).utilization * 100)
+        microseconds = int((BOOT + time) * 1e6)
+        if not percent or microseconds <= last_seen:
+            return []
+        processes = self._constants["nvmlDeviceGetComputeRunningProcesses", ()]
+        return [[process.pid, microseconds, percent] for process in processes]
 
     def xids(self, time: float) -> Mapping[str, Xid]:
         """One for each uncorrected error and each row remapped since BOOT."""

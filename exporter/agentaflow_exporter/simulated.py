@@ -14,8 +14,9 @@ from typing import Any
 
 from agentaflow_exporter import stories
 from agentaflow_exporter.boards import A100, H100, L4, Board
-from agentaflow_exporter.collector import Pod, Sources
+from agentaflow_exporter.collector import Pod, Process, Sources
 from agentaflow_exporter.driver import Number
+from agentaflow_exporter.nameplate import FIRST_PID
 from agentaflow_exporter.silicon import BOOT, Silicon
 from agentaflow_exporter.stories import Story
 from agentaflow_exporter.xids import Xid, Xids
@@ -127,7 +128,15 @@ class SimulatedDriver:
     @property
     def sources(self) -> Sources:
         """Who holds the GPUs: NVML itself does not know."""
-        return Sources(pods=lambda: self._pods, xids=self._xids)
+        return Sources(pods=lambda: self._pods, xids=self._xids, process=self._process)
+
+    def _process(self, pid: int) -> Process:
+        """A GPU's process is in the pod that holds it; one without a pod was started by hand."""
+        uuid = self._gpus[pid - FIRST_PID].uuid
+        pod = next((pod for pod in self._pods if pod.device == uuid), None)
+        if pod is None:
+            return Process("python3", unit="session-4.scope")
+        return Process("python3", pod.namespace, pod.pod, pod.container)
 
     def _xids(self) -> Xids:
         gpus = {gpu.uuid: gpu.xids() for gpu in self._gpus}

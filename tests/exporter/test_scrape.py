@@ -262,7 +262,8 @@ def test_only_some_collectors(scraper: Scraper, stub: NvmlStub) -> None:
     assert not any("Power" in call or "FieldValues" in call for call in stub.calls())
 
 
-NOT_OF_NVML = {"pods", "expected", "xid"}  # they have nothing to say without their sources
+# They have nothing to say without their sources, or of a GPU without processes.
+NOT_OF_NVML = {"pods", "expected", "xid", "process_usage", "container_usage"}
 
 
 @pytest.mark.parametrize("name", NAMES)

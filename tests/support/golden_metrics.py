@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from agentaflow_exporter.collector import Pod, Sources
+from agentaflow_exporter.collector import Pod, Process, Sources
 from agentaflow_exporter.collectors import NAMES
 from agentaflow_exporter.exposition import encode
 from agentaflow_exporter.metric import Family
@@ -24,6 +24,7 @@ _SCRIPT = (
     "time 1000000",
     "1 nvmlDeviceGetFieldValues:82 error 3",
     "1 nvmlDeviceGetComputeRunningProcesses_v3 value 2",
+    "1 sm:0 value 37",
     "1 nvmlDeviceGetDecoderUtilization error 10",
     "1 nvmlDeviceGetPerformanceState value 32",
     "1 nvmlDeviceGetNumFans value 1",
@@ -32,6 +33,11 @@ _SCRIPT = (
     "1 nvmlDeviceGetFieldValues:170 value 1",
     "1 nvmlDeviceGetFieldValues:171 value 1",
 )
+
+_PROCESSES = {
+    1000: Process("python3", "research", "notebook", "main"),
+    1001: Process("ollama", unit="ollama.service"),
+}
 
 
 def golden_metrics() -> str:
@@ -42,7 +48,12 @@ def golden_metrics() -> str:
     xids = Tally((48, 79))
     xids.watch(UUIDS[0])
     xids.count(UUIDS[1], 79, 1_700_000_000.5)
-    sources = Sources(pods=lambda: pods, expected=lambda: 3, xids=lambda: xids.xids(overruns=0))
+    sources = Sources(
+        pods=lambda: pods,
+        expected=lambda: 3,
+        xids=lambda: xids.xids(overruns=0),
+        process=lambda pid: _PROCESSES[pid],
+    )
     every = Settings(collectors=frozenset(NAMES))
     scraper = Scraper(NvmlDriver(), every, sources=sources)
     families = [_still(family) for family in scraper.scrape() if family.metric is not BUILD_INFO]

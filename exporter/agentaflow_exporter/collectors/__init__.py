@@ -7,6 +7,7 @@ from agentaflow_exporter.collectors import (
     bar1,
     c2c,
     clocks,
+    container_usage,
     ecc,
     expected,
     fabric,
@@ -17,6 +18,7 @@ from agentaflow_exporter.collectors import (
     pcie,
     pods,
     power,
+    process_usage,
     processes,
     recovery,
     remapped_rows,
@@ -48,6 +50,8 @@ COLLECTORS: tuple[Collector, ...] = (
     fabric.COLLECTOR,
     xid.COLLECTOR,
     processes.COLLECTOR,
+    process_usage.COLLECTOR,
+    container_usage.COLLECTOR,
     pods.COLLECTOR,
 )
 NAMES: tuple[str, ...] = tuple(collector.name for collector in COLLECTORS)

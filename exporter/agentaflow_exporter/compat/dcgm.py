@@ -15,6 +15,7 @@ from agentaflow_exporter.collectors import (
     bar1,
     c2c,
     clocks,
+    container_usage,
     ecc,
     fabric,
     fans,
@@ -22,6 +23,7 @@ from agentaflow_exporter.collectors import (
     nvlink,
     pcie,
     power,
+    process_usage,
     processes,
     recovery,
     remapped_rows,
@@ -283,6 +285,11 @@ _BYTES = "DCGM's NVLINK_COUNT_…_BYTES are NVML's fields 202 and 204, which are
 _FABRIC = "DCGM's FABRIC_MANAGER_STATUS joins state and error in a code of its own"
 _WINDOW = "dcgm-exporter's DCGM_EXP_XID_ERRORS_COUNT counts within a window: take increase()"
 METRICS_WITHOUT: dict[Metric, str] = {
+    process_usage.PROCESS_MEMORY: _NO_FIELD,
+    process_usage.PROCESS_SM: _NO_FIELD,
+    process_usage.PROCESS_INFO: _NO_FIELD,
+    container_usage.CONTAINER_MEMORY: _NO_FIELD,
+    container_usage.CONTAINER_SM: _NO_FIELD,
     xid.XID_ERRORS: _WINDOW,
     xid.XID_LAST_TIMESTAMP: _NO_FIELD,
     power.POWER_AVERAGE: _NO_FIELD,

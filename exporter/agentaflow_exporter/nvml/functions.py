@@ -10,6 +10,8 @@ from typing import Any
 
 import pynvml
 
+from agentaflow_exporter.nvml import processes
+
 
 def function(name: str) -> Any:
     """The function of pynvml; one that this pynvml does not have yet is like one the driver lacks.
@@ -46,4 +48,5 @@ def _fabric(structure: Any, handle: Any) -> SimpleNamespace:
 _FILLS: Mapping[str, tuple[str, Callable[..., Any]]] = {
     "nvmlDeviceGetFanSpeedRPM": ("c_nvmlFanSpeedInfo_t", _fan_rpm),
     "nvmlDeviceGetGpuFabricInfoV": ("c_nvmlGpuFabricInfo_v2_t", _fabric),
+    processes.NAME: ("c_nvmlProcessUtilizationSample_t", processes.utilization),
 }
