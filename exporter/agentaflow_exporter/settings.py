@@ -168,8 +168,7 @@ _GENERAL: tuple[Option, ...] = (
     Option(
         "path.container-logs",
         "container_logs",
-        "the kubelet's links to containers' logs, whose names name the containers "
-        "(default /var/log/containers)",
+        "the kubelet's links that name containers (default /var/log/containers)",
         _path,
         "FOLDER",
         group="pods",
@@ -220,8 +219,7 @@ _OF_COLLECTORS: tuple[Option, ...] = (
     Option(
         "collector.xid.source",
         "xid_source",
-        "events of NVML, or kmsg: the kernel's log, which has more and needs CAP_SYSLOG "
-        "(default events)",
+        "events of NVML, or kmsg, which has more and needs CAP_SYSLOG (default events)",
         _one_of(("events", "kmsg")),
         "SOURCE",
         group="collectors",

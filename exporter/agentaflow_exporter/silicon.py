@@ -122,7 +122,7 @@ class Silicon:
         return fields
 
     def _process_samples(self, last_seen: int, time: float) -> list[list[int]]:
-        """The GPU's only process has all of its utilization; there are no samples while it idles."""
+        """The GPU's only process has all of its utilization; there is no sample while it idles."""
         percent = round(self._at(time).utilization * 100)
         microseconds = int((BOOT + time) * 1e6)
         if not percent or microseconds <= last_seen:

@@ -22,7 +22,7 @@ def function(name: str) -> Any:
         if name in _FILLS:
             structure, fill = _FILLS[name]
             return partial(fill, getattr(pynvml, structure))
-        return getattr(pynvml, name)
+        return getattr(pynvml, _VERSIONS.get(name, name))
     except AttributeError:
         raise pynvml.NVMLError(pynvml.NVML_ERROR_FUNCTION_NOT_FOUND) from None
 
@@ -44,6 +44,11 @@ def _fabric(structure: Any, handle: Any) -> SimpleNamespace:
     return SimpleNamespace(state=answer.state, status=answer.status, healthMask=answer.healthMask)
 
 
+# Under their plain names pynvml refuses to be used with drivers that lack the newest version.
+_VERSIONS: Mapping[str, str] = {
+    f"nvmlDeviceGet{kind}RunningProcesses": f"nvmlDeviceGet{kind}RunningProcesses_v3"
+    for kind in ("Compute", "Graphics", "MPSCompute")
+}
 # Functions that fill a structure, which pynvml leaves to its caller, and the structure's name.
 _FILLS: Mapping[str, tuple[str, Callable[..., Any]]] = {
     "nvmlDeviceGetFanSpeedRPM": ("c_nvmlFanSpeedInfo_t", _fan_rpm),
