@@ -67,7 +67,7 @@ def _seconds(text: str) -> float:
 
 def _path(text: str) -> Path:
     if not text:
-        raise ValueError("give a path")
+        raise ValueError("give the path of a file or folder")
     return Path(text)
 
 

@@ -1,15 +1,15 @@
-/* Events. `GPU event:N value XID` delivers that Xid, for N from 0 to 15, once for each script that
-   says so, to a wait on a set in which the GPU is registered. A call `- misuse` in the log is a set or a call that nvmlShutdown
-   or nvmlEventSetFree found in its way. */
+/* Events. `GPU event:N value XID` delivers that Xid, for N from 0 to 3, once for each script that
+   says so, to a wait on a set in which the GPU is registered. A call `- misuse` in the log is a set
+   or a call that nvmlShutdown or nvmlEventSetFree found in its way. */
 #include <stdlib.h>
 #include <time.h>
 
 #include "stub.h"
 
 #define MOST_GPUS 64
-#define NUMBERS 16
+#define NUMBERS 4
 #define NONE 0xfffffffffffffffeull
-#define STEP_MILLISECONDS 2
+#define STEP_MILLISECONDS 10
 #define XID_CRITICAL_ERROR 8
 #define TIMEOUT 10
 
