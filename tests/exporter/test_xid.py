@@ -40,7 +40,7 @@ class Watched:
     def __init__(self, driver: NvmlDriver, clock: Clock) -> None:
         self.driver = driver
         events, log = XidEvents(driver.door), Log("error")
-        watcher = XidWatcher(events, log, clock=lambda: NOW, retry_seconds=0.5)
+        watcher = XidWatcher(events, log, clock=lambda: NOW, retry_seconds=0.5, hangs_seconds=1.0)
         self.scraper = Scraper(driver, sources=Sources(xids=watcher), clock=clock)
 
     def seen(self) -> Seen:
@@ -196,6 +196,16 @@ def test_waits_that_fail(exporter: Watched, stub: NvmlStub) -> None:
     eventually(lambda: exporter.errors(0) == {"13": 2})
     assert exporter.seen().value(metrics.COLLECTOR_SUCCESS, "xid") == 1
     assert sum(WAIT in call for call in stub.calls()) < 100
+
+
+def test_a_wait_that_hangs(exporter: Watched, stub: NvmlStub) -> None:
+    """The collector says so, until the wait returns, and no scrape waits for it."""
+    eventually_watched(exporter, *range(8))
+    stub.script(f"- {WAIT} delay 60")
+    eventually(lambda: exporter.seen().value(metrics.COLLECTOR_SUCCESS, "xid") == 0)
+    assert exporter.watched() == {str(gpu) for gpu in range(8)}
+    stub.script()
+    eventually(lambda: exporter.seen().value(metrics.COLLECTOR_SUCCESS, "xid") == 1)
 
 
 def has(exporter: Watched, errors: dict[str, float]) -> bool:

@@ -19,7 +19,6 @@ from agentaflow_exporter.xids import BY_EVENTS, Tally, Xids
 
 _WAIT_MILLISECONDS = 200
 _REGISTRATION_SECONDS = 1.0  # then those that hang are left behind
-_HANGS_AFTER_SECONDS = 5.0
 _PENDING_SECONDS = 0.2
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 60.0
@@ -47,10 +46,14 @@ class XidWatcher:
         log: Log,
         clock: Callable[[], float] = time.time,
         retry_seconds: float = 30.0,
+        hangs_seconds: float = 5.0,
     ) -> None:
-        """`retry_seconds`: after this a GPU that failed to register is tried again."""
+        """After `retry_seconds` a GPU that failed to register is tried again; a wait that takes
+        `hangs_seconds` is a failure.
+        """
         self._events = events
         self._retry_seconds = retry_seconds
+        self._hangs_seconds = hangs_seconds
         self._log = log
         self._clock = clock
         self._tally = Tally(BY_EVENTS)
@@ -65,7 +68,7 @@ class XidWatcher:
         if not self._thread.is_alive():
             raise RuntimeError("the thread that waits for Xid events has ended")
         began, failure = self._wait_began, self._failure
-        if began is not None and time.monotonic() - began > _HANGS_AFTER_SECONDS:
+        if began is not None and time.monotonic() - began > self._hangs_seconds:
             failure = "nvmlEventSetWait_v2 hangs"
         return self._tally.xids(failure)
 
