@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from agentaflow_exporter import __version__
-from agentaflow_exporter.settings import OPTIONS, Option
+from agentaflow_exporter.options import OPTIONS, Option
 
 PROGRAM = "agentaflow-exporter"
 _GROUPS = {

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 
 from agentaflow_exporter import arguments, heap, stopping
 from agentaflow_exporter.app import App
-from agentaflow_exporter.backends import make_driver
+from agentaflow_exporter.backends import make_driver, watch_xids
 from agentaflow_exporter.collector import PodSource, Sources
 from agentaflow_exporter.errors import SettingsError, UserError
 from agentaflow_exporter.log import Log
+from agentaflow_exporter.options import ENVIRONMENT_PREFIX
 from agentaflow_exporter.scrape import Scraper
-from agentaflow_exporter.settings import ENVIRONMENT_PREFIX, Settings, load
+from agentaflow_exporter.settings import Settings, load
 from agentaflow_exporter.web import Server
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def serve(settings: Settings) -> int:
     heap.share()
     log = Log(settings.log_level, settings.log_format)
     driver, sources = make_driver(settings.backend)
+    sources = watch_xids(driver, sources, settings, log)
     scraper = Scraper(
         driver,
         settings,
@@ -94,6 +96,12 @@ def _with_settings(sources: Sources, settings: Settings) -> Sources:
         sources = replace(sources, pods=pods)
     if settings.kubelet_socket is not None:
         sources = replace(sources, pods=_kubelet_pods(settings.kubelet_socket))
+    if settings.backend == "nvml" and settings.collectors & {"process_usage", "container_usage"}:
+        from agentaflow_exporter.attribution.containers import ContainerLogs
+        from agentaflow_exporter.attribution.processes import Processes
+
+        processes = Processes(settings.procfs, ContainerLogs(settings.container_logs))
+        sources = replace(sources, process=processes)
     return sources
 
 

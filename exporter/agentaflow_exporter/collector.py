@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from agentaflow_exporter.driver import Number
 from agentaflow_exporter.metric import Metric
+from agentaflow_exporter.xids import Xids
 
 Reading = tuple[Metric, tuple[str, ...], Number | None]
 
@@ -27,18 +28,34 @@ class Pod(NamedTuple):
     container: str
 
 
+class Process(NamedTuple):
+    """Whose a process is, as far as it is known; empty where it is not."""
+
+    name: str = ""
+    namespace: str = ""
+    pod: str = ""
+    container: str = ""
+    unit: str = ""  # of systemd
+    slurm_job: str = ""
+
+
 T = TypeVar("T")
 PodSource = Callable[[], Sequence[Pod]]
 GpuCount = Callable[[], int | None]  # how many there should be, if anybody knows
+XidSource = Callable[[], Xids]
+ProcessSource = Callable[[int], Process]  # by id; never raises
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What is not NVML's to tell. `pods` and `expected` are asked once a scrape and may raise."""
+    """What is not NVML's to tell. Each is asked once a scrape and may raise, if not told else."""
 
     pods: PodSource = tuple
     expected: GpuCount = lambda: None
+    xids: XidSource = lambda: Xids({}, {})
+    process: ProcessSource = lambda pid: Process()  # noqa: ARG005
     clock: Callable[[], float] = time.monotonic  # seconds
+    locate: Callable[[str, str], None] | None = None  # to be told each GPU's uuid and PCI bus id
 
 
 class GpuReader(Protocol):

@@ -12,6 +12,7 @@ from agentaflow_exporter.driver import Number, scoped
 from agentaflow_exporter.stories import Behaviour
 
 _HOPPER = 9
+FIRST_PID = 2000  # of GPU 0; of the next ones it is the next
 _PCIE_LANES = 16
 _BANKS_OF_BOARDS_THAT_CAN_BE_CUT = 640  # A100 and H100
 _BAR1_USED_BYTES = 2 << 20
@@ -24,7 +25,7 @@ def constants(board: Board, behaviour: Behaviour, index: int, uuid: str) -> Mapp
     """What does not change while the driver is loaded and the same process runs."""
     used = int(behaviour.memory_ratio * board.memory_bytes)
     processes = [
-        SimpleNamespace(pid=2000 + 10 * index + number, usedGpuMemory=used)
+        SimpleNamespace(pid=FIRST_PID + index + number, usedGpuMemory=used)
         for number in range(behaviour.processes)
     ]
     limit, lowest = int(board.limit_watts * 1000), int(board.lowest_limit_watts * 1000)

@@ -19,6 +19,7 @@ from agentaflow_exporter.driver import ALL_LINKS, Number, scoped
 from agentaflow_exporter.nameplate import Call, constants, links
 from agentaflow_exporter.signals import DAY_SECONDS, Noise, Signal, scatter
 from agentaflow_exporter.stories import Behaviour
+from agentaflow_exporter.xids import BY_EVENTS, NEVER, Xid
 
 BOOT = 1_735_689_600.0  # the start of 2025, UTC
 _GPU_IDLE, _SW_POWER_CAP, _SW_THERMAL_SLOWDOWN, _HW_THERMAL_SLOWDOWN = 0x1, 0x4, 0x20, 0x40
@@ -26,6 +27,8 @@ _PCIE_ERRORS = range(
     nvml.NVML_FI_DEV_PCIE_COUNT_CORRECTABLE_ERRORS, nvml.NVML_FI_DEV_PCIE_COUNT_LANE_ERROR + 1
 )
 _ERRORS_PER_ROW = 250  # a bad row is hit many times before it is replaced
+_NO_XIDS = {str(code): NEVER for code in BY_EVENTS}
+_ECC_ERROR, _ROW_REMAPPED = "48", "63"
 
 
 @dataclass(slots=True)
@@ -80,6 +83,8 @@ class Silicon:
         measurement = self._measurements.get(function)
         if measurement is not None:
             return measurement(arguments, time)
+        if function == "nvmlDeviceGetProcessUtilization":
+            return self._process_samples(arguments[0], time)
         call = (function, arguments)
         sensor = self._sensors.get(call)
         return sensor(self._at(time)) if sensor else self._constants.get(call)
@@ -124,6 +129,30 @@ class Silicon:
             fields[scoped(nvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX, ALL_LINKS)] = kibibytes
             fields[scoped(nvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX, ALL_LINKS)] = kibibytes
         return fields
+
+    def _process_samples(self, last_seen: int, time: float) -> list[list[int]]:
+        """The GPU's only process has all of its utilization; there is no sample while it idles."""
+        percent = round(self._at(time).utilization * 100)
+        microseconds = int((BOOT + time) * 1e6)
+        if not percent or microseconds <= last_seen:
+            return []
+        processes = self._constants["nvmlDeviceGetComputeRunningProcesses", ()]
+        return [[process.pid, microseconds, percent] for process in processes]
+
+    def xids(self, time: float) -> Mapping[str, Xid]:
+        """One for each uncorrected error and each row remapped since BOOT."""
+        errors = self._uncorrected(time)
+        if not errors:
+            return _NO_XIDS
+        rows = errors // _ERRORS_PER_ROW
+        found = {**_NO_XIDS, _ECC_ERROR: Xid(errors, self._time_of_error(errors))}
+        if rows:
+            found[_ROW_REMAPPED] = Xid(rows, self._time_of_error(rows * _ERRORS_PER_ROW))
+        return found
+
+    def _time_of_error(self, number: int) -> float:
+        days = (number - self._phase) / self._behaviour.uncorrected_per_day
+        return BOOT + days * DAY_SECONDS
 
     def _uncorrected(self, time: float) -> int:
         days = max(0.0, time) / DAY_SECONDS

@@ -14,10 +14,12 @@ from typing import Any
 
 from agentaflow_exporter import stories
 from agentaflow_exporter.boards import A100, H100, L4, Board
-from agentaflow_exporter.collector import Pod, Sources
+from agentaflow_exporter.collector import Pod, Process, Sources
 from agentaflow_exporter.driver import Number
+from agentaflow_exporter.nameplate import FIRST_PID
 from agentaflow_exporter.silicon import BOOT, Silicon
 from agentaflow_exporter.stories import Story
+from agentaflow_exporter.xids import Xid, Xids
 
 CLUSTER = "simulated"
 _DRIVER = {
@@ -127,7 +129,24 @@ class SimulatedDriver:
     @property
     def sources(self) -> Sources:
         """Who holds the GPUs: NVML itself does not know."""
-        return Sources(pods=lambda: self._pods, clock=self._clock)
+        return Sources(
+            pods=lambda: self._pods,
+            xids=self._xids,
+            process=self._process,
+            clock=self._clock,
+        )
+
+    def _process(self, pid: int) -> Process:
+        """A GPU's process is in the pod that holds it; one without a pod was started by hand."""
+        uuid = self._gpus[pid - FIRST_PID].uuid
+        pod = next((pod for pod in self._pods if pod.device == uuid), None)
+        if pod is None:
+            return Process("python3", unit="session-4.scope")
+        return Process("python3", pod.namespace, pod.pod, pod.container)
+
+    def _xids(self) -> Xids:
+        gpus = {gpu.uuid: gpu.xids() for gpu in self._gpus}
+        return Xids(gpus, {uuid: _last(codes) for uuid, codes in gpus.items()})
 
 
 class SimulatedGpu:
@@ -150,5 +169,14 @@ class SimulatedGpu:
         known = self._silicon.fields(self._now())
         return {i: known[i] for i in ids if i in known}
 
+    def xids(self) -> Mapping[str, Xid]:
+        return self._silicon.xids(self._now())
+
     def _now(self) -> float:
         return int((self._clock() - BOOT) * 10) / 10
+
+
+def _last(codes: Mapping[str, Xid]) -> int:
+    """The code of the last Xid; what was remapped comes after the error that was the reason."""
+    times = [(xid.last_seconds, int(code)) for code, xid in codes.items() if xid.last_seconds]
+    return max(times, default=(0.0, 0))[1]

@@ -10,7 +10,7 @@ import pytest
 from agentaflow_exporter.attribution.devices import Inventory
 from agentaflow_exporter.attribution.kubelet import LONGEST_SECONDS
 from agentaflow_exporter.collectors.pods import POD_INFO
-from agentaflow_exporter.settings import OPTIONS
+from agentaflow_exporter.options import OPTIONS
 from tests.support.promql import undeclared
 from tests.support.scraping import UUIDS
 

@@ -35,6 +35,7 @@ from agentaflow_exporter.metric import Family, Metric
 from agentaflow_exporter.nvml import NvmlDriver
 from agentaflow_exporter.scrape import Scraper
 from agentaflow_exporter.settings import Settings
+from agentaflow_exporter.xids import Tally, Xids
 from tests.support.nvml_stub import NvmlStub
 from tests.support.scraping import UUIDS, Clock
 
@@ -63,11 +64,19 @@ MORE = (
 )
 
 
+def no_xids() -> Xids:
+    """Every GPU is watched, and nothing has happened."""
+    tally = Tally((79,))
+    for uuid in UUIDS:
+        tally.watch(uuid)
+    return tally.xids()
+
+
 @pytest.fixture
 def families(stub: NvmlStub, driver: NvmlDriver, clock: Clock) -> Iterator[list[Family]]:
     """The second scrape of eight GPUs that have everything, of which two pods share one."""
     stub.script(*MORE)
-    scraper = Scraper(driver, sources=Sources(pods=lambda: SHARED))
+    scraper = Scraper(driver, sources=Sources(pods=lambda: SHARED, xids=no_xids))
     scraper.scrape()
     clock.now += 10
     yield scraper.scrape()
@@ -75,7 +84,7 @@ def families(stub: NvmlStub, driver: NvmlDriver, clock: Clock) -> Iterator[list[
 
 
 def scraped(driver: NvmlDriver, clock: Clock) -> list[Family]:
-    scraper = Scraper(driver)
+    scraper = Scraper(driver, sources=Sources(xids=no_xids))
     try:
         scraper.scrape()
         clock.now += 10

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from agentaflow_exporter import __version__
-from agentaflow_exporter.settings import DEFAULT_PORT, Settings, load
+from agentaflow_exporter.options import DEFAULT_PORT
+from agentaflow_exporter.settings import Settings, load
 
 FOLDER = Path("deploy")
 PODS_FOLDER = "/var/lib/kubelet/pod-resources"

@@ -12,6 +12,7 @@ from agentaflow_exporter import metrics
 from agentaflow_exporter.collectors import COLLECTORS, NAMES
 from agentaflow_exporter.collectors.expected import GPU_EXPECTED
 from agentaflow_exporter.collectors.info import DRIVER_INFO
+from agentaflow_exporter.collectors.xid import XID_LOG_OVERRUNS
 from agentaflow_exporter.metric import Metric, documentation
 from agentaflow_exporter.nvml import NvmlDriver
 from agentaflow_exporter.scrape import Scraper
@@ -58,7 +59,7 @@ def test_declaration(metric: Metric) -> None:
     assert len(set(metric.labels)) == len(metric.labels)
     assert metric.collector in (*NAMES, "")
     assert metric.low < metric.high
-    if metric.collector and metric not in (DRIVER_INFO, GPU_EXPECTED):
+    if metric.collector and metric not in (DRIVER_INFO, GPU_EXPECTED, XID_LOG_OVERRUNS):
         assert metric.labels[:2] == ("gpu", "uuid")
 
 

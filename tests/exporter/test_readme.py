@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from agentaflow_exporter.collectors import NAMES
-from agentaflow_exporter.settings import OPTIONS
+from agentaflow_exporter.options import OPTIONS
 
 
 def test_every_flag_is_documented() -> None:

@@ -12,7 +12,7 @@ import pytest
 from agentaflow_exporter import metrics
 from agentaflow_exporter.attribution.kubelet import LONGEST_SECONDS, KubeletPods
 from agentaflow_exporter.collector import Pod, Sources
-from agentaflow_exporter.collectors import COLLECTORS, pods
+from agentaflow_exporter.collectors import pods
 from agentaflow_exporter.collectors.expected import GPU_EXPECTED
 from agentaflow_exporter.collectors.info import DRIVER_INFO
 from agentaflow_exporter.collectors.pods import POD_INFO
@@ -20,6 +20,7 @@ from agentaflow_exporter.log import Log
 from agentaflow_exporter.nvml import NvmlDriver
 from agentaflow_exporter.passes import NodePass, Question
 from agentaflow_exporter.scrape import Scraper
+from agentaflow_exporter.settings import Settings
 from tests.support.fake_kubelet import FakeKubelet, pod, short_folder
 from tests.support.nvml_stub import NvmlStub
 from tests.support.scraping import UUIDS, Seen
@@ -27,7 +28,7 @@ from tools.processes import eventually
 
 MARGIN_SECONDS = 0.5
 SHORT_SECONDS = 0.3
-WITHOUT_PODS = {c.name for c in COLLECTORS} - {"pods"}
+WITHOUT_PODS = tuple(name for name in Settings().collectors if name != "pods")
 
 
 @pytest.fixture

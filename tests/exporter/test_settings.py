@@ -10,13 +10,16 @@ import pytest
 
 from agentaflow_exporter.collectors import NAMES
 from agentaflow_exporter.errors import SettingsError
-from agentaflow_exporter.settings import OPTIONS, Settings, load
+from agentaflow_exporter.options import OPTIONS
+from agentaflow_exporter.settings import Settings, load
+
+ON = set(NAMES) - {"process_usage", "container_usage"}
 
 
 def test_defaults() -> None:
     """Without any setting all collectors are on, on port 9837."""
     assert load({}, {}, None) == Settings()
-    assert Settings().collectors == set(NAMES)
+    assert Settings().collectors == ON
     assert Settings().listen_addresses == (":9837",)
 
 
@@ -49,7 +52,7 @@ def test_file_nested_or_dotted(tmp_path: Path, text: str) -> None:
     found = load({}, {}, file)
     assert found.listen_addresses == ("127.0.0.1:1", "[::1]:2")
     assert found.telemetry_path == "/m"
-    assert found.collectors == set(NAMES) - {"ecc"}
+    assert found.collectors == ON - {"ecc"}
 
 
 def test_other_names(tmp_path: Path) -> None:
@@ -74,7 +77,7 @@ def test_environment() -> None:
         None,
     )
     assert found.listen_addresses == (":1", ":2")
-    assert found.collectors == set(NAMES) - {"pcie"}
+    assert found.collectors == ON - {"pcie"}
     assert len({option.environment for option in OPTIONS}) == len(OPTIONS)
 
 

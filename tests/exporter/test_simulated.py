@@ -13,16 +13,35 @@ from hypothesis import strategies as st
 from agentaflow_exporter import constants as nvml
 from agentaflow_exporter import metrics
 from agentaflow_exporter.backends import make_driver
-from agentaflow_exporter.collectors import COLLECTORS, gpm, gpm_counters, mig, mig_gpm, sram, vgpu
+from agentaflow_exporter.collectors import (
+    COLLECTORS,
+    NAMES,
+    gpm,
+    gpm_counters,
+    mig,
+    mig_gpm,
+    sram,
+    vgpu,
+)
 from agentaflow_exporter.collectors.c2c import C2C_ERRORS, C2C_LINKS, C2C_UP
+from agentaflow_exporter.collectors.container_usage import CONTAINER_MEMORY, CONTAINER_SM
+from agentaflow_exporter.collectors.ecc import ECC_ERRORS
 from agentaflow_exporter.collectors.expected import GPU_EXPECTED
 from agentaflow_exporter.collectors.fans import FAN_RPM, FAN_SPEED
+from agentaflow_exporter.collectors.process_usage import PROCESS_MEMORY
 from agentaflow_exporter.collectors.retired_pages import RETIRED_PAGES, RETIRED_PAGES_PENDING
 from agentaflow_exporter.collectors.temperature import TEMPERATURE_MARGIN
 from agentaflow_exporter.collectors.throttle import POLICY_SECONDS
+from agentaflow_exporter.collectors.xid import (
+    XID_ERRORS,
+    XID_LAST,
+    XID_LAST_TIMESTAMP,
+    XID_LOG_OVERRUNS,
+)
 from agentaflow_exporter.crew import InlineCrew
 from agentaflow_exporter.metric import Metric
 from agentaflow_exporter.scrape import Scraper
+from agentaflow_exporter.settings import Settings
 from agentaflow_exporter.silicon import BOOT
 from agentaflow_exporter.simulated import SimulatedDriver, SimulatedFleet
 
@@ -57,6 +76,7 @@ ABSENT = {
     gpm.C2C_DATA_TRANSMIT,
     gpm.C2C_DATA_RECEIVE,
     *gpm_counters.COLLECTOR.metrics,
+    XID_LOG_OVERRUNS,
 }
 FUNCTIONS = [
     "nvmlDeviceGetUtilizationRates",
@@ -84,7 +104,8 @@ def a_fleet(seed: int = 7, clock: Callable[[], float] | None = None) -> Simulate
 
 def scrape(driver: SimulatedDriver) -> Samples:
     """What the real scraper makes of it, but for what it says about itself."""
-    families = Scraper(driver, sources=driver.sources, crew=InlineCrew()).scrape()
+    every = Settings(collectors=frozenset(NAMES))
+    families = Scraper(driver, every, sources=driver.sources, crew=InlineCrew()).scrape()
     return {metric: dict(samples) for metric, samples in families}
 
 
@@ -98,12 +119,45 @@ def answers(fleet: SimulatedFleet, node: str) -> list[Any]:
 def test_every_collector_finds_all_that_it_asks_for() -> None:
     """Every metric of a part that the board has is there, none fails or is out of range."""
     found = scrape(a_fleet().driver("node-0"))
-    assert {m for m in metrics.ALL if m.collector} - ABSENT <= found.keys()
+    assert {m for m in metrics.ALL if m.collector} - ABSENT - {XID_LAST_TIMESTAMP} <= found.keys()
     assert ABSENT.isdisjoint(found)
     assert set(found[metrics.COLLECTOR_SUCCESS].values()) == {1}
     assert metrics.DROPPED_READINGS not in found
     assert metrics.NVML_ERRORS not in found
     assert found[metrics.GPU_DEVICES] == {(): 8}
+
+
+def test_bad_memory_has_xids() -> None:
+    """An uncorrected error is an Xid 48 at the moment at which it is counted, on no other GPU."""
+    clock = Clock()
+    fleet = a_fleet(clock=clock)
+    story = next(story for story in fleet.stories() if story.name == "ecc_errors")
+    found = scrape(fleet.driver(story.node))
+    gpu = (str(story.gpu), story.uuid)
+    uncorrected = found[ECC_ERRORS][*gpu, "uncorrected"]
+    assert found[XID_ERRORS][*gpu, "48"] == uncorrected > 0
+    assert found[XID_ERRORS][*gpu, "79"] == 0
+    assert found[XID_LAST][gpu] in (48, 63)
+    last = found[XID_LAST_TIMESTAMP][*gpu, "48"]
+    assert last <= NOW < last + 86_400 / 4
+    clock.time = last + 0.2
+    assert scrape(fleet.driver(story.node))[ECC_ERRORS][*gpu, "uncorrected"] == uncorrected
+    clock.time = last - 0.2
+    assert scrape(fleet.driver(story.node))[ECC_ERRORS][*gpu, "uncorrected"] == uncorrected - 1
+    others = {key[1] for key in found[XID_LAST_TIMESTAMP]}
+    assert others == {story.uuid}
+
+
+def test_processes_belong_to_the_pods() -> None:
+    """A busy process is in its pod; a forgotten one is in none, and has memory all the same."""
+    fleet = a_fleet()
+    stories = {story.name: story for story in fleet.stories()}
+    busy, forgotten = stories["busy_training"], stories["forgotten_process"]
+    found = scrape(fleet.driver(busy.node))
+    assert found[CONTAINER_SM][str(busy.gpu), busy.uuid, *busy.pods[0][1:]] > 0
+    found = scrape(fleet.driver(forgotten.node))
+    assert found[PROCESS_MEMORY][str(forgotten.gpu), forgotten.uuid, str(2000 + forgotten.gpu)] > 0
+    assert forgotten.uuid not in {key[1] for key in found[CONTAINER_MEMORY]}
 
 
 def test_the_backend_is_a_node_by_itself() -> None:

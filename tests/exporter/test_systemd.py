@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from agentaflow_exporter.arguments import PROGRAM, serve_parser
-from agentaflow_exporter.settings import OPTIONS, load
+from agentaflow_exporter.options import OPTIONS
+from agentaflow_exporter.settings import load
 from tests.support.exporter_process import running
 from tests.support.nvml_stub import library_folder
 

@@ -24,6 +24,7 @@ static struct rule rules[MOST_RULES];
 static int rule_count;
 static unsigned gpus = 8, unscripted_gpus = 8;
 static double stopped_at = -1;
+static unsigned scripts;
 static struct stat read_from;
 
 __attribute__((constructor)) static void begin(void) {
@@ -33,6 +34,7 @@ __attribute__((constructor)) static void begin(void) {
 
 static void parse(FILE *file) {
   char line[256], verb[16];
+  scripts++;
   rule_count = 0;
   gpus = unscripted_gpus;
   stopped_at = -1;
@@ -135,3 +137,5 @@ unsigned stub_gpus(void) {
 }
 
 double stub_seconds(void) { return stopped_at >= 0 ? stopped_at : monotonic(); }
+
+unsigned stub_scripts(void) { return scripts; }

@@ -20,6 +20,7 @@
 
 unsigned stub_gpus(void);
 double stub_seconds(void);
+unsigned stub_scripts(void); /* how many were read */
 
 /* Logs the call and takes its delay; 0 or the code it must return. */
 int stub_enter(int gpu, const char *symbol, int argument);

@@ -29,6 +29,7 @@ int nvmlInitWithFlags(unsigned flags) {
 
 int nvmlShutdown(void) {
   BEGIN_SYSTEM
+  stub_events_shutdown();
   stub_users--;
   return SUCCESS;
 }

@@ -231,39 +231,3 @@ int nvmlDeviceGetPcieThroughput(Device device, unsigned counter, unsigned *kibib
   *kibibytes = (unsigned)(1e6 * busy(gpu));
   return SUCCESS;
 }
-
-/* Processes. */
-
-struct process {
-  unsigned pid;
-  u64 used_bytes;
-  unsigned gpu_instance, compute_instance;
-};
-
-static int processes(int gpu, const char *symbol, unsigned *count, struct process *answer) {
-  unsigned there = (unsigned)stub_number(gpu, symbol, NO_ARGUMENT, 0), room = *count;
-  *count = there;
-  if (there > room || (there && !answer)) return INSUFFICIENT_SIZE;
-  for (unsigned i = 0; i < there; i++)
-    answer[i] = (struct process){1000 + i, 1 << 30, 0xffffffff, 0xffffffff};
-  return SUCCESS;
-}
-
-#define PROCESSES(symbol)                                                 \
-  int symbol(Device device, unsigned *count, struct process *answer) {    \
-    BEGIN(NO_ARGUMENT)                                                    \
-    return processes(gpu, __func__, count, answer);                       \
-  }
-PROCESSES(nvmlDeviceGetComputeRunningProcesses_v3)
-PROCESSES(nvmlDeviceGetGraphicsRunningProcesses_v3)
-PROCESSES(nvmlDeviceGetMPSComputeRunningProcesses_v3)
-PROCESSES(nvmlDeviceGetComputeRunningProcesses_v2)
-PROCESSES(nvmlDeviceGetGraphicsRunningProcesses_v2)
-
-int nvmlDeviceGetProcessUtilization(Device device, void *samples, unsigned *count, u64 since) {
-  BEGIN(NO_ARGUMENT)
-  (void)samples;
-  (void)since;
-  *count = 0;
-  return NOT_FOUND;
-}

@@ -8,6 +8,7 @@ from agentaflow_exporter.collectors import (
     busy,
     c2c,
     clocks,
+    container_usage,
     ecc,
     expected,
     fabric,
@@ -23,6 +24,7 @@ from agentaflow_exporter.collectors import (
     pcie,
     pods,
     power,
+    process_usage,
     processes,
     recovery,
     remapped_rows,
@@ -32,6 +34,7 @@ from agentaflow_exporter.collectors import (
     throttle,
     utilization,
     vgpu,
+    xid,
 )
 
 COLLECTORS: tuple[Collector, ...] = (
@@ -61,7 +64,10 @@ COLLECTORS: tuple[Collector, ...] = (
     fabric.COLLECTOR,
     modes.COLLECTOR,
     vgpu.COLLECTOR,
+    xid.COLLECTOR,
     processes.COLLECTOR,
+    process_usage.COLLECTOR,
+    container_usage.COLLECTOR,
     pods.COLLECTOR,
 )
 NAMES: tuple[str, ...] = tuple(collector.name for collector in COLLECTORS)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from agentaflow_exporter.collector import Collector, GpuReader, Reading
 from agentaflow_exporter.metric import declare_gpu
+from agentaflow_exporter.usage import running
 
 PROCESSES = declare_gpu(
     "processes",
@@ -18,11 +19,8 @@ PROCESSES = declare_gpu(
 
 
 def _gpu(gpu: GpuReader) -> Iterator[Reading]:
-    """Drivers before R510 answer only to version 2 of the functions."""
     for kind in ("Compute", "Graphics"):
-        processes = gpu.read(f"nvmlDeviceGet{kind}RunningProcesses")
-        if processes is None:
-            processes = gpu.read(f"nvmlDeviceGet{kind}RunningProcesses_v2")
+        processes = running(gpu, kind)
         if processes is not None:
             yield PROCESSES, (kind.lower(),), len(processes)
 

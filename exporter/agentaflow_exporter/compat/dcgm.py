@@ -16,6 +16,7 @@ from agentaflow_exporter.collectors import (
     busy,
     c2c,
     clocks,
+    container_usage,
     ecc,
     fabric,
     fans,
@@ -24,12 +25,14 @@ from agentaflow_exporter.collectors import (
     nvlink,
     pcie,
     power,
+    process_usage,
     processes,
     recovery,
     remapped_rows,
     temperature,
     throttle,
     utilization,
+    xid,
 )
 from agentaflow_exporter.collectors.throttle import REASONS
 from agentaflow_exporter.compat import NAMES, hardware, profiling
@@ -237,6 +240,8 @@ def _repair() -> Iterable[Field]:
         names = f"BANKS_REMAP_ROWS_AVAIL_{label} BANK_REMAP_AVAIL_{label}".upper()
         banks = (remapped_rows.ROW_REMAP_BANKS, (label,))
         yield _field(names, f"Banks with {label} spare rows left", "", _same, banks)
+    last = (xid.XID_LAST, ())
+    yield _field("XID_ERRORS XID_ERROR", "The last Xid error", "", _same, last)
     names, action = "GET_GPU_RECOVERY_ACTION GPU_RECOVERY_ACTION", (recovery.RECOVERY_ACTION, ())
     yield _field(names, "What would bring the GPU back", "", _same, action)
 
@@ -283,7 +288,15 @@ WITHOUT: dict[tuple[Metric, tuple[str, ...]], str] = {
 }
 _BYTES = "DCGM's NVLINK_COUNT_…_BYTES are NVML's fields 202 and 204, which are other counts"
 _FABRIC = "DCGM's FABRIC_MANAGER_STATUS joins state and error in a code of its own"
+_WINDOW = "dcgm-exporter's DCGM_EXP_XID_ERRORS_COUNT counts within a window: take increase()"
 METRICS_WITHOUT: dict[Metric, str] = {
+    process_usage.PROCESS_MEMORY: _NO_FIELD,
+    process_usage.PROCESS_SM: _NO_FIELD,
+    process_usage.PROCESS_INFO: _NO_FIELD,
+    container_usage.CONTAINER_MEMORY: _NO_FIELD,
+    container_usage.CONTAINER_SM: _NO_FIELD,
+    xid.XID_ERRORS: _WINDOW,
+    xid.XID_LAST_TIMESTAMP: _NO_FIELD,
     power.POWER_AVERAGE: _NO_FIELD,
     pcie.PCIE_ERRORS: f"{_NO_FIELD}, but for correctable",
     fans.FAN_RPM: _NO_FIELD,

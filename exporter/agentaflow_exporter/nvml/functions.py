@@ -10,6 +10,8 @@ from typing import Any
 
 import pynvml
 
+from agentaflow_exporter.nvml import processes
+
 
 def function(name: str) -> Any:
     """The function of pynvml; one that this pynvml does not have yet is like one the driver lacks.
@@ -20,7 +22,7 @@ def function(name: str) -> Any:
         if name in _FILLS:
             structure, fill = _FILLS[name]
             return partial(fill, getattr(pynvml, structure))
-        return getattr(pynvml, name)
+        return getattr(pynvml, _VERSIONS.get(name, name))
     except AttributeError:
         raise pynvml.NVMLError(pynvml.NVML_ERROR_FUNCTION_NOT_FOUND) from None
 
@@ -74,10 +76,16 @@ def _text(answer: bytes | str) -> str:
     return answer.decode(errors="replace") if isinstance(answer, bytes) else answer
 
 
+# Under their plain names pynvml refuses to be used with drivers that lack the newest version.
+_VERSIONS: Mapping[str, str] = {
+    f"nvmlDeviceGet{kind}RunningProcesses": f"nvmlDeviceGet{kind}RunningProcesses_v3"
+    for kind in ("Compute", "Graphics", "MPSCompute")
+}
 # Functions that fill a structure, which pynvml leaves to its caller, and the structure's name.
 _FILLS: Mapping[str, tuple[str, Callable[..., Any]]] = {
     "nvmlDeviceGetFanSpeedRPM": ("c_nvmlFanSpeedInfo_t", _fan_rpm),
     "nvmlDeviceGetSramEccErrorStatus": ("c_nvmlEccSramErrorStatus_v1_t", _sram),
     "nvmlDeviceGetGridLicensableFeatures": ("c_nvmlGridLicensableFeatures_v4_t", _licence),
     "nvmlDeviceGetGpuFabricInfoV": ("c_nvmlGpuFabricInfo_v2_t", _fabric),
+    processes.NAME: ("c_nvmlProcessUtilizationSample_t", processes.utilization),
 }

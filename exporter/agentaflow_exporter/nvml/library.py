@@ -9,9 +9,12 @@ from typing import Any
 import pynvml
 
 from agentaflow_exporter.driver import DriverUnavailable
+from agentaflow_exporter.nvml.door import Door
 from agentaflow_exporter.nvml.errors import UNSUPPORTED, refuse
 from agentaflow_exporter.nvml.functions import function as function_named
 from agentaflow_exporter.nvml.gpu import NvmlGpu
+
+_LEAVE_SECONDS = 1.0
 
 
 class NvmlDriver:
@@ -19,6 +22,7 @@ class NvmlDriver:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self.door = Door()
         self._unsupported: set[str] = set()
         self._gpus: dict[int, NvmlGpu] = {}
         self._opened = 0
@@ -34,9 +38,15 @@ class NvmlDriver:
         self._opened += 1
         self._unsupported = set()
         self._gpus = {}
+        self.door.open()
 
     def close(self) -> None:
-        """As often as it was opened and no more: nvmlInit is counted, and others may use NVML."""
+        """As often as it was opened and no more: nvmlInit is counted, and others may use NVML.
+
+        Not at all while somebody cannot leave it: the next close makes up for that.
+        """
+        if not self.door.close(_LEAVE_SECONDS):
+            return
         for gpu in self._gpus.values():
             gpu.close()
         self._gpus = {}
