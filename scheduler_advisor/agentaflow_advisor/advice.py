@@ -16,6 +16,7 @@ from agentaflow_advisor.observe.cluster import read_cluster
 from agentaflow_advisor.observe.prometheus import Prometheus
 from agentaflow_advisor.observe.snapshot import take
 from agentaflow_advisor.price import NodeKey, NodePrice, PriceTable, price_nodes
+from agentaflow_advisor.price.costfile import load as load_terms
 from agentaflow_advisor.settings import Settings
 
 SIGNALS = idle.SIGNALS
@@ -56,8 +57,9 @@ def observe(
 
 
 def load_prices(settings: Settings) -> PriceTable:
-    """The price table in force. Raises PriceTableError."""
-    return PriceTable.load(settings.prices_file, settings.rates())
+    """The prices and terms in force. Raises PriceTableError."""
+    terms = load_terms(settings.cost_file) if settings.cost_file else None
+    return PriceTable.load(settings.prices_file, settings.rates(), terms, settings.prices_assumed)
 
 
 def advise(settings: Settings, snapshot: Snapshot, table: PriceTable) -> Advice:
@@ -65,15 +67,17 @@ def advise(settings: Settings, snapshot: Snapshot, table: PriceTable) -> Advice:
     prices = price_nodes(snapshot, table)
     findings = idle.analyze(snapshot, prices, settings.idle())
     refusals = tuple(dict.fromkeys((*snapshot.refusals, *findings.refusals)))
-    return Advice(snapshot, table, prices, findings.recommendations, refusals)
+    used = table.in_use(prices.values())
+    return Advice(snapshot, used, prices, findings.recommendations, refusals)
 
 
 def price_warning(settings: Settings, table: PriceTable, now: float) -> str | None:
-    """A line about prices that are too old to be trusted blindly."""
-    age = table.age_days(now)
-    if age <= settings.prices_warn_age_days:
+    """A line about each price list that is too old to be trusted blindly."""
+    old = [each for each in table.lists if each.age_days(now) > settings.prices_warn_age_days]
+    if not old:
         return None
-    return f"the prices ({table.title}) are {age} days old; give newer ones with --prices FILE"
+    ages = ", ".join(f"{each.title} are {each.age_days(now)} days old" for each in old)
+    return f"the prices of {ages}; give newer ones with --prices FILE"
 
 
 def totals(recommendations: Iterable[Recommendation]) -> tuple[Total, ...]:

@@ -24,7 +24,7 @@ Command = Callable[..., int]
 """Takes a Session and the command's own options; answers with the exit code."""
 
 GLOBAL_SETTINGS = ("prometheus_url", "kubeconfig", "context", "journal")
-PATHS = frozenset({"kubeconfig", "journal", "prices_file", "web_config_file"})
+PATHS = frozenset({"kubeconfig", "journal", "prices_file", "cost_file", "web_config_file"})
 LISTS = frozenset({"channels"})
 
 
