@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from agentaflow_advisor.analyze import SettingsError as AnalysisSettingsError
-from agentaflow_advisor.commands import decisions, journal, place, recommend, report, serve
+from agentaflow_advisor.commands import cost, decisions, journal, place, recommend, report, serve
 from agentaflow_advisor.commands.manifest import ManifestError
 from agentaflow_advisor.commands.session import global_options, remember
 from agentaflow_advisor.configuration import SettingsError
@@ -92,7 +92,7 @@ def agentaflow(
 
 
 reports = typer.Typer(help="Reports over the window.")
-reports.command()(report.cost)
+reports.command()(cost.cost)
 reports.command()(report.efficiency)
 journals = typer.Typer(help="The decisions, and what became of them.")
 journals.command("list")(journal.list_)
