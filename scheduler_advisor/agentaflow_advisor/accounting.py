@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
@@ -83,7 +83,9 @@ class Accountant:
             spans = [Period("", now - window, now, complete=True, ends=now)]
         else:
             spans = list(periods(calendar, count, now, self._zone))
-        bills = [self._bill(span, by, basis) for span in spans]
+        pods = tokens or by in ("pod", "workload")
+        signals = cost.POD_SIGNALS if pods else cost.SIGNALS
+        bills = [self._bill(span, by, basis, signals) for span in spans]
         if tokens:
             bills = [self._with_tokens(bill) for bill in bills]
         used = self._table.in_use(price for bill in bills for price in bill.prices.values())
@@ -117,18 +119,24 @@ class Accountant:
             for budget in self._table.terms.budgets
         )
 
-    def _bill(self, span: Period, by: cost.By, basis: cost.Basis) -> Bill:
+    def _bill(
+        self,
+        span: Period,
+        by: cost.By,
+        basis: cost.Basis,
+        signals: Collection[str] = cost.SIGNALS,
+    ) -> Bill:
         snapshot = take(
             self._prometheus,
             window_seconds=span.seconds,
             percentile=self._settings.percentile,
             cluster_state=self._state,
             at=span.end,
-            signals=cost.SIGNALS,
+            signals=signals,
         )
         prices = price_nodes(snapshot, self._table)
         report = self._report(snapshot, prices, by, basis)
-        refusals = report.refusals if snapshot.gpus else (*snapshot.refusals, *report.refusals)
+        refusals = tuple(dict.fromkeys((*snapshot.refusals, *report.refusals)))
         return Bill(span.name, span.complete, snapshot, prices, report, refusals=refusals)
 
     def _report(

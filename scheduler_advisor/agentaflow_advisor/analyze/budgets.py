@@ -13,6 +13,8 @@ from agentaflow_advisor.model import Money, Refusal
 from agentaflow_advisor.price import Budget
 
 HOUR = Decimal(3600)
+FINE = Decimal("1e-9")
+RATIO = Decimal("0.0001")
 DAY_HOURS = 24
 
 
@@ -45,13 +47,14 @@ def state_of(
 ) -> BudgetState:
     """Where a budget stands at `month.end`: what is spent, and the rest at `per_hour`."""
     elapsed = Decimal(str(month.end - month.start))
-    left_hours = Decimal(str(month.ends - month.end)) / HOUR
+    left_hours = (Decimal(str(month.ends - month.end)) / HOUR).quantize(RATIO)
     whole = Decimal(str(month.ends - month.start))
     remaining = budget.per_month - spent.amount
     days: Decimal | None = Decimal(0)
     if remaining > 0:
         hours = remaining / per_hour.amount if per_hour.amount > 0 else None
-        days = hours / DAY_HOURS if hours is not None and hours <= left_hours else None
+        fits = hours is not None and hours <= left_hours
+        days = (hours / DAY_HOURS).quantize(RATIO) if hours is not None and fits else None
     share = spent.amount / budget.per_month
     return BudgetState(
         scope=budget.scope,
@@ -61,7 +64,7 @@ def state_of(
         spent=spent,
         per_day=per_hour * DAY_HOURS,
         forecast=spent + per_hour * left_hours,
-        burn_rate=share / (elapsed / whole) if elapsed > 0 else Decimal(0),
+        burn_rate=(share * whole / elapsed).quantize(RATIO) if elapsed > 0 else Decimal(0),
         used_up_in_days=days,
         unpriced_gpu_hours=unpriced,
     )
@@ -89,7 +92,8 @@ def judge_budget(
     with localcontext(prec=EXACT):
         spent, unpriced = _spent(so_far, budget)
         recent, _ = _spent(lately, budget)
-    per_hour = Money(recent.amount * HOUR / Decimal(str(lately_seconds)), recent.currency)
+    hourly = (recent.amount * HOUR / Decimal(str(lately_seconds))).quantize(FINE)
+    per_hour = Money(hourly, recent.currency)
     return state_of(budget, spent=spent, per_hour=per_hour, month=month, unpriced=unpriced)
 
 

@@ -28,7 +28,9 @@ Basis = Literal["whole", "residual"]
 PARTS: tuple[Part, ...] = ("used", "idle", "unallocated", "unjudged")
 EXACT = 60
 """Digits that no product or sum of a report outgrows, so that parts add up to the last one."""
-SIGNALS = idle.SIGNALS | {"present", "held", "held_pods", "energy", "memory_total"}
+SIGNALS = idle.SIGNALS | {"present", "held", "energy", "memory_total"}
+POD_SIGNALS = SIGNALS | {"held_pods"}
+"""For what is asked by pod: one series for each pod of the window, so not asked for without need."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,15 @@ from agentaflow_advisor.model import Refusal
 from agentaflow_advisor.render import Column, Output, duration, iso, printable
 
 PARTS = ("USED", "IDLE", "UNALLOCATED", "UNJUDGED")
-FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+SPREADSHEET_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+FORMULAS = {
+    "energy": "kwh = joules / 3600000 x pue; cost = kwh x energy_price_per_kwh; "
+    "kg_co2e = kwh x grid_g_per_kwh / 1000",
+    "tokens": "per_million = cost x 1000000 / tokens",
+    "budgets": "forecast = spent + per_day x days left; "
+    "burn_rate = (spent / per_month) / (time gone / the month)",
+}
+"""What --explain says of figures that are no row's cost."""
 
 
 def export(output: Output, books: Books) -> None:
@@ -45,6 +53,8 @@ def document(books: Books, *, explained: bool) -> Mapping[str, object]:
         "energy_rates": books.settings.energy(),
         "budgets": [budget for budget in books.budgets if isinstance(budget, BudgetState)],
     }
+    if explained:
+        head["formulas"] = FORMULAS
     unknown = tuple(budget for budget in books.budgets if isinstance(budget, Refusal))
     bills = [_bill_document(bill, explained=explained) for bill in books.bills]
     if books.calendar is None:
@@ -85,6 +95,12 @@ def show(output: Output, books: Books, *, explained: bool) -> None:
         _energy(output, bill.report.total.energy, bill.name)
         _tokens(output, bill)
     _budgets(output, books)
+    if explained:
+        rates = books.settings.energy()
+        told = {name: getattr(rates, name) for name in ("price_per_kwh", "grid_g_per_kwh", "pue")}
+        given = ", ".join(f"{name} {value}" for name, value in told.items() if value is not None)
+        for name, formula in FORMULAS.items():
+            output.line(f"{name}: {formula}" + (f" ({given})" if name == "energy" else ""))
     _foot(output, books)
 
 
@@ -143,7 +159,7 @@ def _energy(output: Output, energy: Energy, period: str) -> None:
         return
     said = [f"{energy.kwh:,.1f} kWh, of which {energy.idle_kwh:,.1f} idle or unallocated"]
     if energy.cost is not None:
-        said.append(f"{energy.cost}, of which {energy.idle_cost}; in no amount above")
+        said.append(f"{energy.cost} ({energy.idle_cost} idle or unallocated), in no amount above")
     if energy.kg_co2e is not None:
         said.append(f"{energy.kg_co2e:,.1f} kg CO2e")
     if energy.unmeasured_gpu_hours:
@@ -214,4 +230,4 @@ def _left_out(bill: Bill) -> tuple[str, ...]:
 def _cell(text: str) -> str:
     """Labels come from strangers: no control characters, and no formula for a spreadsheet."""
     clean = printable(text)
-    return f"'{clean}" if clean.startswith(FORMULAS) else clean
+    return f"'{clean}" if clean.startswith(SPREADSHEET_FORMULAS) else clean
