@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from agentaflow_advisor.advice import price_warning
 from agentaflow_advisor.analyze import cost
 from agentaflow_advisor.analyze.budgets import BudgetState, judge_budget
-from agentaflow_advisor.analyze.periods import Calendar, Period, periods, running_month
+from agentaflow_advisor.analyze.periods import Calendar, Period, days_of, periods, running_month
 from agentaflow_advisor.analyze.tokens import Served, TokenCost, cost_of_tokens, promql
 from agentaflow_advisor.model import ClusterState, Refusal, Snapshot
 from agentaflow_advisor.observe.dialects import render
@@ -101,23 +101,35 @@ class Accountant:
         )
 
     def budgets(self, now: float, lately: Bill) -> tuple[BudgetState | Refusal, ...]:
-        """Each budget at the rate of the newest bill; one more look where there are any."""
-        if not self._table.terms.budgets:
+        """Each budget at the rate of the newest bill. Spent is the sum of the month's days.
+
+        One look at the whole month would be cheaper, and too coarse for who held what.
+        """
+        budgets, month = self._table.terms.budgets, running_month(now, self._zone)
+        if not budgets:
             return ()
-        month = running_month(now, self._zone)
-        if month.seconds <= 0:
+        if not month.seconds:
             return (Refusal("budgets", f"{month.name} has just begun"),)
-        so_far = self._bill(month, "namespace", "whole")
+        days = [
+            self._bill(day, "namespace", "whole", cost.HOURS_SIGNALS)
+            for day in days_of(month, self._zone)
+        ]
+        scopes = {budget.scope for budget in budgets}
+        so_far = {scope: [self._by(day, scope) for day in days] for scope in scopes}
+        recent = {scope: self._by(lately, scope) for scope in scopes}
         return tuple(
             judge_budget(
                 budget,
                 month=month,
-                so_far=self._report(so_far.snapshot, so_far.prices, budget.scope, "whole"),
-                lately=self._report(lately.snapshot, lately.prices, budget.scope, "whole"),
+                so_far=so_far[budget.scope],
+                lately=recent[budget.scope],
                 lately_seconds=lately.snapshot.window_seconds,
             )
-            for budget in self._table.terms.budgets
+            for budget in budgets
         )
+
+    def _by(self, bill: Bill, by: cost.By) -> cost.CostReport:
+        return self._report(bill.snapshot, bill.prices, by, "whole")
 
     def _bill(
         self,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 
-from agentaflow_advisor.analyze.cost import EXACT, CostReport
-from agentaflow_advisor.analyze.grouping import NO_CLUSTER
+from agentaflow_advisor.analyze.cost import BLIND, EXACT, CostReport
 from agentaflow_advisor.analyze.periods import Period
 from agentaflow_advisor.model import Money, Refusal
 from agentaflow_advisor.price import Budget
@@ -74,33 +73,31 @@ def judge_budget(
     budget: Budget,
     *,
     month: Period,
-    so_far: CostReport,
+    so_far: Sequence[CostReport],
     lately: CostReport,
     lately_seconds: float,
-    refusals: Iterable[Refusal] = (),
 ) -> BudgetState | Refusal:
-    """From a report of the month so far and one of a recent window, both by the budget's scope."""
+    """From reports that together are the month so far, and one of a recent window, by its scope."""
     subject = f"budget of {budget.scope} {budget.name}"
-    if not so_far.total.gpu_hours:
+    if not any(report.total.gpu_hours for report in so_far) or lately_seconds <= 0:
         return Refusal(subject, f"no GPU was seen in {month.name}, so nothing is known of it")
-    if month.seconds <= 0 or lately_seconds <= 0:
-        return Refusal(subject, "the month has just begun")
-    blind = [refusal for refusal in refusals if "no pod is known" in refusal.reason]
+    blind = sorted({one.subject for one in lately.refusals if one.reason.startswith(BLIND)})
     if budget.scope != "cluster" and blind:
-        names = ", ".join(sorted({refusal.subject for refusal in blind}))
-        return Refusal(subject, f"{names}: no pod is known to have held a GPU")
+        return Refusal(subject, f"{', '.join(blind)}: {BLIND}")
     with localcontext(prec=EXACT):
         spent, unpriced = _spent(so_far, budget)
-        recent, _ = _spent(lately, budget)
+        recent, _ = _spent((lately,), budget)
     hourly = (recent.amount * HOUR / Decimal(str(lately_seconds))).quantize(FINE)
     per_hour = Money(hourly, recent.currency)
     return state_of(budget, spent=spent, per_hour=per_hour, month=month, unpriced=unpriced)
 
 
-def _spent(report: CostReport, budget: Budget) -> tuple[Money, Decimal]:
+def _spent(reports: Sequence[CostReport], budget: Budget) -> tuple[Money, Decimal]:
     """The budget's rows in all clusters together, and their hours without a price."""
-    name = budget.name or NO_CLUSTER
-    rows = [row for row in report.rows if row.name == name]
-    amount = sum((row.cost.amount for row in rows), Decimal(0))
-    unpriced = sum((row.unpriced_gpu_hours for row in rows), Decimal(0))
-    return Money(amount, report.total.cost.currency), unpriced
+    amount, unpriced = Money(Decimal(0), reports[0].total.cost.currency), Decimal(0)
+    for report in reports:
+        for row in report.rows:
+            if row.name == budget.name:
+                amount += row.cost
+                unpriced += row.unpriced_gpu_hours
+    return amount, unpriced

@@ -30,7 +30,10 @@ EXACT = 60
 """Digits that no product or sum of a report outgrows, so that parts add up to the last one."""
 SIGNALS = idle.SIGNALS | {"present", "held", "energy", "memory_total"}
 POD_SIGNALS = SIGNALS | {"held_pods"}
-"""For what is asked by pod: one series for each pod of the window, so not asked for without need."""
+"""By pod: one series for each pod of the window, so not asked for without need."""
+HOURS_SIGNALS = frozenset({"info", "up", "present", "held"})
+"""Enough for what was spent, though not for what of it was idle."""
+BLIND = "no pod is known to have held a GPU"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +165,7 @@ def _refusals(
     found |= {
         Refusal(
             f"cluster {gpu.cluster}".strip(),
-            "no pod is known to have held a GPU (agentaflow_gpu_pod_info is absent): "
-            "nothing is called unallocated",
+            f"{BLIND} (agentaflow_gpu_pod_info is absent): nothing is called unallocated",
         )
         for gpu in snapshot.gpus
         if gpu.cluster not in attributed

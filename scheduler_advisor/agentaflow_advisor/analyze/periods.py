@@ -43,6 +43,16 @@ def running_month(now: float, zone: tzinfo) -> Period:
     return _period("month", datetime.fromtimestamp(now, zone).date().replace(day=1), now, zone)
 
 
+def days_of(span: Period, zone: tzinfo) -> tuple[Period, ...]:
+    """The days of a longer period; the last one may still be running."""
+    found: list[Period] = []
+    day = datetime.fromtimestamp(span.start, zone).date()
+    while _midnight(day, zone) < span.end:
+        found.append(_period("day", day, span.end, zone))
+        day = _after("day", day)
+    return tuple(found)
+
+
 def _period(calendar: Calendar, first: date, now: float, zone: tzinfo) -> Period:
     start, ends = _midnight(first, zone), _midnight(_after(calendar, first), zone)
     return Period(_name(calendar, first), start, min(ends, float(int(now))), ends <= now, ends)

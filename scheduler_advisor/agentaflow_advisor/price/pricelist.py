@@ -50,6 +50,10 @@ class PriceList:
         return self._file.provider
 
     @property
+    def rows(self) -> tuple[PriceRow, ...]:
+        return self._file.rows
+
+    @property
     def dated(self) -> date:
         return self._file.dated
 
