@@ -130,19 +130,22 @@ def _row(
     currency: str,
 ) -> CostRow:
     pieces = tuple(pieces)
-    hours = unpriced = Decimal(0)
-    amounts = dict.fromkeys(PARTS, Money(Decimal(0), currency))
+    at_rate: defaultdict[tuple[Part, str, Decimal], Decimal] = defaultdict(Decimal)
+    unpriced = Decimal(0)
     for piece in pieces:
-        hours += piece.hours
         if piece.price is None:
             unpriced += piece.hours
         else:
-            amounts[piece.part] += rate_of(piece.price, basis) * piece.hours
+            rate = rate_of(piece.price, basis)
+            at_rate[piece.part, rate.currency, rate.amount] += piece.hours
+    amounts = dict.fromkeys(PARTS, Money(Decimal(0), currency))
+    for (part, code, hourly), hours in at_rate.items():
+        amounts[part] += Money(hourly * hours, code)
     return CostRow(
         by=by,
         cluster=cluster,
         name=name,
-        gpu_hours=hours,
+        gpu_hours=unpriced + sum(at_rate.values(), Decimal(0)),
         unpriced_gpu_hours=unpriced,
         cost=amounts["used"] + amounts["idle"] + amounts["unallocated"] + amounts["unjudged"],
         used=amounts["used"],
