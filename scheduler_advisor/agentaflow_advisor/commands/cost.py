@@ -40,6 +40,28 @@ class Export(StrEnum):
     FOCUS = "focus"
 
 
+Grouping = Annotated[By, typer.Option("--by", help="What a row is about.")]
+PriceBasis = Annotated[
+    Basis,
+    typer.Option(help="whole: the node's price over its GPUs. residual: without CPU and memory."),
+]
+Period = Annotated[
+    Calendar | None,
+    typer.Option(help="Bills for calendar periods in place of one for the window."),
+]
+Count = Annotated[
+    int, typer.Option(metavar="N", min=1, max=400, help="How many, with the running one.")
+]
+Tokens = Annotated[
+    bool, typer.Option("--tokens", help="Add the cost per million tokens of serving engines.")
+]
+Explain = Annotated[bool, typer.Option("--explain", help="Show each figure's formula and inputs.")]
+Form = Annotated[
+    Export | None,
+    typer.Option("--format", help="focus: FOCUS 1.2, the FinOps billing columns, as CSV."),
+]
+
+
 @command(
     "window_seconds",
     "percentile",
@@ -53,30 +75,13 @@ class Export(StrEnum):
 )
 def cost(
     session: Session,
-    by: Annotated[By, typer.Option("--by", help="What a row is about.")] = By.NAMESPACE,
-    basis: Annotated[
-        Basis,
-        typer.Option(
-            help="whole: the node's price over its GPUs. residual: without CPU and memory."
-        ),
-    ] = Basis.WHOLE,
-    period: Annotated[
-        Calendar | None,
-        typer.Option(help="Bills for calendar periods in place of one for the window."),
-    ] = None,
-    periods: Annotated[
-        int, typer.Option(metavar="N", min=1, max=400, help="How many, with the running one.")
-    ] = 1,
-    tokens: Annotated[
-        bool, typer.Option("--tokens", help="Add the cost per million tokens of serving engines.")
-    ] = False,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Show each figure's formula and inputs.")
-    ] = False,
-    form: Annotated[
-        Export | None,
-        typer.Option("--format", help="focus: FOCUS 1.2, the FinOps billing columns, as CSV."),
-    ] = None,
+    by: Grouping = By.NAMESPACE,
+    basis: PriceBasis = Basis.WHOLE,
+    period: Period = None,
+    periods: Count = 1,
+    tokens: Tokens = False,
+    explain: Explain = False,
+    form: Form = None,
 ) -> int:
     """Say what the GPUs cost, for whom, and how much of it was idle or unallocated."""
     if form and basis is Basis.RESIDUAL:
