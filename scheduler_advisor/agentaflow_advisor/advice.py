@@ -16,6 +16,7 @@ from agentaflow_advisor.observe.cluster import read_cluster
 from agentaflow_advisor.observe.prometheus import Prometheus
 from agentaflow_advisor.observe.snapshot import take
 from agentaflow_advisor.price import NodeKey, NodePrice, PriceTable, price_nodes
+from agentaflow_advisor.price.costfile import load as load_terms
 from agentaflow_advisor.settings import Settings
 
 SIGNALS = signals()
@@ -67,8 +68,9 @@ def observe(
 
 
 def load_prices(settings: Settings) -> PriceTable:
-    """The price table in force. Raises PriceTableError."""
-    return PriceTable.load(settings.prices_file, settings.rates())
+    """The prices and terms in force. Raises PriceTableError."""
+    terms = load_terms(settings.cost_file) if settings.cost_file else None
+    return PriceTable.load(settings.prices_file, settings.rates(), terms, settings.prices_assumed)
 
 
 def advise(
@@ -83,16 +85,22 @@ def advise(
     refusals = {*snapshot.refusals, *outcome.findings.refusals}
     in_order = sorted(refusals, key=lambda refusal: (refusal.subject, refusal.reason))
     return Advice(
-        snapshot, table, prices, outcome.findings.recommendations, tuple(in_order), outcome
+        snapshot,
+        table.in_use(prices.values()),
+        prices,
+        outcome.findings.recommendations,
+        tuple(in_order),
+        outcome,
     )
 
 
 def price_warning(settings: Settings, table: PriceTable, now: float) -> str | None:
-    """A line about prices that are too old to be trusted blindly."""
-    age = table.age_days(now)
-    if age <= settings.prices_warn_age_days:
+    """A line about each price list that is too old to be trusted blindly."""
+    old = [each for each in table.lists if each.age_days(now) > settings.prices_warn_age_days]
+    if not old:
         return None
-    return f"the prices ({table.title}) are {age} days old; give newer ones with --prices FILE"
+    ages = ", ".join(f"{each.title} are {each.age_days(now)} days old" for each in old)
+    return f"the prices of {ages}; give newer ones with --prices FILE"
 
 
 def reasons(refusals: Iterable[Refusal]) -> tuple[tuple[str, int], ...]:

@@ -13,6 +13,7 @@ import typer
 
 from agentaflow_advisor.analyze import SettingsError as AnalysisSettingsError
 from agentaflow_advisor.commands import (
+    cost,
     decisions,
     html,
     journal,
@@ -104,7 +105,7 @@ def agentaflow(
 
 
 reports = typer.Typer(help="Reports over the window.")
-reports.command()(report.cost)
+reports.command()(cost.cost)
 reports.command()(report.efficiency)
 reports.command()(html.html)
 lives = typer.Typer(help="The recommendations, their age, and what was said to them.")

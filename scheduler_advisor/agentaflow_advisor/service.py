@@ -145,7 +145,7 @@ class Service:
         return replace(
             self.status.failed("record") if problem else self.status,
             advice=reviewed,
-            price_warning=price_warning(self.settings, self.table, snapshot.taken_at),
+            price_warning=price_warning(self.settings, advice.table, snapshot.taken_at),
             observed_at=time.time(),
             error=None,
             queries=self.status.queries + len(snapshot.queries),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,9 +10,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from agentaflow_advisor.analyze import IdleSettings
+from agentaflow_advisor.cost_settings import CostSettings, LocalPath
 from agentaflow_advisor.decide.policy import SYSTEM_NAMESPACES, Policy
 from agentaflow_advisor.place import STRATEGIES, EvidenceSettings
-from agentaflow_advisor.price import ResidualRates
 
 PREFIX = "AGENTAFLOW_"
 DAY = 86_400.0
@@ -45,10 +44,9 @@ def _known_strategy(name: str) -> str:
 Seconds = Annotated[float, BeforeValidator(seconds)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Channels = Annotated[tuple[Literal["scheduling-gate"], ...], NoDecode, BeforeValidator(_split)]
-LocalPath = Annotated[Path, AfterValidator(Path.expanduser)]
 
 
-class Settings(BaseSettings):
+class Settings(CostSettings, BaseSettings):
     """Everything that can be set. A duration is in seconds, or written as in Prometheus: 7d."""
 
     model_config = SettingsConfigDict(
@@ -102,21 +100,6 @@ class Settings(BaseSettings):
     )
     percentile: float = Field(
         0.95, ge=0.5, lt=1, description="Which percentile of utilization counts as its high one."
-    )
-    prices_file: LocalPath | None = Field(
-        None, description="Price table (CSV) to use in place of the packaged one."
-    )
-    prices_warn_age_days: int = Field(
-        180, ge=1, le=3650, description="An older price table is used, with a warning."
-    )
-    residual_vcpu_usd_per_hour: Decimal = Field(
-        Decimal("0.0356667"),
-        ge=0,
-        le=10,
-        description="What a vCPU costs without a GPU; taken off a node's price to get its GPUs'.",
-    )
-    residual_gib_usd_per_hour: Decimal = Field(
-        Decimal("0.0034167"), ge=0, le=10, description="The same for a GiB of memory."
     )
     idle_maximum_ratio: float = Field(
         0.05, ge=0, le=1, description="A GPU with any sample of utilization above it is not idle."
@@ -239,10 +222,6 @@ class Settings(BaseSettings):
             max_age_seconds=self.idle_max_age_seconds,
             held_memory_bytes=self.idle_held_memory_bytes,
         )
-
-    def rates(self) -> ResidualRates:
-        """What CPU and memory cost without a GPU."""
-        return ResidualRates(self.residual_vcpu_usd_per_hour, self.residual_gib_usd_per_hour)
 
     def placement_evidence(self) -> EvidenceSettings:
         """When a measurement counts for a strategy that measures."""

@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, localcontext
 from typing import Literal
 
 from agentaflow_advisor.analyze import idle
-from agentaflow_advisor.analyze.idleness import Busy, Idle, IdleSettings, Verdict, judge
-from agentaflow_advisor.model import Gpu, Money, Refusal, Snapshot
-from agentaflow_advisor.price import NodeKey, NodePrice
+from agentaflow_advisor.analyze.allocation import (
+    Part,
+    Piece,
+    allocate,
+    attributed_clusters,
+    seen_seconds,
+)
+from agentaflow_advisor.analyze.energy import Energy, EnergyRates, energy_of
+from agentaflow_advisor.analyze.grouping import NO_NAMESPACE, By, naming
+from agentaflow_advisor.analyze.idleness import IdleSettings
+from agentaflow_advisor.model import Money, Refusal, Snapshot
+from agentaflow_advisor.price import NodeKey, NodePrice, Terms
 
-Part = Literal["used", "idle", "unallocated", "unjudged"]
-By = Literal["gpu", "node", "namespace"]
+__all__ = ["NO_NAMESPACE", "Basis", "By", "CostReport", "CostRow", "report", "seen_seconds"]
+
 Basis = Literal["whole", "residual"]
-NO_NAMESPACE = "(none)"
-HOUR = Decimal(3600)
-SIGNALS = idle.SIGNALS | {"present", "held"}
+PARTS: tuple[Part, ...] = ("used", "idle", "unallocated", "unjudged")
+EXACT = 60
+"""Digits that no product or sum of a report outgrows, so that parts add up to the last one."""
+SIGNALS = idle.SIGNALS | {"present", "held", "energy", "memory_total"}
+POD_SIGNALS = SIGNALS | {"held_pods"}
+"""By pod: one series for each pod of the window, so not asked for without need."""
+HOURS_SIGNALS = frozenset({"info", "up", "present", "held"})
+"""Enough for what was spent, though not for what of it was idle."""
+BLIND = "no pod is known to have held a GPU"
 
 
 @dataclass(frozen=True, slots=True)
 class CostRow:
-    """One GPU, node or namespace. `cost` is used + idle + unallocated + unjudged, to the digit.
+    """One row's money. `cost` is used + idle + unallocated + unjudged, to the digit.
 
     idle: held, and judged idle over the whole window. unallocated: time in which no pod held it.
     unjudged: held, but the evidence allows no verdict. Hours without a price are in no amount.
@@ -40,27 +55,21 @@ class CostRow:
     unallocated: Money
     unjudged: Money
     assumed: bool  # some of the prices are assumed
+    energy: Energy = field(default_factory=Energy)
 
 
 @dataclass(frozen=True, slots=True)
 class CostReport:
-    """Rows by falling cost, their total, and what could not be told."""
+    """Rows by falling cost, their total to the digit, and what could not be told.
+
+    `pieces` are what each row, by cluster and name, is the sum of.
+    """
 
     basis: Basis
     rows: tuple[CostRow, ...]
     total: CostRow
     refusals: tuple[Refusal, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """Some hours of one GPU under one price, in one namespace, of one kind."""
-
-    gpu: Gpu
-    namespace: str
-    part: Part
-    hours: Decimal
-    price: NodePrice | None
+    pieces: Mapping[tuple[str, str], tuple[Piece, ...]] = field(default_factory=dict)
 
 
 def report(
@@ -70,106 +79,108 @@ def report(
     *,
     by: By,
     basis: Basis = "whole",
+    terms: Terms | None = None,
+    team_label: str | None = None,
+    energy: EnergyRates | None = None,
 ) -> CostReport:
     """Hours in which a GPU was seen, times its price; a GPU that pods share is counted once.
 
-    Sharers split a GPU's time evenly, moment by moment. `whole` adds up to the nodes' bill.
+    Sharers split a GPU's time evenly, moment by moment, holders of MIG slices by the part of the
+    GPU that theirs is. `whole` adds up to the nodes' bill. Raises CurrencyMismatch.
     """
-    attributed = frozenset(gpu.cluster for gpu in snapshot.gpus if gpu.held)
-    pieces: list[_Piece] = []
-    for gpu in sorted(snapshot.gpus, key=lambda gpu: (gpu.cluster, gpu.node, gpu.uuid)):
-        price = prices.get((gpu.cluster, gpu.node))
-        known = price if isinstance(price, NodePrice) else None
-        verdict = judge(gpu, snapshot, settings)
-        pieces += _pieces(gpu, known, verdict, blind=gpu.cluster not in attributed)
-    groups: defaultdict[tuple[str, str], list[_Piece]] = defaultdict(list)
-    for piece in pieces:
-        groups[piece.gpu.cluster, _name(piece, by)].append(piece)
-    rows = [_row(by, *key, groups[key], basis) for key in sorted(groups)]
-    rows.sort(key=lambda row: -row.cost.amount)
+    currency = _currency(prices, terms)
+    rates = energy or EnergyRates()
+    name = naming(by, snapshot, terms, team_label)
+    with localcontext(prec=EXACT):
+        pieces = allocate(snapshot, prices, settings)
+        groups: defaultdict[tuple[str, str], list[Piece]] = defaultdict(list)
+        for piece in pieces:
+            groups[piece.gpu.cluster, name(piece)].append(piece)
+        rows = [_row(by, *key, groups[key], basis, rates, currency) for key in sorted(groups)]
+        rows.sort(key=lambda row: -row.cost.amount)
+        total = _row(by, "", "total", pieces, basis, rates, currency)
     return CostReport(
         basis,
         tuple(rows),
-        _row(by, "", "total", pieces, basis),
-        _refusals(snapshot, prices, attributed),
+        total,
+        _refusals(snapshot, prices, by, pieces),
+        {key: tuple(found) for key, found in groups.items()},
     )
 
 
-def _pieces(
-    gpu: Gpu, price: NodePrice | None, verdict: Verdict, *, blind: bool
-) -> Iterator[_Piece]:
-    """`blind`: in this cluster it is not known which pods hold GPUs."""
-    held_as: Part = (
-        "used" if isinstance(verdict, Busy) else "idle" if isinstance(verdict, Idle) else "unjudged"
-    )
-    left = _seconds(seen_seconds(gpu))
-    for held in gpu.held:
-        seconds = min(left, _seconds(held.seconds))
-        left -= seconds
-        yield _Piece(gpu, held.namespace, held_as, seconds / HOUR, price)
-    outside_pods = isinstance(verdict, Busy) and not gpu.held  # worked, yet for no pod
-    if left > 0 or not gpu.held:
-        rest = held_as if blind or outside_pods else "unallocated"
-        yield _Piece(gpu, "", rest, left / HOUR, price)
+def rate_of(price: NodePrice, basis: Basis) -> Money:
+    """What an hour of one GPU costs."""
+    return price.per_gpu_hour_residual if basis == "residual" else price.per_gpu_hour_whole
 
 
-def seen_seconds(gpu: Gpu) -> float:
-    """How long the GPU was there in the window, by the best evidence there is."""
-    if gpu.present_seconds is not None:
-        return gpu.present_seconds
-    return gpu.utilization.covered_seconds if gpu.utilization else 0.0
+def _currency(prices: Mapping[NodeKey, NodePrice | Refusal], terms: Terms | None) -> str:
+    if terms:
+        return terms.currency
+    known = (price for price in prices.values() if isinstance(price, NodePrice))
+    return min((price.per_hour.currency for price in known), default="USD")
 
 
-def _seconds(value: float) -> Decimal:
-    return Decimal(str(round(value, 3)))
-
-
-def _name(piece: _Piece, by: By) -> str:
-    match by:
-        case "gpu":
-            return f"{piece.gpu.node}/{piece.gpu.index or piece.gpu.uuid}"
-        case "node":
-            return piece.gpu.node
-        case "namespace":
-            return piece.namespace or NO_NAMESPACE
-
-
-def _row(by: By, cluster: str, name: str, pieces: Iterable[_Piece], basis: Basis) -> CostRow:
-    hours = unpriced = Decimal(0)
-    amounts: dict[Part, Money] = {
-        "used": Money(Decimal(0)),
-        "idle": Money(Decimal(0)),
-        "unallocated": Money(Decimal(0)),
-        "unjudged": Money(Decimal(0)),
-    }
-    assumed = False
+def _row(
+    by: By,
+    cluster: str,
+    name: str,
+    pieces: Iterable[Piece],
+    basis: Basis,
+    rates: EnergyRates,
+    currency: str,
+) -> CostRow:
+    pieces = tuple(pieces)
+    at_rate: defaultdict[tuple[Part, str, Decimal], Decimal] = defaultdict(Decimal)
+    unpriced = Decimal(0)
     for piece in pieces:
-        hours += piece.hours
         if piece.price is None:
             unpriced += piece.hours
-            continue
-        rate = piece.price.per_gpu_hour_whole
-        if basis == "residual":
-            rate = piece.price.per_gpu_hour_residual
-        amounts[piece.part] += rate * piece.hours
-        assumed = assumed or piece.price.assumed
-    cost = amounts["used"] + amounts["idle"] + amounts["unallocated"] + amounts["unjudged"]
-    return CostRow(by, cluster, name, hours, unpriced, cost, **amounts, assumed=assumed)
+        else:
+            rate = rate_of(piece.price, basis)
+            at_rate[piece.part, rate.currency, rate.amount] += piece.hours
+    amounts = dict.fromkeys(PARTS, Money(Decimal(0), currency))
+    for (part, code, hourly), hours in at_rate.items():
+        amounts[part] += Money(hourly * hours, code)
+    return CostRow(
+        by=by,
+        cluster=cluster,
+        name=name,
+        gpu_hours=unpriced + sum(at_rate.values(), Decimal(0)),
+        unpriced_gpu_hours=unpriced,
+        cost=amounts["used"] + amounts["idle"] + amounts["unallocated"] + amounts["unjudged"],
+        used=amounts["used"],
+        idle=amounts["idle"],
+        unallocated=amounts["unallocated"],
+        unjudged=amounts["unjudged"],
+        assumed=any(piece.price is not None and piece.price.assumed for piece in pieces),
+        energy=energy_of(pieces, rates, currency),
+    )
 
 
 def _refusals(
     snapshot: Snapshot,
     prices: Mapping[NodeKey, NodePrice | Refusal],
-    attributed: Collection[str],
+    by: By,
+    pieces: Iterable[Piece],
 ) -> tuple[Refusal, ...]:
-    unpriced = {price for price in prices.values() if isinstance(price, Refusal)}
-    blind = {
+    attributed = attributed_clusters(snapshot)
+    found = {price for price in prices.values() if isinstance(price, Refusal)}
+    found |= {
         Refusal(
             f"cluster {gpu.cluster}".strip(),
-            "no pod is known to have held a GPU (agentaflow_gpu_pod_info is absent): "
-            "nothing is called unallocated",
+            f"{BLIND} (agentaflow_gpu_pod_info is absent): nothing is called unallocated",
         )
         for gpu in snapshot.gpus
         if gpu.cluster not in attributed
     }
-    return tuple(sorted(unpriced | blind, key=lambda refusal: (refusal.subject, refusal.reason)))
+    if by in ("pod", "workload"):
+        found |= {
+            Refusal(
+                f"cluster {piece.gpu.cluster}".strip(),
+                "which pod held a GPU is not told, only its namespace: "
+                f"some rows cannot be split by {by}",
+            )
+            for piece in pieces
+            if piece.namespace and not piece.pod
+        }
+    return tuple(sorted(found, key=lambda refusal: (refusal.subject, refusal.reason)))

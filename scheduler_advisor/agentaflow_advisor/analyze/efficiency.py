@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
-from agentaflow_advisor.analyze.cost import NO_NAMESPACE, By, seen_seconds
+from agentaflow_advisor.analyze.allocation import seen_seconds
+from agentaflow_advisor.analyze.grouping import NO_NAMESPACE
 from agentaflow_advisor.analyze.idleness import USAGE
 from agentaflow_advisor.model import Gpu, Snapshot
 
+By = Literal["gpu", "node", "namespace"]
 JOULES_PER_KWH = 3_600_000.0
 SIGNALS = frozenset(USAGE) | {
     "info",

@@ -25,7 +25,9 @@ Command = Callable[..., int]
 """Takes a Session and the command's own options; answers with the exit code."""
 
 GLOBAL_SETTINGS = ("prometheus_url", "kubeconfig", "context", "journal")
-PATHS = frozenset({"kubeconfig", "journal", "history", "prices_file", "web_config_file"})
+PATHS = frozenset(
+    {"kubeconfig", "journal", "history", "prices_file", "cost_file", "web_config_file"}
+)
 LISTS = frozenset({"channels"})
 
 

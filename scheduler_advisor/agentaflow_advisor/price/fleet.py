@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from agentaflow_advisor.model import Gpu, Refusal, Snapshot
-from agentaflow_advisor.price.table import NodePrice, PriceTable
+from agentaflow_advisor.price.nodeprice import NodePrice
+from agentaflow_advisor.price.table import PriceTable
 
 NodeKey = tuple[str, str]
 """Cluster and name."""
@@ -28,5 +29,6 @@ def price_nodes(snapshot: Snapshot, table: PriceTable) -> Mapping[NodeKey, NodeP
             continue
         seen = sum(1 for gpu in gpus[key] if gpu.up is not None)
         count = max(node.gpus if node.known else 0, seen) or len(gpus[key])
-        prices[key] = table.price(node, models[0] if models else None, count)
+        model = models[0] if models else None
+        prices[key] = table.price(node, model, count, snapshot.taken_at)
     return prices

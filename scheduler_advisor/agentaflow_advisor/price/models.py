@@ -15,8 +15,10 @@ class Product:
     memory_mib: int
 
 
+_M60 = Product("m60", 8_192)
 _T4 = Product("t4", 16_384)
 _T4G = Product("t4g", 16_384)
+_A10 = Product("a10", 24_576)
 _A10G = Product("a10g", 22_888)
 _L4 = Product("l4", 22_888)
 _L40S = Product("l40s", 45_776)
@@ -25,15 +27,19 @@ _V100_32 = Product("v100", 32_768)
 _A100_40 = Product("a100", 40_960)
 _A100_80 = Product("a100", 81_920)
 _H100 = Product("h100", 81_920)
+_H100_NVL = Product("h100-nvl", 96_256)
 _H200 = Product("h200", 144_384)
 _B200 = Product("b200", 183_359)
+_GB200 = Product("gb200", 189_471)
 _B300 = Product("b300", 275_040)
 _RTX_PRO_4500 = Product("rtx-pro-4500", 32_768)
 _RTX_PRO_6000 = Product("rtx-pro-server-6000", 98_304)
 
 PRODUCTS: Mapping[str, Product] = {
+    "m60": _M60,
     "t4": _T4,
     "t4g": _T4G,
+    "a10": _A10,
     "a10g": _A10G,
     "l4": _L4,
     "l40s": _L40S,
@@ -48,8 +54,10 @@ PRODUCTS: Mapping[str, Product] = {
     "a100 80gb pcie": _A100_80,
     "h100 80gb hbm3": _H100,
     "h100 pcie": _H100,
+    "h100 nvl": _H100_NVL,
     "h200": _H200,
     "b200": _B200,
+    "gb200": _GB200,
     "b300 sxm6 ac": _B300,
     "rtx pro 4500 blackwell": _RTX_PRO_4500,
     "rtx pro 4500 blackwell server edition": _RTX_PRO_4500,

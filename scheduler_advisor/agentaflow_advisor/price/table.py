@@ -1,130 +1,221 @@
-"""What a node costs an hour and what one of its GPUs does, from a dated price list."""
+"""The prices in force: which list, terms and own prices hold for a node."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from importlib import resources
 from pathlib import Path
 from typing import Self
 
 from agentaflow_advisor.model import Money, Node, Refusal
-from agentaflow_advisor.price.models import Product, product
-from agentaflow_advisor.price.tablefile import (
-    PriceRow,
-    PriceTableError,
-    ResidualRates,
-    TableFile,
-    read,
-)
+from agentaflow_advisor.price.models import product
+from agentaflow_advisor.price.nodeprice import NodePrice, Step, from_row
+from agentaflow_advisor.price.offer import capacity_of, provider_of, region_of
+from agentaflow_advisor.price.pricelist import Match, PriceList, named
+from agentaflow_advisor.price.tablefile import ResidualRates, read
+from agentaflow_advisor.price.terms import OwnPrice, Terms, applying, day_of
 
-SHIPPED = "aws_us_east_1.csv"
-DAY_SECONDS = 86_400
-
-
-@dataclass(frozen=True, slots=True)
-class NodePrice:
-    """A node's price per hour, and one GPU's in two ways that never mix.
-
-    `whole` is the node's price over its GPUs: what the bill holds. `residual` is what remains of
-    that once CPU and memory are paid at the rates of machines without a GPU: the GPU's own share.
-    """
-
-    instance_type: str
-    per_hour: Money
-    per_gpu_hour_whole: Money
-    per_gpu_hour_residual: Money
-    assumed: bool  # no list price for this very node: taken from one with such GPUs
-    how: str = ""  # where the price is from, for people
+SHIPPED = ("aws_us_east_1.csv", "azure.csv", "gcp.csv")
+ASSUMED = "AWS"
 
 
 class PriceTable:
-    """A loaded price list. Asking it does no I/O."""
+    """Price lists under one's own terms. Asking it does no I/O.
 
-    def __init__(self, file: TableFile, rates: ResidualRates | None = None) -> None:
-        self._file = file
+    A node is priced by the list of the provider that its labels name, else by the one that has its
+    instance type, else by the first.
+    """
+
+    def __init__(
+        self,
+        lists: Iterable[PriceList],
+        rates: ResidualRates | None = None,
+        terms: Terms | None = None,
+    ) -> None:
+        self.lists = tuple(lists)
+        self.terms = terms or Terms()
         self._rates = rates or ResidualRates()
-        self._by_type = {row.instance_type: row for row in file.rows}
 
     @classmethod
-    def load(cls, path: Path | None = None, rates: ResidualRates | None = None) -> Self:
-        """The table in that file, or the one that is shipped. Raises PriceTableError."""
-        if path is None:
-            shipped = resources.files(__package__) / "tables" / SHIPPED
-            return cls(read(Path(SHIPPED), shipped.read_text(encoding="utf-8")), rates)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise PriceTableError(
-                f"{path}: cannot read the price table ({error}): give a readable CSV file"
-            ) from error
-        return cls(read(path, text), rates)
+    def load(
+        cls,
+        path: Path | None = None,
+        rates: ResidualRates | None = None,
+        terms: Terms | None = None,
+        assumed: str = ASSUMED,
+    ) -> Self:
+        """The list in that file, or those that are shipped. Raises PriceTableError.
+
+        `assumed` is the provider whose list prices nodes of which none is known.
+        """
+        if path is not None:
+            return cls([PriceList.load(path)], rates, terms)
+        folder = resources.files(__package__) / "tables"
+        texts = ((name, (folder / name).read_text(encoding="utf-8")) for name in SHIPPED)
+        lists = [PriceList(read(Path(name), text)) for name, text in texts]
+        lists.sort(key=lambda each: (each.provider != assumed, each.provider))
+        return cls(lists, rates, terms)
+
+    @property
+    def currency(self) -> str:
+        """That of every price."""
+        return self.terms.currency
 
     @property
     def dated(self) -> date:
-        return self._file.dated
+        """Of the oldest list."""
+        return min(each.dated for each in self.lists)
 
     @property
     def title(self) -> str:
         """Whose prices, where and of when: stated wherever money is."""
-        return f"{self._file.provider} {self._file.region} {self._file.dated}".strip()
+        return named(self.lists)
 
     def age_days(self, now: float) -> int:
-        """How old the prices are at that time (seconds since the epoch)."""
-        made = datetime.combine(self._file.dated, datetime.min.time(), UTC)
-        return int((now - made.timestamp()) // DAY_SECONDS)
+        """How old the oldest list is at that time (seconds since the epoch)."""
+        return max(each.age_days(now) for each in self.lists)
 
-    def price(self, node: Node, gpu_model: str | None, gpus: int) -> NodePrice | Refusal:
-        """By the node's instance type; else as the cheapest instance with such GPUs, assumed."""
+    def in_use(self, prices: Iterable[NodePrice | Refusal]) -> Self:
+        """With only the lists that these prices are from; all, where they are from none."""
+        used = {price.source for price in prices if isinstance(price, NodePrice)}
+        lists = [each for each in self.lists if each.title in used]
+        return type(self)(lists or self.lists, self._rates, self.terms)
+
+    def price(
+        self, node: Node, gpu_model: str | None, gpus: int, at: float | None = None
+    ) -> NodePrice | Refusal:
+        """An own price, else the node's instance type, else the cheapest with such GPUs, assumed.
+
+        Terms with dates hold on the day of `at`, seconds since the epoch; without it, none of them.
+        """
         found = product(gpu_model) if gpu_model else None
-        row = self._by_type.get(node.instance_type or "")
-        if row is None:
-            return self._assumed(node, gpu_model, found, gpus)
+        instance = node.instance_type or ""
+        listed, is_the_nodes = self._list_for(node)
+        for own in self.terms.own:
+            provider = provider_of(node) or (listed.provider if is_the_nodes else "")
+            gpu = found.gpu if found else ""
+            if own.where.fits(
+                node, provider=provider, region=region_of(node) or "", instance=instance, gpu=gpu
+            ):
+                return self._own(own, node, gpus)
+        if not listed.has(instance):
+            return self._assumed(listed, node, gpu_model, gpus, at)
+        match = listed.by_type(instance, region_of(node))
+        row = match.row
         if found and (found.gpu, found.memory_mib) != (row.gpu, row.memory_mib):
             return Refusal(
                 _subject(node),
                 f"no price: its instance type {row.instance_type} has {row.gpu} GPUs, "
                 f"but the metrics show {gpu_model}",
             )
-        how = f"{row.instance_type} in {self.title}"
-        return self._node_price(row, row.gpus, assumed=False, how=how)
+        return self._listed(listed, match, node, row.gpus, at)
+
+    def _list_for(self, node: Node) -> tuple[PriceList, bool]:
+        """Its list, and whether something about the node names it."""
+        provider, instance = provider_of(node), node.instance_type
+        mine = [each for each in self.lists if provider and each.provider == provider]
+        having = [each for each in self.lists if each.has(instance)]
+        chosen = (*mine, *having)
+        return (chosen[0], True) if chosen else (self.lists[0], False)
 
     def _assumed(
-        self, node: Node, gpu_model: str | None, found: Product | None, gpus: int
+        self, listed: PriceList, node: Node, gpu_model: str | None, gpus: int, at: float | None
     ) -> NodePrice | Refusal:
         if gpu_model is None:
             return Refusal(_subject(node), "no price: neither instance type nor GPU model is known")
-        rows = [row for row in self._file.rows if found == Product(row.gpu, row.memory_mib)]
-        if not rows or gpus < 1:
+        match = listed.by_product(product(gpu_model), gpus, region_of(node))
+        if match is None:
             return Refusal(
                 _subject(node),
-                f"no price: {self.title} has no instance with {gpu_model}; "
+                f"no price: {listed.title} has no instance with {gpu_model}; "
                 "add a row to a price table of your own",
             )
-        same = [row for row in rows if row.gpus == gpus]
-        row = min(same or rows, key=lambda row: _cost(row, gpus))
-        part = "" if same else f"; per GPU, since none has {gpus}"
-        how = f"assumed: the cheapest with {row.gpu}, {row.instance_type} in {self.title}{part}"
-        return self._node_price(row, gpus, assumed=True, how=how)
+        return self._listed(listed, match, node, gpus, at)
 
-    def _node_price(self, row: PriceRow, gpus: int, *, assumed: bool, how: str) -> NodePrice:
-        whole = row.usd_hour / row.gpus
-        rest = (
-            row.usd_hour
-            - row.vcpus * self._rates.vcpu_usd_hour
-            - row.memory_gib * self._rates.gib_usd_hour
+    def _listed(
+        self, listed: PriceList, match: Match, node: Node, gpus: int, at: float | None
+    ) -> NodePrice | Refusal:
+        row, capacity, day = match.row, capacity_of(node), day_of(at)
+        fitting = (
+            discount
+            for discount in self.terms.discounts
+            if discount.holds_on(day)
+            and discount.where.fits(
+                node,
+                provider=listed.provider,
+                region=region_of(node) or row.region,
+                instance=node.instance_type or row.instance_type,
+                gpu=row.gpu,
+            )
         )
-        residual = max(Decimal(0), rest) / row.gpus
-        per_hour = row.usd_hour if gpus == row.gpus else whole * gpus
+        spot_listed = row.spot_usd_hour is not None
+        chosen = applying(fitting, capacity=capacity, spot_listed=spot_listed)
+        title = listed.titled(row.region)
+        if capacity == "spot" and not spot_listed and not any(c.kind == "spot" for c in chosen):
+            return Refusal(
+                _subject(node),
+                f"no price: {title} has no spot price of {row.instance_type}; "
+                "give a discount of kind spot in the cost file",
+            )
+        steps = tuple(Step(each.name, each.kind, each.paid) for each in chosen)
+        price = from_row(
+            row, gpus, (*steps, *self._closing()), self.currency, self._rates, capacity=capacity
+        )
+        how = f"{'spot ' if capacity == 'spot' else ''}{row.instance_type} in {title}"
+        if match.assumption:
+            how = f"assumed: {match.assumption}, {how}"
+        return replace(
+            price,
+            assumed=bool(match.assumption),
+            how="; ".join((how, *(str(step) for step in price.steps))),
+            source=listed.title,
+            provider=listed.provider,
+        )
+
+    def _closing(self) -> tuple[Step, ...]:
+        """What comes after the discounts: tax, then the currency."""
+        steps: list[Step] = []
+        if self.terms.tax:
+            steps.append(Step(self.terms.tax.name, "tax", 1 + self.terms.tax.rate))
+        return (*steps, *self._exchange("USD"))
+
+    def _exchange(self, currency: str) -> tuple[Step, ...]:
+        """From that currency to the one that is shown."""
+        if currency == self.currency:
+            return ()
+        rates = [self.terms.rate(code) for code in (currency, self.currency)]
+        told = " and ".join(
+            " ".join(f"{each.per_usd} {each.currency}/USD {each.source} {each.dated}".split())
+            for each in rates
+            if each
+        )
+        return (Step(told, "exchange", self.terms.conversion(currency)),)
+
+    def _own(self, own: OwnPrice, node: Node, gpus: int) -> NodePrice | Refusal:
+        if gpus < 1:
+            return Refusal(_subject(node), f"no price: {own.name} fits, but its GPUs are not known")
+        currency = own.currency or self.currency
+        node_hour = own.node_hour
+        base = own.per_gpu_hour if node_hour is None else node_hour / gpus
+        steps = self._exchange(currency)
+        factor = steps[0].factor if steps else Decimal(1)
+        each = Money((base or Decimal(0)) * factor, self.currency)
         return NodePrice(
-            row.instance_type, Money(per_hour), Money(whole), Money(residual), assumed, how
+            node.instance_type or own.name,
+            each * gpus,
+            each,
+            each,
+            assumed=False,
+            how="; ".join((f"own price {own.name}", *(str(step) for step in steps))),
+            provider="own",
+            region=region_of(node) or "",
+            capacity="own",
+            base_per_gpu_hour=Money(base or Decimal(0), currency),
+            steps=steps,
         )
-
-
-def _cost(row: PriceRow, gpus: int) -> tuple[bool, Decimal, int, str]:
-    """Large enough first, then cheap by the GPU; the rest only makes the order certain."""
-    return (row.gpus < gpus, row.usd_hour / row.gpus, row.gpus, row.instance_type)
 
 
 def _subject(node: Node) -> str:

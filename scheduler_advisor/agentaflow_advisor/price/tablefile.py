@@ -11,12 +11,15 @@ from pathlib import Path
 
 HEAD = ("provider", "region", "date", "source")
 COLUMNS = ("instance", "gpu", "gpus", "gpu_mem_mib_each", "vcpu", "ram_gib", "ondemand_usd_h")
+SPOT = "spot_usd_h"
+"""This column and `region` may be missing; without `region`, the head's holds for each row."""
 BOUNDS: Mapping[str, tuple[Decimal, Decimal]] = {  # what no machine on sale is outside of
     "gpus": (Decimal(1), Decimal(72)),
     "gpu_mem_mib_each": (Decimal(1024), Decimal(4_194_304)),
     "vcpu": (Decimal(1), Decimal(4096)),
     "ram_gib": (Decimal("0.5"), Decimal(65_536)),
     "ondemand_usd_h": (Decimal("0.001"), Decimal(2000)),
+    SPOT: (Decimal("0.001"), Decimal(2000)),
 }
 WHOLE = frozenset({"gpus", "gpu_mem_mib_each", "vcpu"})
 
@@ -46,7 +49,7 @@ class ResidualRates:
 
 @dataclass(frozen=True, slots=True)
 class PriceRow:
-    """One instance type on sale."""
+    """One instance type on sale in one region."""
 
     instance_type: str
     gpu: str
@@ -54,7 +57,9 @@ class PriceRow:
     memory_mib: int  # of each GPU
     vcpus: int
     memory_gib: Decimal
-    usd_hour: Decimal  # of the whole instance
+    usd_hour: Decimal  # of the whole instance, on demand
+    region: str = ""
+    spot_usd_hour: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,7 @@ def read(path: Path, text: str) -> TableFile:
     dated = _date(path, head.get("date"))
     if not body:
         raise PriceTableError(f"{path}: no rows: give a header line {','.join(COLUMNS)} and rows")
-    rows = tuple(_rows(path, body))
+    rows = tuple(_rows(path, body, head.get("region", "")))
     return TableFile(
         head.get("provider", ""), head.get("region", ""), dated, head.get("source", ""), rows
     )
@@ -102,7 +107,7 @@ def _date(path: Path, text: str | None) -> date:
         ) from error
 
 
-def _rows(path: Path, body: list[tuple[int, str]]) -> Iterable[PriceRow]:
+def _rows(path: Path, body: list[tuple[int, str]], region: str) -> Iterable[PriceRow]:
     (header_line, header), *rest = body
     names = [name.strip() for name in header.split(",")]
     for column in COLUMNS:
@@ -110,7 +115,7 @@ def _rows(path: Path, body: list[tuple[int, str]]) -> Iterable[PriceRow]:
             raise PriceTableError(f"{path}:{header_line}: column {column} is missing: add it")
     if not rest:
         raise PriceTableError(f"{path}:{header_line}: no rows follow the header: add some")
-    seen: dict[str, int] = {}
+    seen: dict[tuple[str, str], int] = {}
     for number, line in rest:
         values = _cells(path, number, line)
         if len(values) != len(names):
@@ -118,13 +123,14 @@ def _rows(path: Path, body: list[tuple[int, str]]) -> Iterable[PriceRow]:
                 f"{path}:{number}: {len(values)} cells, the header has {len(names)}: "
                 "correct or remove the row"
             )
-        row = _row(path, number, dict(zip(names, values, strict=True)))
-        if row.instance_type in seen:
+        row = _row(path, number, {"region": region, **dict(zip(names, values, strict=True))})
+        key = (row.instance_type, row.region)
+        if key in seen:
             raise PriceTableError(
                 f"{path}:{number}:instance: {row.instance_type} is already in line "
-                f"{seen[row.instance_type]}: remove one of them"
+                f"{seen[key]}: remove one of them"
             )
-        seen[row.instance_type] = number
+        seen[key] = number
         yield row
 
 
@@ -141,7 +147,8 @@ def _row(path: Path, number: int, cells: Mapping[str, str]) -> PriceRow:
     for column in ("instance", "gpu"):
         if not cells[column].strip():
             raise PriceTableError(f"{path}:{number}:{column}: is empty: fill it or remove the row")
-    value = {column: _number(path, number, column, cells[column].strip()) for column in BOUNDS}
+    given = [column for column in BOUNDS if column != SPOT or cells.get(SPOT, "").strip()]
+    value = {column: _number(path, number, column, cells[column].strip()) for column in given}
     return PriceRow(
         instance_type=cells["instance"].strip(),
         gpu=cells["gpu"].strip().lower(),
@@ -150,6 +157,8 @@ def _row(path: Path, number: int, cells: Mapping[str, str]) -> PriceRow:
         vcpus=int(value["vcpu"]),
         memory_gib=value["ram_gib"],
         usd_hour=value["ondemand_usd_h"],
+        region=cells["region"].strip(),
+        spot_usd_hour=value.get(SPOT),
     )
 
 

@@ -69,11 +69,13 @@ def test_the_node_price_is_the_list_price_to_the_digit() -> None:
 
 
 def test_the_tables_date_and_age() -> None:
-    """Prices say of when they are, and how old that is."""
+    """Prices say of when they are, and how old that is; together they are as old as the oldest."""
     table = PriceTable.load()
-    assert table.title == "AWS us-east-1 2026-07-20"
-    assert table.dated.isoformat() == "2026-07-20"
-    assert [table.age_days(JULY_20 + days * 86_400) for days in (0, 0.9, 30)] == [0, 0, 30]
+    assert table.title == "AWS us-east-1 2026-07-20, Azure 2026-06-18, GCP 2026-08-06"
+    assert table.dated.isoformat() == "2026-06-18"
+    assert table.age_days(JULY_20) == 32
+    (aws,) = (each for each in table.lists if each.provider == "AWS")
+    assert [aws.age_days(JULY_20 + days * 86_400) for days in (0, 0.9, 30)] == [0, 0, 30]
 
 
 @pytest.mark.parametrize(
