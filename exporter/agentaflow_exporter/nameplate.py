@@ -103,10 +103,12 @@ def links(board: Board) -> Mapping[int, Number]:
     )
     by_link = [scoped(field_id, link) for field_id in counters for link in range(count)]
     states = (scoped(nvml.NVML_FI_DEV_NVLINK_GET_STATE, link) for link in range(count))
+    speeds = (scoped(nvml.NVML_FI_DEV_NVLINK_GET_SPEED, link) for link in range(count))
     return {
         nvml.NVML_FI_DEV_NVLINK_LINK_COUNT: count,
         **dict.fromkeys(by_link if board.architecture >= _HOPPER else totals, 0),
         **dict.fromkeys(states, nvml.NVML_NVLINK_STATE_ACTIVE),
+        **dict.fromkeys(speeds, round(board.nvlink_bytes_per_second / max(1, count) / 1e6)),
     }
 
 

@@ -191,7 +191,8 @@ def masked(recording: dict[str, Any]) -> dict[str, Any]:
     for call in recording["calls"]:
         answer = call["answer"]
         if call["function"] == "nvmlDeviceGetUUID" and isinstance(answer, str):
-            names.setdefault(answer, f"GPU-00000000-0000-0000-0000-{len(names):012}")
+            kind = answer.partition("-")[0]  # GPU or MIG
+            names.setdefault(answer, f"{kind}-00000000-0000-0000-0000-{len(names):012}")
         elif call["function"] == "nvmlDeviceGetSerial" and isinstance(answer, str):
             names.setdefault(answer, f"{len(names):013}")
     if not names:

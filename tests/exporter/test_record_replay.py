@@ -13,6 +13,7 @@ from agentaflow_exporter import metrics
 from agentaflow_exporter.collector import Sources
 from agentaflow_exporter.collectors.busy import OBSERVED
 from agentaflow_exporter.collectors.gpm import FUNCTION, GRAPHICS_ACTIVE, SM_ACTIVE
+from agentaflow_exporter.collectors.mig import MIG_INFO
 from agentaflow_exporter.collectors.power import POWER
 from agentaflow_exporter.driver import DriverError, GpuLost
 from agentaflow_exporter.nvml import NvmlDriver
@@ -186,6 +187,18 @@ def test_masked(driver: NvmlDriver) -> None:
     assert [gpu.read("nvmlDeviceGetUUID") for gpu in replay.gpus()] == uuids
     up = Seen(Scraper(replay).scrape()).families[metrics.GPU_UP]
     assert up == {(str(index), uuid): 1 for index, uuid in enumerate(uuids)}
+
+
+def test_masked_mig_devices(driver: NvmlDriver, stub: NvmlStub) -> None:
+    """A MIG device stays one, under another uuid, and replays with its GPU instance."""
+    stub.script(
+        "0 nvmlDeviceGetMigMode value 1", "0 nvmlDeviceGetMigDeviceHandleByIndex:0 value 70"
+    )
+    recording = recorded(driver)
+    assert "MIG-0000a100" not in json.dumps(recording)
+    (labels,) = Seen(Scraper(ReplayDriver(recording)).scrape()).families[MIG_INFO]
+    assert labels[2:4] == ("7", "0")
+    assert labels[4].startswith("MIG-00000000-0000")
 
 
 def test_commands(tmp_path: Path) -> None:

@@ -70,6 +70,7 @@ def scraper(driver: NvmlDriver) -> Scraper:
         (f"{FIELDS}:45 value 9", NVLINK_ERRORS, ("crc_data",), 9),
         (f"{FIELDS}:160 value 9", NVLINK_ERRORS, ("ecc_data",), 9),
         (f"{FIELDS}:91 value 6", NVLINK_LINKS, (), 6),
+        (f"{FIELDS}:2164 value 25781", nvlink.NVLINK_SPEED, ("2",), 25_781_000_000),
         (f"{FIELDS}:173 value 11", PCIE_ERRORS, ("correctable",), 11),
         (f"{FIELDS}:183 value 12", PCIE_ERRORS, ("lane",), 12),
         (f"{FIELDS}:75 value 2000000000", throttle.POLICY_SECONDS, ("thermal",), 2),

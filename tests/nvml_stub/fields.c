@@ -43,6 +43,11 @@ static void answer_field(int gpu, struct field *field) {
       field->type = UINT;
       if (field->scope >= LINKS) field->code = INVALID_ARGUMENT;
       break;
+    case 164:
+      value = 26562;
+      field->type = UINT;
+      if (field->scope >= LINKS) field->code = INVALID_ARGUMENT;
+      break;
     case 165:
       value = 1;
       field->type = UINT;

@@ -50,6 +50,15 @@ NVLINK_UP = declare_gpu(
     highest=1,
     since="R530",
 )
+NVLINK_SPEED = declare_gpu(
+    "nvlink",
+    "nvlink_speed_bytes_per_second",
+    "Speed that the link runs at, in each direction.",
+    "link",
+    source="field 164, NVLINK_GET_SPEED",
+    since="R530",
+    highest=1e14,
+)
 
 _KIBIBYTES = {
     NVLINK_TRANSMIT: scoped(nvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX, ALL_LINKS),
@@ -88,6 +97,7 @@ _LINK_BYTES = {
     NVLINK_RECEIVE: tuple(scoped(nvml.NVML_FI_DEV_NVLINK_COUNT_RCV_BYTES, i) for i in _LINKS),
 }
 _STATES = {(str(link),): scoped(nvml.NVML_FI_DEV_NVLINK_GET_STATE, link) for link in _LINKS}
+_SPEEDS = {(str(link),): scoped(nvml.NVML_FI_DEV_NVLINK_GET_SPEED, link) for link in _LINKS}
 _UP = (nvml.NVML_NVLINK_STATE_ACTIVE, nvml.NVML_NVLINK_STATE_SLEEP)
 
 
@@ -111,6 +121,8 @@ def _gpu(gpu: GpuReader) -> Iterator[Reading]:
         state = gpu.field(field_id)
         if state is not None:
             yield NVLINK_UP, labels, 1 if state in _UP else 0
+    for labels, field_id in list(_SPEEDS.items())[:count]:
+        yield NVLINK_SPEED, labels, scaled(gpu.field(field_id), by=1_000_000)
 
 
 COLLECTOR = Collector(
@@ -122,6 +134,7 @@ COLLECTOR = Collector(
         NVLINK_ERRORS,
         NVLINK_LINKS,
         NVLINK_UP,
+        NVLINK_SPEED,
     ),
     gpu=_gpu,
     fields=(
@@ -131,5 +144,6 @@ COLLECTOR = Collector(
         *chain.from_iterable(_LINK_BYTES.values()),
         nvml.NVML_FI_DEV_NVLINK_LINK_COUNT,
         *_STATES.values(),
+        *_SPEEDS.values(),
     ),
 )

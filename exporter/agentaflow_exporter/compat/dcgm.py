@@ -304,6 +304,7 @@ METRICS_WITHOUT: dict[Metric, str] = {
     nvlink.NVLINK_RECEIVE: _BYTES,
     nvlink.NVLINK_LINKS: _NO_FIELD,
     nvlink.NVLINK_UP: _NO_FIELD,
+    nvlink.NVLINK_SPEED: _NO_FIELD,
     c2c.C2C_UP: _NO_FIELD,
     fabric.FABRIC_STATE: _FABRIC,
     fabric.FABRIC_ERROR: _FABRIC,
