@@ -1,0 +1,1 @@
+"""Strategies over arrays: ours, and those that the literature compares with."""
