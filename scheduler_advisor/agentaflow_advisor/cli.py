@@ -12,12 +12,13 @@ from typing import Annotated, Any
 import typer
 
 from agentaflow_advisor.analyze import SettingsError as AnalysisSettingsError
-from agentaflow_advisor.commands import decisions, journal, place, recommend, report, serve
+from agentaflow_advisor.commands import decisions, journal, place, recommend, replay, report, serve
 from agentaflow_advisor.commands.manifest import ManifestError
 from agentaflow_advisor.commands.session import global_options, remember
 from agentaflow_advisor.configuration import SettingsError
 from agentaflow_advisor.decide.errors import JournalError
 from agentaflow_advisor.observe.errors import ObserveError
+from agentaflow_advisor.place.traces import TraceError
 from agentaflow_advisor.price import PriceTableError
 from agentaflow_advisor.render import printable
 from agentaflow_exporter.errors import UserError as WebServerError
@@ -27,6 +28,7 @@ EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
     (AnalysisSettingsError, 2),
     (PriceTableError, 2),
     (ManifestError, 2),
+    (TraceError, 2),
     (WebServerError, 2),
     (ObserveError, 3),
     (JournalError, 4),
@@ -103,6 +105,7 @@ app.callback(invoke_without_command=True)(agentaflow)
 app.command()(recommend.recommend)
 app.add_typer(reports, name="report")
 app.command()(place.place)
+app.command()(replay.replay)
 app.command()(decisions.approve)
 app.command()(decisions.reject)
 app.command()(decisions.apply)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from agentaflow_advisor.place.demand import WHOLE, Demand
+from agentaflow_advisor.place.demand import ANY_MODEL, WHOLE, Demand
 
 Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
@@ -90,7 +90,7 @@ class Fleet:
         fits: Booleans = (self.cpu[rows] >= demand.cpu_millicores) & (
             self.memory[rows] >= demand.memory_bytes
         )
-        if demand.models != -1:
+        if demand.models != ANY_MODEL:
             allowed = np.array(
                 [demand.models >> i & 1 for i in range(len(self.models))], dtype=bool
             )

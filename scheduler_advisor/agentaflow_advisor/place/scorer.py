@@ -56,4 +56,5 @@ class Best:
 
 def tightest(left: Integers, share: int) -> Integers:
     """Of each row, the slot with the least left that still fits; the first where several do."""
-    return np.argmin(np.where(left >= share, left, np.iinfo(np.int64).max), axis=1)
+    slots: Integers = np.argmin(np.where(left >= share, left, np.iinfo(np.int64).max), axis=1)
+    return slots

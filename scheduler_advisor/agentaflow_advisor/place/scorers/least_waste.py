@@ -43,7 +43,7 @@ class LeastWaste(Best):
     def __init__(self, weights: Weights | None = None, mix: Mix | None = None) -> None:
         self.weights = weights or Weights()
         self.mix = mix or Mix()
-        self._waste = self.mix.waste(self.weights.arrivals)
+        self._waste: Floats = self.mix.waste(self.weights.arrivals)
         self._millicores = self.mix.cpu_per_gpu
         self._prices: Floats | None = None
 
@@ -82,8 +82,8 @@ class LeastWaste(Best):
         return biased
 
     def _stranded(self, idle: Integers, cpu: Integers) -> Floats:
-        fed: Floats = cpu * (WHOLE / self._millicores)
-        return np.maximum(0.0, idle - fed)
+        stranded: Floats = np.maximum(0.0, idle - cpu * (WHOLE / self._millicores))
+        return stranded
 
     def _reserve(self, fleet: Fleet) -> Floats | None:
         """By model, 0 to 1: how much of what is free constrained pods are going to need."""

@@ -28,6 +28,7 @@ class Random(Best):
         return Scores(np.zeros(len(left)), drawn.argmax(axis=1))
 
     def choose(self, values: Floats, feasible: Booleans) -> int:
+        del values
         return int(self._random.choice(np.flatnonzero(feasible)))
 
 
