@@ -53,6 +53,7 @@ generate: venv ## what is generated: docs tables, boards, the golden /metrics
 	$(BIN)/python -m agentaflow_exporter.compat.dcgm > docs/compat.md
 	$(BIN)/python -m tests.support.golden_metrics > tests/exporter/golden/metrics.txt
 	$(BIN)/python -m agentaflow_advisor.documentation > docs/settings.md
+	$(BIN)/python -m agentaflow_advisor.schema > docs/recommendation.schema.json
 	$(BIN)/python -m agentaflow_dashboards generate
 
 clean: ## the virtual environment and caches of this folder

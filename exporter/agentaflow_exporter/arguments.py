@@ -19,6 +19,7 @@ PROGRAM = "agentaflow-exporter"
 _GROUPS = {
     "web": "web",
     "driver": "driver",
+    "background": "between scrapes",
     "pods": "pods",
     "names": "names of the metrics",
     "collectors": "collectors (on, but for those that say off)",

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agentaflow_exporter import arguments, stopping
 from agentaflow_exporter.app import App
@@ -21,6 +22,9 @@ from agentaflow_exporter.log import Log
 from agentaflow_exporter.scrape import Scraper
 from agentaflow_exporter.settings import ENVIRONMENT_PREFIX, Settings, load
 from agentaflow_exporter.web import Server
+
+if TYPE_CHECKING:
+    from agentaflow_exporter.background.ticker import Ticker
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,14 +59,28 @@ def serve(settings: Settings) -> int:
         log=log.warning,
     )
     server.start()
+    ticker = _ticker(scraper, settings)
     for host, port in server.addresses:
         name = f"[{host}]" if ":" in host else host
         log.info("listening", address=f"{name}:{port}", path=settings.telemetry_path)
     stopping.wait()
     server.stop()
+    if ticker is not None:
+        ticker.stop()
     scraper.close()
     log.info("stopped")
     return 0
+
+
+def _ticker(scraper: Scraper, settings: Settings) -> Ticker | None:
+    """Started, where it is of use; a simulation forgets nothing between scrapes."""
+    if not settings.background_interval_seconds or settings.backend != "nvml":
+        return None
+    from agentaflow_exporter.background.ticker import Ticker
+
+    ticker = Ticker(scraper, settings.background_interval_seconds)
+    ticker.start()
+    return ticker
 
 
 def _with_settings(sources: Sources, settings: Settings) -> Sources:

@@ -7,6 +7,7 @@ through `GpuReader`, where a call that fails or is unsupported answers None, and
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -33,10 +34,11 @@ GpuCount = Callable[[], int | None]  # how many there should be, if anybody know
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What is not NVML's to tell. Each is asked once a scrape and may raise."""
+    """What is not NVML's to tell. `pods` and `expected` are asked once a scrape and may raise."""
 
     pods: PodSource = tuple
     expected: GpuCount = lambda: None
+    clock: Callable[[], float] = time.monotonic  # seconds
 
 
 class GpuReader(Protocol):
@@ -50,12 +52,20 @@ class GpuReader(Protocol):
         """Like read, of something that does not change while the driver is loaded: asked once."""
         ...
 
+    def shared(self, function: str, *arguments: int) -> Any:
+        """Like read, of what several collectors want: asked once a scrape."""
+        ...
+
     def field(self, field_id: int) -> Number | None:
         """The value of one of the collector's `fields`; all collectors' fields are one call."""
         ...
 
     def mig(self, device: int, function: str, *arguments: int) -> Any:
         """Like read, of the MIG device at an index; None too where there is none."""
+        ...
+
+    def once(self, ask: Callable[[GpuReader], T]) -> T:
+        """What it says of this GPU, asked once in the scrape for all collectors."""
         ...
 
     def kept(self, make: Callable[[], T]) -> T:
@@ -96,6 +106,7 @@ class Collector:
     node: Callable[[NodeReader], Iterator[Reading]] | None = None
     fields: tuple[int, ...] = ()
     on: bool = True  # unless a setting says otherwise
+    background: bool = False  # loses something where scrapes are too far apart
 
 
 def scaled(value: Number | None, *, by: int = 1, per: int = 1) -> Number | None:
@@ -103,3 +114,9 @@ def scaled(value: Number | None, *, by: int = 1, per: int = 1) -> Number | None:
     if value is None:
         return None
     return value * by if per == 1 else value * by / per
+
+
+def sum_of_all(values: Sequence[Number | None]) -> Number | None:
+    """Of all links or of none: a sum without one of them would be a counter that falls."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known and len(known) == len(values) else None

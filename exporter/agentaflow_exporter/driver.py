@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 Number = int | float
 ALL_LINKS = 0xFFFFFFFF
+WHOLE_GPU = 0xFFFFFFFF  # in place of a GPU instance
 
 
 def scoped(field_id: int, scope: int) -> int:
@@ -42,12 +43,21 @@ class GpuLost(DriverError):
 
 
 class FieldsFailed(DriverError):
-    """Some fields of one call failed otherwise than by being unsupported."""
+    """Some fields, or metrics, of one call failed otherwise than by being unsupported.
+
+    `values` is what the call would have answered of the others.
+    """
 
     def __init__(
-        self, message: str, values: Mapping[int, Number], failed: frozenset[int], *, code: int
+        self,
+        message: str,
+        values: Any,
+        failed: frozenset[int],
+        *,
+        function: str = "nvmlDeviceGetFieldValues",
+        code: int,
     ) -> None:
-        super().__init__(message, function="nvmlDeviceGetFieldValues", code=code)
+        super().__init__(message, function=function, code=code)
         self.values = values
         self.failed = failed
 
@@ -64,7 +74,11 @@ class Gpu(Protocol):
     def read(self, function: str, *arguments: int) -> Any:
         """The answer of `nvmlDeviceGet…(handle, *arguments)`; None where it is unsupported.
 
-        Raises GpuLost, DriverUnavailable or DriverError.
+        Two answer otherwise than pynvml: nvmlGpmMetricsGet, of a GPU instance or WHOLE_GPU and
+        metrics' ids, answers (id, value) over the time since it was asked last, and
+        nvmlDeviceGetSamples, of a type and the last time seen, answers (microseconds, value).
+
+        Raises GpuLost, DriverUnavailable, FieldsFailed or another DriverError.
         """
         ...
 

@@ -61,6 +61,7 @@ def declare(
     source: str = "",
     since: str = "",
     collector: str = "",
+    lowest: float | None = None,
     highest: float | None = None,
 ) -> Metric:
     """Kind, unit and range follow from the name, which says them by Prometheus' conventions."""
@@ -77,7 +78,7 @@ def declare(
         collector=collector,
         kind="counter" if counter else "gauge",
         unit=unit,
-        low=low,
+        low=low if lowest is None else lowest,
         high=high if highest is None else highest,
     )
 
@@ -89,6 +90,7 @@ def declare_gpu(
     *labels: str,
     source: str,
     since: str = "",
+    lowest: float | None = None,
     highest: float | None = None,
 ) -> Metric:
     """A reading of one GPU. `since`: the driver or architecture that has it first, if not all."""
@@ -100,6 +102,7 @@ def declare_gpu(
         source=source,
         since=since,
         collector=collector,
+        lowest=lowest,
         highest=highest,
     )
 

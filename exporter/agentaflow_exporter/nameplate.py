@@ -13,6 +13,7 @@ from agentaflow_exporter.stories import Behaviour
 
 _HOPPER = 9
 _PCIE_LANES = 16
+_BANKS_OF_BOARDS_THAT_CAN_BE_CUT = 640  # A100 and H100
 _BAR1_USED_BYTES = 2 << 20
 _FABRIC_HEALTHY = 0x1AA  # every check of healthMask says no
 
@@ -53,9 +54,13 @@ def constants(board: Board, behaviour: Behaviour, index: int, uuid: str) -> Mapp
             bar1Used=_BAR1_USED_BYTES,
         ),
         "nvmlDeviceGetNumFans": 0,
+        "nvmlDeviceGetPersistenceMode": 1,
+        "nvmlDeviceGetComputeMode": 0,
         "nvmlDeviceGetComputeRunningProcesses": processes,
         "nvmlDeviceGetGraphicsRunningProcesses": [],
     }
+    if board.memory_banks >= _BANKS_OF_BOARDS_THAT_CAN_BE_CUT:
+        plain["nvmlDeviceGetMigMode"] = [0, 0]
     if board.in_fabric:
         plain["nvmlDeviceGetGpuFabricInfoV"] = SimpleNamespace(
             state=nvml.NVML_GPU_FABRIC_STATE_COMPLETED, status=0, healthMask=_FABRIC_HEALTHY

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
-from agentaflow_exporter.collector import Collector, Reading, Sources, T
+from agentaflow_exporter.collector import Collector, GpuReader, Reading, Sources, T
 from agentaflow_exporter.driver import (
     Driver,
     DriverError,
@@ -44,6 +44,9 @@ class Pass:
             return call(*arguments)
         except (GpuLost, DriverUnavailable):
             raise
+        except FieldsFailed as error:
+            self._failed(error)
+            return error.values
         except DriverError as error:
             self._failed(error)
             return None
@@ -96,6 +99,8 @@ class GpuPass(Pass):
         self._fields: Mapping[int, Number] | None = None
         self._fields_failure = ""
         self._failed_fields: Collection[int] = ()
+        self._once: dict[Callable[..., Any], Any] = {}
+        self._shared: dict[tuple[str, tuple[int, ...]], tuple[Any, str | None]] = {}
 
     def run(self) -> None:
         try:
@@ -117,6 +122,19 @@ class GpuPass(Pass):
                 self._identity.constants[key] = answer
         return answer
 
+    def shared(self, function: str, *arguments: int) -> Any:
+        """A failure is every asking collector's, and one error."""
+        key = (function, arguments)
+        if key not in self._shared:
+            errors = len(self.errors)
+            answer = self.read(function, *arguments)
+            failure = str(self.errors[-1]) if len(self.errors) > errors else None
+            self._shared[key] = answer, failure
+        answer, failure = self._shared[key]
+        if failure is not None:
+            self.failed[self.stage] = failure
+        return answer
+
     def field(self, field_id: int) -> Number | None:
         if self._fields is None:
             self._fields = self._read_fields()
@@ -127,6 +145,12 @@ class GpuPass(Pass):
 
     def mig(self, device: int, function: str, *arguments: int) -> Any:
         return self._answer(self._gpu.read_mig, device, function, *arguments)
+
+    def once(self, ask: Callable[[GpuReader], T]) -> T:
+        if ask not in self._once:
+            self._once[ask] = ask(self)
+        answer: T = self._once[ask]
+        return answer
 
     def kept(self, make: Callable[[], T]) -> T:
         kept: T | None = self._identity.kept.get(self.stage)
@@ -151,7 +175,8 @@ class GpuPass(Pass):
             self.errors.append(error)
             self._fields_failure = str(error)
             self._failed_fields = error.failed
-            return error.values
+            values: Mapping[int, Number] = error.values
+            return values
         except DriverError as error:
             self.errors.append(error)
             self._fields_failure = str(error)

@@ -15,7 +15,14 @@ from agentaflow_exporter import metrics
 from agentaflow_exporter.backends import make_driver
 from agentaflow_exporter.driver import Driver, DriverError, FieldsFailed, Gpu, Number
 from agentaflow_exporter.errors import SettingsError
-from agentaflow_exporter.recording import FIELDS, FORMAT, VERSION, RecordingError, to_json
+from agentaflow_exporter.recording import (
+    FIELDS,
+    FORMAT,
+    SAMPLES,
+    VERSION,
+    RecordingError,
+    to_json,
+)
 from agentaflow_exporter.scrape import Scraper
 from agentaflow_exporter.settings import Settings
 
@@ -60,12 +67,16 @@ class Recorder:
     def reading(
         self, target: Driver | Gpu, gpu: int | None, function: str, arguments: tuple[int, ...]
     ) -> Any:
+        asked = arguments[:1] if function == SAMPLES else arguments
         try:
             answer = target.read(function, *arguments)
-        except DriverError as error:
-            self.note(gpu, function, arguments, error)
+        except FieldsFailed as error:
+            self.note(gpu, function, asked, error.values)
             raise
-        self.note(gpu, function, arguments, answer)
+        except DriverError as error:
+            self.note(gpu, function, asked, error)
+            raise
+        self.note(gpu, function, asked, answer)
         return answer
 
 

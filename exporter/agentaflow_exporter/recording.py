@@ -7,7 +7,8 @@
 
 `gpu` is null for calls to the driver; `mig` is there for those to a MIG device, at that index of
 the GPU; `arguments` of nvmlDeviceGetFieldValues is the field's id,
-for a part of the GPU, such as a link, plus 65536 times the part.
+for a part of the GPU, such as a link, plus 65536 times the part; that of nvmlDeviceGetSamples is
+its type alone, and its answers are the samples that came since the entry before.
 An answer is a JSON value, an object with NVML's field names, or {"error": {...}}. It holds until a
 later entry of the same call.
 """
@@ -25,6 +26,7 @@ from agentaflow_exporter.errors import UserError
 FORMAT = "agentaflow-recording"
 VERSION = 1
 FIELDS = "nvmlDeviceGetFieldValues"
+SAMPLES = "nvmlDeviceGetSamples"
 
 _ERRORS: Mapping[str, type[DriverError]] = {
     kind.__name__: kind for kind in (DriverError, DriverUnavailable, GpuLost)

@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from agentaflow_exporter.driver import Number
-from agentaflow_exporter.recording import FIELDS, FORMAT, VERSION, RecordingError, from_json
+from agentaflow_exporter.recording import (
+    FIELDS,
+    FORMAT,
+    SAMPLES,
+    VERSION,
+    RecordingError,
+    from_json,
+)
 
 _Call = tuple[int | None, int | None, str, tuple[int, ...]]  # GPU, MIG device, …
 
@@ -74,12 +81,24 @@ class ReplayDriver:
         self, gpu: int | None, function: str, arguments: tuple[int, ...], mig: int | None = None
     ) -> Any:
         """The last answer up to this point of the recording, or None where there was none."""
-        recorded = self._answers.get((gpu, mig, function, arguments))
-        if recorded is None:
-            return None
-        times, answers = recorded
+        answers, count = self._past((gpu, mig, function, arguments))
+        return from_json(answers[count - 1]) if answers else None
+
+    def samples(self, gpu: int, sampling_type: int, last_seen: int) -> Any:
+        """Those of all answers up to this point, as far as they are newer."""
+        answers, count = self._past((gpu, None, SAMPLES, (sampling_type,)))
+        if not answers or not isinstance(answers[count - 1], list):
+            return from_json(answers[count - 1]) if answers else None
+        lists = (answer for answer in answers[:count] if isinstance(answer, list))
+        return sorted(
+            {(stamp, value) for one in lists for stamp, value in one if stamp > last_seen}
+        )
+
+    def _past(self, call: _Call) -> tuple[list[Any], int]:
+        """A call's answers, and how many of them were given up to this point: at least one."""
+        times, answers = self._answers.get(call, ([], []))
         position = bisect_right(times, (self._clock() - self._started) % self._seconds)
-        return from_json(answers[max(0, position - 1)])
+        return answers, max(1, position)
 
 
 class ReplayGpu:
@@ -89,6 +108,8 @@ class ReplayGpu:
         self._driver = driver
 
     def read(self, function: str, *arguments: int) -> Any:
+        if function == SAMPLES:
+            return self._driver.samples(self.index, *arguments)
         return self._driver.answer(self.index, function, arguments)
 
     def read_mig(self, device: int, function: str, *arguments: int) -> Any:

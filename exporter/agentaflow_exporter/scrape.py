@@ -22,6 +22,8 @@ from agentaflow_exporter.session import Session
 from agentaflow_exporter.settings import Settings
 
 _SHARE_OF_GPUS = 0.9  # of the deadline; a hung GPU leaves the rest to what comes after it
+_TICK_SECONDS = 1.0  # at most, and a millisecond or so if no GPU hangs: a scrape may wait for it
+_FORGOTTEN_SECONDS = 600.0  # nobody needs ticks when nobody has scraped for so long
 _HANGS = "hangs"
 
 
@@ -69,6 +71,9 @@ class Scraper:
         self._crew = crew or ThreadCrew(clock)
         self._node_job: Job | None = None
         self._slots: dict[int, _Slot] = {}
+        self._answering: list[_Slot] = []  # in the last scrape
+        self._background = tuple(c for c in self._collectors if c.background)
+        self._scraped_at = self._collected_at = -_FORGOTTEN_SECONDS
         self._health = Health(self._log)
         self._counters = Counters()
         self._failing: dict[str, str] = {}
@@ -91,6 +96,28 @@ class Scraper:
         finally:
             self._lock.release()
 
+    def tick(self, interval_seconds: float) -> float:
+        """Run the collectors that lose something between scrapes, and export nothing of it.
+
+        Only if no scrape is under way and none came for `interval_seconds`; of the GPUs that
+        answered in the last one, and errors are left for the next. Answers how many seconds there
+        are until it may be time again.
+        """
+        if not self._background or not self._lock.acquire(blocking=False):
+            return interval_seconds
+        try:
+            now = self._clock()
+            left = self._collected_at + interval_seconds - now
+            if left > 0:
+                return left
+            if now - self._scraped_at < _FORGOTTEN_SECONDS:
+                awake = [slot.identity.gpu for slot in self._answering if not slot.hangs]
+                self._ask(awake, self._background, now + _TICK_SECONDS)
+                self._collected_at = now
+            return interval_seconds
+        finally:
+            self._lock.release()
+
     def close(self, timeout_seconds: float = 1.0) -> None:
         """Shut the driver down, unless a call hangs in it, and let the threads go."""
         if not self.hangs():
@@ -101,11 +128,13 @@ class Scraper:
         collectors = [c for c in self._collectors if only is None or c.name in only]
         result = Result((c.name for c in collectors), self._counters)
         gpus = self._enumerate(started + timeout, result)
+        self._scraped_at, self._answering = started, []
         if gpus is not None:
             asked = self._ask(gpus, collectors, started + timeout * _SHARE_OF_GPUS)
-            for slot in asked:
-                self._judge(slot, result)
+            self._answering = [slot for slot in asked if self._judge(slot, result)]
             self._session.judge(healthy=self._health.all_answer())
+        if only is None or any(c.name in only for c in self._background):
+            self._collected_at = started
         for index, uuid, up in self._health.gpus():
             result.add(metrics.GPU_UP, (index, uuid), int(up))
             self._counters.timeouts[index, uuid] += 0
@@ -149,7 +178,7 @@ class Scraper:
         self._crew.run(jobs, deadline - self._clock())
         return slots
 
-    def _judge(self, slot: _Slot, result: Result) -> None:
+    def _judge(self, slot: _Slot, result: Result) -> bool:
         """Take over what a GPU said, or that it said nothing: a half answer is none."""
         done, uuid = slot.current, slot.identity.uuid
         index = str(slot.identity.gpu.index)
@@ -165,6 +194,8 @@ class Scraper:
         else:
             self._health.answered(index, done.uuid)
             result.take(index, (index, done.uuid), done)
+            return True
+        return False
 
     def _ask_node(
         self, available: bool, collectors: Sequence[Collector], deadline: float, result: Result

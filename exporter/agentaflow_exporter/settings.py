@@ -29,6 +29,7 @@ class Settings:
     collectors: frozenset[str] = frozenset(c.name for c in COLLECTORS if c.on)
     pods_file: Path | None = None
     scrape_timeout_seconds: float = 5.0
+    background_interval_seconds: float = 8.0
     compat: str = ""
     own_metrics: bool = True
     log_level: str = "info"
@@ -59,6 +60,16 @@ def _seconds(text: str) -> float:
         seconds = 0.0
     if not 0.1 <= seconds <= 300:
         raise ValueError("give a number of seconds from 0.1 to 300")
+    return seconds
+
+
+def _interval(text: str) -> float:
+    try:
+        seconds = float(text.removesuffix("s"))
+    except ValueError:
+        seconds = -1.0
+    if seconds != 0 and not 1 <= seconds <= 60:
+        raise ValueError("give a number of seconds from 1 to 60, or 0 for never")
     return seconds
 
 
@@ -145,6 +156,14 @@ _GENERAL: tuple[Option, ...] = (
         _seconds,
         "SECONDS",
         group="driver",
+    ),
+    Option(
+        "background.interval",
+        "background_interval_seconds",
+        "read the driver's rings of samples when no scrape came for so long; 0: never (default 8)",
+        _interval,
+        "SECONDS",
+        group="background",
     ),
     Option(
         "attribution.pods-file",

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from agentaflow_exporter import constants as nvml
+from agentaflow_exporter.activity import Activity
 from agentaflow_exporter.boards import Board
 from agentaflow_exporter.driver import ALL_LINKS, Number, scoped
 from agentaflow_exporter.nameplate import Call, constants, links
@@ -57,6 +58,11 @@ class Silicon:
         self._state: State | None = None
         self._links = links(board)
         self._constants = constants(board, behaviour, index, uuid)
+        activity = Activity(board, behaviour)
+        self._measurements: Mapping[str, Callable[[tuple[int, ...], float], Any]] = {
+            "nvmlGpmMetricsGet": activity.metrics,
+            "nvmlDeviceGetSamples": activity.samples,
+        }
         self._sensors: Mapping[Call, Callable[[State], Any]] = {
             ("nvmlDeviceGetUtilizationRates", ()): self._rates,
             ("nvmlDeviceGetPowerUsage", ()): lambda state: int(state.watts * 1000),
@@ -71,6 +77,9 @@ class Silicon:
 
     def read(self, function: str, arguments: tuple[int, ...], time: float) -> Any:
         """The answer of an NVML function; None where this board does not support it."""
+        measurement = self._measurements.get(function)
+        if measurement is not None:
+            return measurement(arguments, time)
         call = (function, arguments)
         sensor = self._sensors.get(call)
         return sensor(self._at(time)) if sensor else self._constants.get(call)

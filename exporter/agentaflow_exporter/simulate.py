@@ -76,7 +76,9 @@ class FleetApp:
         return text_response(404, "not found: there are /, /sd and /node/node-0/metrics")
 
     def _make_node_app(self, node: str) -> App:
-        """What was remembered of a node is made again without a difference: nothing is kept."""
+        """What was remembered of a node is made again without a difference, but for counters that
+        its exporter kept: they begin anew.
+        """
         driver = self._fleet.driver(node)
         scraper = Scraper(driver, self._settings, sources=driver.sources, crew=InlineCrew())
         return App(scraper, self._settings, host=node)

@@ -42,7 +42,7 @@ class SimulatedFleet:
         self.gpus_per_node = gpus_per_node
         self._indexes = {name: index for index, name in enumerate(self.nodes)}
         self._seed = seed
-        self._clock = clock
+        self.clock = clock
         self._roles = lru_cache(maxsize=64)(self._draw_roles)
 
     def driver(self, node: str) -> SimulatedDriver:
@@ -78,7 +78,7 @@ class SimulatedFleet:
     def _gpu(self, node: int, gpu: int, board: Board) -> SimulatedGpu:
         key, uuid = self._identity(node, gpu)
         behaviour = stories.behaviour(self._role(node, gpu), key)
-        return SimulatedGpu(gpu, uuid, Silicon(board, behaviour, key, gpu, uuid), self._clock)
+        return SimulatedGpu(gpu, uuid, Silicon(board, behaviour, key, gpu, uuid), self.clock)
 
     def _pods(self, node: int, gpu: int) -> tuple[Pod, ...]:
         uuid = self._identity(node, gpu)[1]
@@ -110,6 +110,7 @@ class SimulatedDriver:
     def __init__(self, fleet: SimulatedFleet, node: str) -> None:
         self._gpus = fleet.gpus(node)
         self._pods = fleet.pods(node)
+        self._clock = fleet.clock
 
     def open(self) -> None:
         """Always there."""
@@ -126,7 +127,7 @@ class SimulatedDriver:
     @property
     def sources(self) -> Sources:
         """Who holds the GPUs: NVML itself does not know."""
-        return Sources(pods=lambda: self._pods)
+        return Sources(pods=lambda: self._pods, clock=self._clock)
 
 
 class SimulatedGpu:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
-from decimal import Decimal
+from dataclasses import dataclass, field
 
 from lightkube import Client
 
-from agentaflow_advisor.analyze import idle
-from agentaflow_advisor.model import Money, Recommendation, Refusal, Snapshot
+from agentaflow_advisor.analyses import ANALYSES, Analysis, Outcome, run, signals
+from agentaflow_advisor.history import Life, Standing
+from agentaflow_advisor.model import Recommendation, Refusal, Snapshot
 from agentaflow_advisor.observe.cluster import read_cluster
 from agentaflow_advisor.observe.prometheus import Prometheus
 from agentaflow_advisor.observe.snapshot import take
 from agentaflow_advisor.price import NodeKey, NodePrice, PriceTable, price_nodes
 from agentaflow_advisor.settings import Settings
 
-SIGNALS = idle.SIGNALS
+SIGNALS = signals()
 """What the analyses behind the advice need."""
 
 
@@ -31,15 +31,26 @@ class Advice:
     prices: Mapping[NodeKey, NodePrice | Refusal]
     recommendations: tuple[Recommendation, ...]
     refusals: tuple[Refusal, ...]  # of looking, pricing and analysing
+    outcome: Outcome
+    lives: Mapping[str, Life] = field(default_factory=dict)  # by id, where a history tells
 
+    def standing(self, recommendation: Recommendation) -> Standing:
+        """Active unless the history says that somebody hid it."""
+        life = self.lives.get(recommendation.id)
+        return life.standing(self.snapshot.taken_at) if life else Standing.ACTIVE
 
-@dataclass(frozen=True, slots=True)
-class Total:
-    """What the recommendations of one kind would save, each GPU once."""
+    @property
+    def active(self) -> tuple[Recommendation, ...]:
+        """Those that nobody hid."""
+        return tuple(
+            each for each in self.recommendations if self.standing(each) is Standing.ACTIVE
+        )
 
-    kind: str
-    recommendations: int
-    saves_per_month: tuple[Money, ...]  # one for each currency
+    @property
+    def hidden(self) -> Mapping[Standing, int]:
+        """How many are snoozed and how many dismissed."""
+        counts = Counter(map(self.standing, self.recommendations))
+        return {each: counts[each] for each in (Standing.DISMISSED, Standing.SNOOZED)}
 
 
 def observe(
@@ -60,12 +71,20 @@ def load_prices(settings: Settings) -> PriceTable:
     return PriceTable.load(settings.prices_file, settings.rates())
 
 
-def advise(settings: Settings, snapshot: Snapshot, table: PriceTable) -> Advice:
+def advise(
+    settings: Settings,
+    snapshot: Snapshot,
+    table: PriceTable,
+    analyses: Iterable[Analysis] = ANALYSES,
+) -> Advice:
     """Price every node and run every analysis. Pure."""
     prices = price_nodes(snapshot, table)
-    findings = idle.analyze(snapshot, prices, settings.idle())
-    refusals = tuple(dict.fromkeys((*snapshot.refusals, *findings.refusals)))
-    return Advice(snapshot, table, prices, findings.recommendations, refusals)
+    outcome = run(snapshot, prices, settings, analyses)
+    refusals = {*snapshot.refusals, *outcome.findings.refusals}
+    in_order = sorted(refusals, key=lambda refusal: (refusal.subject, refusal.reason))
+    return Advice(
+        snapshot, table, prices, outcome.findings.recommendations, tuple(in_order), outcome
+    )
 
 
 def price_warning(settings: Settings, table: PriceTable, now: float) -> str | None:
@@ -74,52 +93,6 @@ def price_warning(settings: Settings, table: PriceTable, now: float) -> str | No
     if age <= settings.prices_warn_age_days:
         return None
     return f"the prices ({table.title}) are {age} days old; give newer ones with --prices FILE"
-
-
-def totals(recommendations: Iterable[Recommendation]) -> tuple[Total, ...]:
-    """By kind, in order of names."""
-    kinds: defaultdict[str, list[Recommendation]] = defaultdict(list)
-    for recommendation in recommendations:
-        kinds[recommendation.kind].append(recommendation)
-    return tuple(Total(kind, len(kinds[kind]), saved(kinds[kind])) for kind in sorted(kinds))
-
-
-def saved(recommendations: Iterable[Recommendation]) -> tuple[Money, ...]:
-    """What they save together, one sum for each currency; what overlaps counts once.
-
-    Several about one GPU count as the largest of them, and one about a whole node counts in place
-    of those about its GPUs where it is larger.
-    """
-    nodes: defaultdict[tuple[str, str, str], _Node] = defaultdict(_Node)
-    for recommendation in recommendations:
-        if recommendation.saves is not None:
-            where, amount = recommendation.where, recommendation.saves.per_month
-            node = nodes[amount.currency, where.cluster, where.node]
-            node.count(
-                where.uuid or (where.pod and f"{where.namespace}/{where.pod}"), amount.amount
-            )
-    sums: defaultdict[str, Decimal] = defaultdict(Decimal)
-    for (currency, *_), node in nodes.items():
-        sums[currency] += node.sum
-    return tuple(Money(sums[currency], currency) for currency in sorted(sums))
-
-
-class _Node:
-    """What can be saved on one node."""
-
-    def __init__(self) -> None:
-        self._whole = Decimal(0)
-        self._parts: dict[str, Decimal] = {}
-
-    def count(self, part: str, amount: Decimal) -> None:
-        if part:
-            self._parts[part] = max(amount, self._parts.get(part, amount))
-        else:
-            self._whole = max(amount, self._whole)
-
-    @property
-    def sum(self) -> Decimal:
-        return max(self._whole, sum(self._parts.values(), Decimal(0)))
 
 
 def reasons(refusals: Iterable[Refusal]) -> tuple[tuple[str, int], ...]:

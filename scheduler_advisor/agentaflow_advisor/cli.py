@@ -12,7 +12,19 @@ from typing import Annotated, Any
 import typer
 
 from agentaflow_advisor.analyze import SettingsError as AnalysisSettingsError
-from agentaflow_advisor.commands import decisions, journal, place, recommend, replay, report, serve
+from agentaflow_advisor.commands import (
+    decisions,
+    html,
+    journal,
+    place,
+    recommend,
+    recommendations,
+    replay,
+    report,
+    schema,
+    serve,
+)
+from agentaflow_advisor.commands.html import PageError
 from agentaflow_advisor.commands.manifest import ManifestError
 from agentaflow_advisor.commands.session import global_options, remember
 from agentaflow_advisor.configuration import SettingsError
@@ -29,6 +41,7 @@ EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
     (PriceTableError, 2),
     (ManifestError, 2),
     (TraceError, 2),
+    (PageError, 2),
     (WebServerError, 2),
     (ObserveError, 3),
     (JournalError, 4),
@@ -96,6 +109,13 @@ def agentaflow(
 reports = typer.Typer(help="Reports over the window.")
 reports.command()(report.cost)
 reports.command()(report.efficiency)
+reports.command()(html.html)
+lives = typer.Typer(help="The recommendations, their age, and what was said to them.")
+lives.command("list")(recommendations.list_)
+lives.command()(recommendations.show)
+lives.command()(recommendations.snooze)
+lives.command()(recommendations.dismiss)
+lives.command()(recommendations.restore)
 journals = typer.Typer(help="The decisions, and what became of them.")
 journals.command("list")(journal.list_)
 journals.command()(journal.show)
@@ -103,6 +123,7 @@ journals.command()(journal.verify)
 
 app.callback(invoke_without_command=True)(agentaflow)
 app.command()(recommend.recommend)
+app.add_typer(lives, name="recommendations")
 app.add_typer(reports, name="report")
 app.command()(place.place)
 app.command()(replay.replay)
@@ -111,6 +132,7 @@ app.command()(decisions.reject)
 app.command()(decisions.apply)
 app.add_typer(journals, name="journal")
 app.command()(serve.serve)
+app.command()(schema.schema)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""Values as people and programs read them: tables that fit the terminal, and stable JSON."""
+"""Values as people and programs read them: tables that fit the terminal, and stable documents."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from enum import Enum
 from typing import Any, TextIO
 
 import orjson
+import yaml
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
 from agentaflow_advisor.model import Money
+from agentaflow_advisor.tables import Format, csv_text, markdown_table, markdown_text
 
 UNBOUNDED_COLUMNS = 10_000
 """The width when nobody looks: a pipe or file gets whole lines, nothing folded or cut."""
@@ -34,18 +36,38 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Where a command's answer goes, and in which of the two forms. Progress goes to stderr."""
+    """Where a command's answer goes, and in which form. Progress goes to stderr."""
 
-    as_json: bool = False
+    form: Format = Format.TABLE
     stdout: TextIO = field(default_factory=lambda: sys.stdout)
     stderr: TextIO = field(default_factory=lambda: sys.stderr)
 
-    def document(self, document: Mapping[str, object]) -> None:
-        """The whole answer as one JSON object."""
-        print(to_json(document), file=self.stdout)
+    @property
+    def as_json(self) -> bool:
+        """Whether the answer is wanted as one document, as JSON or YAML."""
+        return self.form in (Format.JSON, Format.YAML)
+
+    def document(self, document: object) -> None:
+        """The whole answer as one object."""
+        if self.form is Format.YAML:
+            print(to_yaml(document), file=self.stdout, end="")
+        else:
+            print(to_json(document), file=self.stdout)
 
     def table(self, columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
-        """A table no wider than its content, folded only on a terminal."""
+        """A table; on a terminal no wider than that, in a pipe with whole lines."""
+        cells = [[printable(cell) for cell in row] for row in rows]
+        headings = [column.heading for column in columns]
+        if self.form is Format.CSV:
+            known = [["" if cell == "-" else cell for cell in row] for row in cells]
+            print(csv_text(headings, known), file=self.stdout, end="")
+        elif self.form is Format.MARKDOWN:
+            right = [column.right for column in columns]
+            print(markdown_table(headings, cells, right), file=self.stdout)
+        else:
+            self._table(columns, cells)
+
+    def _table(self, columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
         table = Table(box=None, pad_edge=False, header_style="bold")
         for column in columns:
             table.add_column(
@@ -55,7 +77,7 @@ class Output:
                 no_wrap=column.right,
             )
         for row in rows:
-            table.add_row(*(Text(printable(cell)) for cell in row))
+            table.add_row(*map(Text, row))
         console = _console(self.stdout)
         with console.capture() as printed:
             console.print(table)
@@ -63,8 +85,13 @@ class Output:
             print(line.rstrip(), file=self.stdout)
 
     def line(self, text: str = "") -> None:
-        """One line of the answer."""
-        print(printable(text), file=self.stdout)
+        """One line of the answer; beside a CSV, which has no place for it."""
+        if self.form is Format.CSV:
+            self.note(text)
+        elif self.form is Format.MARKDOWN:
+            print(markdown_text(printable(text)), file=self.stdout, end="\n\n" if text else "\n")
+        else:
+            print(printable(text), file=self.stdout)
 
     def note(self, text: str) -> None:
         """One line beside the answer, on stderr."""
@@ -100,8 +127,13 @@ def to_json(value: object) -> str:
     return orjson.dumps(plain(value), option=orjson.OPT_INDENT_2).decode()
 
 
+def to_yaml(value: object) -> str:
+    """The same as YAML, in the same order."""
+    return yaml.safe_dump(orjson.loads(to_json(value)), sort_keys=False, allow_unicode=True)
+
+
 def plain(value: Any) -> Any:
-    """Dataclasses to objects, decimals to strings, fields called …_at to ISO 8601 times in UTC."""
+    """Dataclasses to objects, decimals to strings, `at` and …_at to ISO 8601 times in UTC."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return plain({field.name: getattr(value, field.name) for field in _fields(value)})
     if isinstance(value, Mapping):
@@ -120,7 +152,7 @@ def _fields(value: Any) -> Sequence[dataclasses.Field[Any]]:
 
 
 def _named(name: str, value: Any) -> Any:
-    if name.endswith("_at") and isinstance(value, (int, float)):
+    if (name == "at" or name.endswith("_at")) and isinstance(value, (int, float)):
         return iso(value)
     return plain(value)
 

@@ -23,6 +23,7 @@ from agentaflow_advisor.observe.errors import ObserveError
 from agentaflow_advisor.observe.prometheus import Prometheus
 from agentaflow_advisor.price import PriceTable
 from agentaflow_advisor.render import counted
+from agentaflow_advisor.review import review
 from agentaflow_advisor.settings import Settings
 from agentaflow_advisor.verify import verify_applied
 from agentaflow_advisor.web.metrics import registry
@@ -50,7 +51,7 @@ def run(settings: Settings, *, actor: str, note: Note) -> int:
     service = Service(settings, load_prices(settings), stop, actor=actor, note=note)
     pages = Pages(
         lambda: service.status,
-        registry(lambda: service.status),
+        registry(lambda: service.status, most=settings.metrics_max_recommendations),
         ready_max_age_seconds=settings.ready_within_seconds,
     )
     server = Server([settings.listen_address], pages, config=settings.web_config_file, log=note)
@@ -81,6 +82,7 @@ class Service:
     crashed: bool = False
     acting: threading.Lock = field(default_factory=threading.Lock)  # held while it may write
     _failures: int = 0  # in a row
+    _history_problem: str | None = None  # told once, not each minute
 
     def loop(self) -> None:
         """Cycle until told to stop. A cycle that fails is tried again, sooner than the next."""
@@ -135,9 +137,14 @@ class Service:
                     self.note(f"agentaflow: {error}")
 
     def _advised(self, snapshot: Snapshot) -> Status:
+        advice = advise(self.settings, snapshot, self.table)
+        reviewed, problem = review(self.settings, advice, actor=self.actor)
+        if problem and problem != self._history_problem:
+            self.note(f"agentaflow: {problem}")
+        self._history_problem = problem
         return replace(
-            self.status,
-            advice=advise(self.settings, snapshot, self.table),
+            self.status.failed("record") if problem else self.status,
+            advice=reviewed,
             price_warning=price_warning(self.settings, self.table, snapshot.taken_at),
             observed_at=time.time(),
             error=None,
@@ -176,6 +183,8 @@ class Service:
 
 def _told(status: Status) -> str:
     advice = status.advice
-    found = len(advice.recommendations) if advice else 0
+    found = len(advice.active) if advice else 0
+    hidden = sum(advice.hidden.values()) if advice else 0
     gpus = len(advice.snapshot.gpus) if advice else 0
-    return f"looked at {counted(gpus, 'GPU')}: {counted(found, 'recommendation')}"
+    beside = f", {hidden} hidden" if hidden else ""
+    return f"looked at {counted(gpus, 'GPU')}: {counted(found, 'recommendation')}{beside}"

@@ -153,6 +153,23 @@ class Settings(BaseSettings):
         validate_default=True,
         description="The decisions' journal, an SQLite file on a local disk (not NFS).",
     )
+    history: LocalPath | None = Field(
+        None,
+        description="What became of recommendations, an SQLite file on a local disk (not NFS); by "
+        "default `recommendations.db` beside the journal.",
+    )
+    recommendation_gone_after_seconds: Seconds = Field(
+        DAY,
+        ge=60,
+        le=90 * DAY,
+        description="One that could not be judged any more is closed when it was last seen then.",
+    )
+    metrics_max_recommendations: int = Field(
+        200,
+        ge=0,
+        le=10_000,
+        description="So many recommendations at most have metrics of their own, dearest first.",
+    )
     channels: Channels = Field(
         (), description="Ways to act that are switched on: `scheduling-gate`. None: advice only."
     )
@@ -187,6 +204,11 @@ class Settings(BaseSettings):
         le=7 * DAY,
         description="`/-/ready` is 503 when the last look is older; by default three intervals.",
     )
+
+    @property
+    def history_file(self) -> Path:
+        """Where the history is."""
+        return self.history or self.journal.with_name("recommendations.db")
 
     @property
     def ready_within_seconds(self) -> float:

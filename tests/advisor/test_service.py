@@ -18,6 +18,7 @@ from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener
 
 import pytest
+from jsonschema import Draft202012Validator
 from prometheus_client.parser import text_string_to_metric_families
 
 from agentaflow_advisor.advice import load_prices
@@ -32,8 +33,10 @@ from tools.processes import eventually
 
 AGENTAFLOW = Path(sys.executable).parent / "agentaflow"
 DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
+SCHEMA = DOCS.with_name("recommendation.schema.json")
 DEADLINE_SECONDS = 20.0
 DOWN = (500, "text/plain", b"down")
+ONE = "agentaflow_advisor_recommendation_"
 CARDS = (Card("node-0", 0, busy=0.0, pod="research/notebook"), Card("node-0", 1, busy=0.8))
 
 
@@ -122,6 +125,7 @@ def test_it_gets_ready_and_answers(start: Start, prometheus: FakePrometheus) -> 
     assert running.get("/-/healthy") == (200, "healthy\n")
     eventually(lambda: running.get("/-/ready")[0] == 200, what="ready")
     advice = running.advice()
+    Draft202012Validator(json.loads(SCHEMA.read_text())).validate(advice)
     assert advice["stale"] is False
     assert [each["kind"] for each in advice["recommendations"]] == ["idle-gpu"]
     assert running.get("/")[0] == 200
@@ -135,9 +139,15 @@ def test_its_metrics_are_valid_documented_and_true(
     running = start(prometheus.url)
     eventually(lambda: running.get("/-/ready")[0] == 200, what="ready")
     metrics = running.metrics()
-    assert metrics["agentaflow_advisor_recommendations", ("idle-gpu",)] == 1
-    saving = metrics["agentaflow_advisor_recommended_saving_per_month", ("USD", "idle-gpu")]
+    number = "agentaflow_advisor_recommendations"
+    assert metrics[number, ("", "idle-gpu", "active")] == 1
+    assert metrics[number, ("", "idle-gpu", "dismissed")] == 0
+    saving = metrics[f"{ONE}savings_per_month", ("", "USD", "idle-gpu")]
     assert saving == pytest.approx(3759.0, abs=1)
+    assert metrics[f"{ONE}savings_together_per_month", ("", "USD")] == saving
+    assert [labels for name, labels in metrics if name == f"{ONE}info"]
+    (seen,) = (value for (name, _), value in metrics.items() if "first_seen" in name)
+    assert time.time() - seen < 60
     assert metrics["agentaflow_advisor_queries_total", ()] >= 11
     assert ("agentaflow_advisor_decisions", ("proposed",)) not in metrics
     documentation = DOCS.read_text()
@@ -172,6 +182,36 @@ def test_it_is_not_ready_before_it_has_seen_anything(start: Start) -> None:
     assert running.get("/-/ready")[0] == 503
     assert running.get("/api/v1/recommendations")[0] == 503
     assert running.get("/-/healthy")[0] == 200
+
+
+def test_what_a_person_hid_is_left_out_at_the_next_look(
+    start: Start, prometheus: FakePrometheus, cli: Cli
+) -> None:
+    """Over HTTP and in the sums; `?all=true` has it, and the metrics count it as dismissed."""
+    running = start(prometheus.url)
+    eventually(lambda: running.get("/-/ready")[0] == 200, what="ready")
+    (found,) = running.advice()["recommendations"]
+    assert cli("recommendations", "dismiss", found["id"], "--reason", "meant so").code == 0
+    eventually(lambda: running.advice()["recommendations"] == [], what="hidden")
+    assert running.advice()["hidden"] == {"dismissed": 1, "snoozed": 0}
+    assert running.advice()["saves_per_month"] == []
+    (shown,) = json.loads(running.get("/api/v1/recommendations?all=true")[1])["recommendations"]
+    assert (shown["state"], shown["history"]["reason"]) == ("dismissed", "meant so")
+    metrics = running.metrics()
+    assert metrics["agentaflow_advisor_recommendations", ("", "idle-gpu", "dismissed")] == 1
+    assert not [name for name, _ in metrics if name == f"{ONE}info"]
+
+
+def test_a_history_that_cannot_be_written_costs_the_age_and_not_the_advice(
+    start: Start, prometheus: FakePrometheus, tmp_path: Path
+) -> None:
+    """The loop goes on, and a counter says that something is wrong."""
+    (tmp_path / "file").touch()
+    running = start(prometheus.url, "--history", str(tmp_path / "file" / "history.db"))
+    eventually(lambda: running.get("/-/ready")[0] == 200, what="ready")
+    assert [each["history"] for each in running.advice()["recommendations"]] == [None]
+    failures = "agentaflow_advisor_cycle_failures_total"
+    assert running.metrics()[failures, ("record",)] >= 1
 
 
 def test_silent_clients_do_not_matter(start: Start, prometheus: FakePrometheus) -> None:

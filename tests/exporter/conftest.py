@@ -8,6 +8,7 @@ import pytest
 
 from agentaflow_exporter.nvml import NvmlDriver
 from tests.support.nvml_stub import NvmlStub, in_process_stub
+from tests.support.scraping import Clock
 
 
 @pytest.fixture
@@ -21,9 +22,15 @@ def stub() -> Iterator[NvmlStub]:
 
 
 @pytest.fixture
-def driver(stub: NvmlStub) -> Iterator[NvmlDriver]:
+def clock() -> Clock:
+    """The clock of `driver`, which stands still until a test moves it."""
+    return Clock()
+
+
+@pytest.fixture
+def driver(stub: NvmlStub, clock: Clock) -> Iterator[NvmlDriver]:
     """The real driver on the stub, not opened yet."""
     del stub
-    driver = NvmlDriver()
+    driver = NvmlDriver(clock)
     yield driver
     driver.close()

@@ -36,7 +36,7 @@ from agentaflow_exporter.nvml import NvmlDriver
 from agentaflow_exporter.scrape import Scraper
 from agentaflow_exporter.settings import Settings
 from tests.support.nvml_stub import NvmlStub
-from tests.support.scraping import UUIDS
+from tests.support.scraping import UUIDS, Clock
 
 DOCUMENTATION = Path("docs/compat.md")
 RENAMED = Path("tests/exporter/golden/dcgm_names.tsv")
@@ -45,20 +45,40 @@ SHARED = [Pod("1", "research", "one", "main"), Pod(UUIDS[1], "research", "two", 
 BY_NAME = {
     name: {field.names[style_of(name).name]: field for field in FIELDS} for name in compat.NAMES
 }
-TOLERANCES = {"MHz": (1e6, 5e5), "%": (0.01, 0.005), "mJ": (1e-3, 5e-4), "ns": (1e-9, 5e-10)}
+TOLERANCES = {
+    "MHz": (1e6, 5e5),
+    "%": (0.01, 0.005),
+    "mJ": (1e-3, 5e-4),
+    "ns": (1e-9, 5e-10),
+    "B/s": (1, 0.5),
+}
+
+
+GPM = "nvmlGpmMetricsGet"
+# What an H100 has not: links to the CPU, and the last of each kind of media engine.
+MORE = (
+    *(f"* {GPM}:{i} value 1" for i in (37, 47, 51, 100, 101, 102, 103)),
+    *(f"* nvmlDeviceGetFieldValues:{i} value 1" for i in (29, 30, 31, 38, 45, 160, 170)),
+    "* nvmlDeviceGetNumFans value 1",
+)
 
 
 @pytest.fixture
-def families(driver: NvmlDriver) -> Iterator[list[Family]]:
-    """A scrape of the stub's eight GPUs, of which two pods share one."""
+def families(stub: NvmlStub, driver: NvmlDriver, clock: Clock) -> Iterator[list[Family]]:
+    """The second scrape of eight GPUs that have everything, of which two pods share one."""
+    stub.script(*MORE)
     scraper = Scraper(driver, sources=Sources(pods=lambda: SHARED))
+    scraper.scrape()
+    clock.now += 10
     yield scraper.scrape()
     scraper.close()
 
 
-def scraped(driver: NvmlDriver) -> list[Family]:
+def scraped(driver: NvmlDriver, clock: Clock) -> list[Family]:
     scraper = Scraper(driver)
     try:
+        scraper.scrape()
+        clock.now += 10
         return scraper.scrape()
     finally:
         scraper.close()
@@ -140,10 +160,10 @@ def test_a_shared_gpu_has_a_series_for_each_container(families: list[Family]) ->
     assert len(found.samples) == 9
 
 
-def test_the_bit_mask(stub: NvmlStub, driver: NvmlDriver) -> None:
+def test_the_bit_mask(stub: NvmlStub, driver: NvmlDriver, clock: Clock) -> None:
     """The reasons become NVML's bits again."""
     stub.script("0 nvmlDeviceGetCurrentClocksEventReasons value 164")
-    found = of_dcgm(translated(scraped(driver)))["DCGM_FI_DEV_CLOCK_THROTTLE_REASONS"]
+    found = of_dcgm(translated(scraped(driver, clock)))["DCGM_FI_DEV_CLOCK_THROTTLE_REASONS"]
     assert next(value for key, value in found.samples.items() if key[0] == "0") == 0xA4
 
 
@@ -158,21 +178,22 @@ def test_the_share_of_memory(families: list[Family]) -> None:
     assert found["DCGM_FI_DEV_FB_USED_PERCENT"] == pytest.approx(share, abs=1e-4)
 
 
-def test_what_is_not_supported_is_absent(stub: NvmlStub, driver: NvmlDriver) -> None:
+def test_what_is_not_supported_is_absent(stub: NvmlStub, driver: NvmlDriver, clock: Clock) -> None:
     """No blank value stands for a reading that there is not, nor for what is made of it."""
     stub.script(
+        *MORE,
         "* nvmlDeviceGetPowerUsage error 3",
         "* nvmlDeviceGetCurrentClocksEventReasons error 3",
         "* nvmlDeviceGetCurrentClocksThrottleReasons error 3",
     )
-    missing = set(BY_NAME["dcgm"]) - set(of_dcgm(translated(scraped(driver))))
+    missing = set(BY_NAME["dcgm"]) - set(of_dcgm(translated(scraped(driver, clock))))
     assert missing == {"DCGM_FI_DEV_POWER_USAGE", "DCGM_FI_DEV_CLOCK_THROTTLE_REASONS"}
 
 
-def test_a_lost_gpu_has_no_series(stub: NvmlStub, driver: NvmlDriver) -> None:
+def test_a_lost_gpu_has_no_series(stub: NvmlStub, driver: NvmlDriver, clock: Clock) -> None:
     """The others keep theirs."""
     stub.script("2 * error 15")
-    found = of_dcgm(translated(scraped(driver)))
+    found = of_dcgm(translated(scraped(driver, clock)))
     for family in found.values():
         assert {key[0] for key in family.samples} == set("0134567")
 

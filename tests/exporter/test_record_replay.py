@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 
 from agentaflow_exporter import metrics
+from agentaflow_exporter.collector import Sources
+from agentaflow_exporter.collectors.busy import OBSERVED
+from agentaflow_exporter.collectors.gpm import FUNCTION, GRAPHICS_ACTIVE, SM_ACTIVE
 from agentaflow_exporter.collectors.power import POWER
-from agentaflow_exporter.driver import GpuLost
+from agentaflow_exporter.driver import DriverError, GpuLost
 from agentaflow_exporter.nvml import NvmlDriver
 from agentaflow_exporter.record import record
-from agentaflow_exporter.recording import RecordingError
+from agentaflow_exporter.recording import SAMPLES, RecordingError
 from agentaflow_exporter.replay import ReplayDriver
 from agentaflow_exporter.scrape import Scraper
 from agentaflow_exporter.settings import Settings
@@ -83,6 +86,70 @@ def test_replay_takes_time(driver: NvmlDriver, stub: NvmlStub) -> None:
         seen.append(Seen(scraper.scrape()).value(POWER, "0", UUIDS[0]))
         clock.now += 1
     assert seen == [100, 200, 100, 200, 100]
+
+
+def test_samples_are_replayed_once(driver: NvmlDriver, stub: NvmlStub) -> None:
+    """Whoever replays sees each sample that was recorded up to then, whatever he saw last."""
+    stub.script("gpus 1", "time 100")
+    recording = recorded(driver, lambda n: stub.script("gpus 1", f"time {100 + n}"), mask=False)
+    clock = Clock()
+    gpu = ReplayDriver(json.loads(json.dumps(recording)), clock=clock).gpus()[0]
+    first = gpu.read(SAMPLES, 1, 0)
+    assert len(first) == 120
+    assert gpu.read(SAMPLES, 1, first[-1][0]) == []
+    clock.now += 1.5
+    assert [stamp for stamp, _ in gpu.read(SAMPLES, 1, first[-1][0])] == [
+        100_000_000 + 200_000 * (i + 1) for i in range(5)
+    ]
+    assert gpu.read(SAMPLES, 1, 0)[:120] == first
+    assert gpu.read(SAMPLES, 9, 0) is None
+
+
+def test_samples_that_failed_fail_again(driver: NvmlDriver, stub: NvmlStub) -> None:
+    """Until the recording has an answer again."""
+
+    def fail(sample: int) -> None:
+        stub.script("gpus 1", f"time {100 + sample}", f"0 {SAMPLES}:1 error 10")
+
+    stub.script("gpus 1", "time 100")
+    clock = Clock()
+    gpu = ReplayDriver(recorded(driver, fail, mask=False), clock=clock).gpus()[0]
+    clock.now += 1.5
+    with pytest.raises(DriverError, match=SAMPLES):
+        gpu.read(SAMPLES, 1, 0)
+
+
+def test_busy_seconds_of_a_replay(driver: NvmlDriver, stub: NvmlStub) -> None:
+    """They go on from round to round of the recording, whose samples' time begins again."""
+    stub.script("gpus 1", "time 100")
+    stopped = "gpus 1", f"0 {SAMPLES}:1 value 50"
+    recording = recorded(driver, lambda n: stub.script(*stopped, f"time {100 + n}"), mask=False)
+    clock = Clock()
+    replay = ReplayDriver(recording, clock=clock)
+    scraper = Scraper(replay, sources=Sources(clock=clock))
+    seen = []
+    for _ in range(20):
+        seen.append(Seen(scraper.scrape()).value(OBSERVED, "0", UUIDS[0], "gpu") or 0)
+        clock.now += 1
+    assert seen == sorted(seen)
+    assert 1 <= seen[-1] <= 20
+
+
+def test_failed_metrics_are_recorded(driver: NvmlDriver, stub: NvmlStub, clock: Clock) -> None:
+    """What a call answered beside a metric that failed is what is replayed."""
+    stub.script("gpus 1", f"0 {FUNCTION}:2 error 10")
+
+    def wait(_: int) -> None:
+        clock.now += 1
+
+    replay = ReplayDriver(recorded(driver, wait, mask=False))
+    seen = Seen(Scraper(replay, clock=clock).scrape())
+    assert seen.value(GRAPHICS_ACTIVE, "0", UUIDS[0]) is None  # the first sample said nothing
+    replay = ReplayDriver(recorded(driver, wait, mask=False), clock=clock)
+    clock.now += 1.5
+    seen = Seen(Scraper(replay).scrape())
+    assert seen.value(GRAPHICS_ACTIVE, "0", UUIDS[0]) is not None
+    assert seen.value(SM_ACTIVE, "0", UUIDS[0]) is None
 
 
 def test_a_lost_gpu_is_lost_again(driver: NvmlDriver, stub: NvmlStub) -> None:

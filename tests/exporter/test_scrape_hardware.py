@@ -5,6 +5,16 @@ from __future__ import annotations
 import pytest
 
 from agentaflow_exporter import metrics
+from agentaflow_exporter.collectors import (
+    c2c,
+    modes,
+    nvlink,
+    sram,
+    temperature,
+    throttle,
+    utilization,
+    vgpu,
+)
 from agentaflow_exporter.collectors.bar1 import BAR1_USED
 from agentaflow_exporter.collectors.c2c import C2C_LINKS, C2C_UP
 from agentaflow_exporter.collectors.fabric import FABRIC_ERROR, FABRIC_HEALTH, FABRIC_STATE
@@ -62,6 +72,14 @@ def scraper(driver: NvmlDriver) -> Scraper:
         (f"{FIELDS}:91 value 6", NVLINK_LINKS, (), 6),
         (f"{FIELDS}:173 value 11", PCIE_ERRORS, ("correctable",), 11),
         (f"{FIELDS}:183 value 12", PCIE_ERRORS, ("lane",), 12),
+        (f"{FIELDS}:75 value 2000000000", throttle.POLICY_SECONDS, ("thermal",), 2),
+        (f"{FIELDS}:79 value 500000000", throttle.POLICY_SECONDS, ("reliability",), 0.5),
+        ("nvmlDeviceGetMarginTemperature value 12", temperature.TEMPERATURE_MARGIN, (), 12),
+        ("nvmlDeviceGetMarginTemperature value 4294967291", temperature.TEMPERATURE_MARGIN, (), -5),
+        ("nvmlDeviceGetJpgUtilization value 25", utilization.UTILIZATION, ("jpeg",), 0.25),
+        ("nvmlDeviceGetOfaUtilization value 50", utilization.UTILIZATION, ("ofa",), 0.5),
+        ("nvmlDeviceGetPersistenceMode value 0", modes.PERSISTENCE_MODE, (), 0),
+        ("nvmlDeviceGetComputeMode value 3", modes.COMPUTE_MODE, (), 3),
         (f"{FIELDS}:185 value 301000", POWER_AVERAGE, (), 301),
         (f"{FIELDS}:186 value 302500", POWER_INSTANT, (), 302.5),
     ],
@@ -81,6 +99,73 @@ def test_readings(
     seen = Seen(scraper.scrape())
     assert seen.value(metric, *GPU, *labels) is None
     assert seen.value(metrics.COLLECTOR_SUCCESS, metric.collector) == 1
+
+
+def test_sram(scraper: Scraper, stub: NvmlStub) -> None:
+    """Errors of on-chip memory by what found them, and whether they are too many."""
+    call = "0 nvmlDeviceGetSramEccErrorStatus"
+    stub.script("gpus 1", f"{call}:0 value 7", f"{call}:1 value 1", f"{call}:3 value 1")
+    seen = Seen(scraper.scrape())
+    assert seen.value(sram.SRAM_ERRORS, *GPU, "corrected") == 7
+    assert seen.value(sram.SRAM_ERRORS, *GPU, "uncorrected_parity") == 1
+    assert seen.value(sram.SRAM_ERRORS, *GPU, "uncorrected_secded") == 0
+    assert seen.value(sram.SRAM_THRESHOLD_EXCEEDED, *GPU) == 1
+    stub.script("gpus 1", f"{call} error 3")
+    assert sram.SRAM_ERRORS not in Seen(scraper.scrape()).families
+
+
+@pytest.mark.parametrize(
+    ("guest", "licensed", "expiry"), [(1, 1, 1924905600), (2, 0, None), (3, 1, None)]
+)
+def test_vgpu_licence(
+    scraper: Scraper, stub: NvmlStub, guest: int, licensed: int, expiry: int | None
+) -> None:
+    """A guest tells whether it has its licence, and until when, if that is a date at all."""
+    stub.script("gpus 1", f"0 nvmlDeviceGetGridLicensableFeatures_v4 value {guest}")
+    seen = Seen(scraper.scrape())
+    product = "NVIDIA Virtual Compute Server"
+    assert seen.value(vgpu.VGPU_LICENSED, *GPU, "compute", product) == licensed
+    assert seen.value(vgpu.VGPU_LICENSE_EXPIRY, *GPU, "compute") == expiry
+    assert seen.value(metrics.COLLECTOR_SUCCESS, "vgpu") == 1
+
+
+def test_no_vgpu(scraper: Scraper) -> None:
+    """A physical GPU has no licence, and that is no failure."""
+    seen = Seen(scraper.scrape())
+    assert vgpu.VGPU_LICENSED not in seen.families
+    assert seen.value(metrics.COLLECTOR_SUCCESS, "vgpu") == 1
+
+
+def test_nvlinks_of_blackwell(scraper: Scraper, stub: NvmlStub) -> None:
+    """Links that count for themselves are summed, all of them or none."""
+    links = [
+        rule
+        for link in (0, 1)
+        for rule in (
+            f"0 {FIELDS}:{1000 * link + 202} value {10 + link}",
+            f"0 {FIELDS}:{1000 * link + 206} value {link}",
+            f"0 {FIELDS}:{1000 * link + 221} value 5",
+        )
+    ]
+    totals = (f"0 {FIELDS}:138 error 3", f"0 {FIELDS}:91 value 2")
+    stub.script("gpus 1", *totals, *links)
+    seen = Seen(scraper.scrape())
+    assert seen.value(nvlink.NVLINK_TRANSMIT, *GPU) == 21
+    assert seen.value(nvlink.NVLINK_ERRORS, *GPU, "malformed_packet") == 1
+    assert seen.value(nvlink.NVLINK_ERRORS, *GPU, "symbol") == 10
+    stub.script("gpus 1", *totals, *links, f"0 {FIELDS}:1202 error 10")
+    seen = Seen(scraper.scrape())
+    assert seen.value(nvlink.NVLINK_TRANSMIT, *GPU) is None
+    assert seen.value(metrics.COLLECTOR_SUCCESS, "nvlink") == 0
+
+
+def test_errors_of_links_to_the_cpu(scraper: Scraper, stub: NvmlStub) -> None:
+    """Those of all links together, by kind."""
+    rules = [f"0 {FIELDS}:{1000 * link + 232} value {3 + link}" for link in (0, 1)]
+    stub.script("gpus 1", f"0 {FIELDS}:170 value 2", *rules)
+    seen = Seen(scraper.scrape())
+    assert seen.value(c2c.C2C_ERRORS, *GPU, "replay") == 7
+    assert seen.value(c2c.C2C_ERRORS, *GPU, "interrupt") is None
 
 
 def test_fans(scraper: Scraper, stub: NvmlStub) -> None:

@@ -107,7 +107,7 @@ def test_bad_flag(flags: Mapping[str, Any], said: str) -> None:
     ("text", "said"),
     [
         ("scrap: {timeout: 1}", "unknown setting scrap.timeout: did you mean scrape.timeout"),
-        ("collector: {gpm: true}", "unknown setting collector.gpm"),
+        ("collector: {dcgm: true}", "unknown setting collector.dcgm"),
         ("scrape: {timeout: [1, 2]}", "give one value"),
         ("scrape: {timeout: []}", "give one value"),
         ("log: {level: null}", "plain value"),

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from agentaflow_exporter import constants as nvml
 from agentaflow_exporter import metrics
 from agentaflow_exporter.backends import make_driver
-from agentaflow_exporter.collectors import COLLECTORS
-from agentaflow_exporter.collectors.c2c import C2C_LINKS, C2C_UP
+from agentaflow_exporter.collectors import COLLECTORS, gpm, gpm_counters, mig, mig_gpm, sram, vgpu
+from agentaflow_exporter.collectors.c2c import C2C_ERRORS, C2C_LINKS, C2C_UP
 from agentaflow_exporter.collectors.expected import GPU_EXPECTED
 from agentaflow_exporter.collectors.fans import FAN_RPM, FAN_SPEED
 from agentaflow_exporter.collectors.retired_pages import RETIRED_PAGES, RETIRED_PAGES_PENDING
+from agentaflow_exporter.collectors.temperature import TEMPERATURE_MARGIN
+from agentaflow_exporter.collectors.throttle import POLICY_SECONDS
 from agentaflow_exporter.crew import InlineCrew
 from agentaflow_exporter.metric import Metric
 from agentaflow_exporter.scrape import Scraper
@@ -33,7 +35,7 @@ GAUGES = {
     nvml.NVML_FI_DEV_POWER_INSTANT,
 }
 COUNTERS = [i for c in COLLECTORS for i in c.fields if i not in GAUGES]
-# No board of the simulation has these parts, and no kernel is below it.
+# No board of the simulation has these parts, no kernel is below it, and its driver is an old one.
 ABSENT = {
     GPU_EXPECTED,
     FAN_SPEED,
@@ -42,6 +44,19 @@ ABSENT = {
     RETIRED_PAGES_PENDING,
     C2C_LINKS,
     C2C_UP,
+    C2C_ERRORS,
+    TEMPERATURE_MARGIN,
+    POLICY_SECONDS,
+    *mig.COLLECTOR.metrics[1:],  # no board is cut
+    *mig_gpm.COLLECTOR.metrics,
+    *sram.COLLECTOR.metrics,
+    *vgpu.COLLECTOR.metrics,
+    gpm.MEDIA_ACTIVE,
+    gpm.C2C_TRANSMIT,
+    gpm.C2C_RECEIVE,
+    gpm.C2C_DATA_TRANSMIT,
+    gpm.C2C_DATA_RECEIVE,
+    *gpm_counters.COLLECTOR.metrics,
 }
 FUNCTIONS = [
     "nvmlDeviceGetUtilizationRates",

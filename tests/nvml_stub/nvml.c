@@ -9,7 +9,7 @@
 int stub_users;
 static uintptr_t epoch = 1; /* a handle of an earlier nvmlInit is void */
 
-int stub_gpu_of(Device handle) {
+int stub_gpu_of(Device handle) { /* that of a MIG device has more bits, and is no GPU's */
   uintptr_t value = (uintptr_t)handle;
   return value >> 8 == epoch ? (int)(value & 0xff) - 1 : -2;
 }
@@ -120,12 +120,14 @@ int nvmlDeviceGetMinorNumber(Device device, unsigned *minor) {
 }
 
 int nvmlDeviceGetUUID(Device device, char *buffer, unsigned length) {
+  if (stub_is_mig(device)) return stub_mig_uuid(device, buffer, length);
   BEGIN(NO_ARGUMENT)
   uuid_of(gpu, buffer, length);
   return SUCCESS;
 }
 
 int nvmlDeviceGetName(Device device, char *buffer, unsigned length) {
+  if (stub_is_mig(device)) return stub_mig_name(device, buffer, length);
   BEGIN(NO_ARGUMENT)
   return text(gpu, __func__, "NVIDIA H100 80GB HBM3", buffer, length);
 }

@@ -11,9 +11,12 @@
 
 static double busy(int gpu) { return 0.5 + 0.4 * sin(stub_seconds() / 60 + gpu); }
 
+double stub_busy_seconds(int gpu, double seconds) { /* the integral of busy */
+  return 0.5 * seconds + 24 * (cos(gpu) - cos(seconds / 60 + gpu));
+}
+
 u64 stub_energy_millijoules(int gpu) { /* the integral of stub_power_milliwatts */
-  double seconds = stub_seconds();
-  double busy_seconds = 0.5 * seconds + 24 * (cos(gpu) - cos(seconds / 60 + gpu));
+  double seconds = stub_seconds(), busy_seconds = stub_busy_seconds(gpu, seconds);
   return (u64)(IDLE_MILLIWATTS * seconds + (BUSY_MILLIWATTS - IDLE_MILLIWATTS) * busy_seconds);
 }
 
@@ -63,6 +66,10 @@ int nvmlDeviceGetMemoryInfo(Device device, struct memory *memory) {
 }
 
 int nvmlDeviceGetMemoryInfo_v2(Device device, struct memory_v2 *memory) {
+  if (stub_is_mig(device)) {
+    memory->reserved = 0;
+    return stub_mig_memory(device, &memory->total, &memory->used, &memory->free);
+  }
   BEGIN(NO_ARGUMENT)
   memory->total = MEMORY_BYTES;
   memory->reserved = RESERVED_BYTES;
@@ -216,12 +223,6 @@ REASONS(nvmlDeviceGetCurrentClocksThrottleReasons)
 int nvmlDeviceGetEccMode(Device device, unsigned *current, unsigned *pending) {
   BEGIN(NO_ARGUMENT)
   *current = *pending = 1;
-  return SUCCESS;
-}
-
-int nvmlDeviceGetMigMode(Device device, unsigned *current, unsigned *pending) {
-  BEGIN(NO_ARGUMENT)
-  *current = *pending = 0;
   return SUCCESS;
 }
 

@@ -19,6 +19,12 @@ typedef void *Device;
 extern int stub_users; /* nvmlInit is counted */
 int stub_gpu_of(Device handle);
 
+double stub_busy_seconds(int gpu, double until);
+int stub_is_mig(Device device);
+int stub_mig_uuid(Device device, char *buffer, unsigned length);
+int stub_mig_name(Device device, char *buffer, unsigned length);
+int stub_mig_memory(Device device, u64 *total, u64 *used, u64 *free);
+
 unsigned stub_celsius(int gpu);
 u64 stub_power_milliwatts(int gpu);
 u64 stub_energy_millijoules(int gpu);

@@ -14,11 +14,17 @@ from agentaflow_exporter.metrics import BUILD_INFO, COLLECTOR_DURATION, SCRAPE_D
 from agentaflow_exporter.nvml import NvmlDriver
 from agentaflow_exporter.scrape import Scraper
 from tests.support.nvml_stub import in_process_stub
-from tests.support.scraping import UUIDS
+from tests.support.scraping import UUIDS, Clock
 
+_OTHERS = (
+    "1 nvmlDeviceGetMigMode value 1",
+    "1 nvmlDeviceGetMigDeviceHandleByIndex:0 value 70",
+    "1 nvmlGpmMigSampleGet:7 value 1",
+    "1 nvmlDeviceGetGridLicensableFeatures_v4 value 1",
+    "1 nvmlDeviceGetFieldValues:231 value 1",
+)
 _SCRIPT = (
     "gpus 2",
-    "time 1000000",
     "1 nvmlDeviceGetFieldValues:82 error 3",
     "1 nvmlDeviceGetComputeRunningProcesses_v3 value 2",
     "1 nvmlDeviceGetDecoderUtilization error 10",
@@ -28,15 +34,23 @@ _SCRIPT = (
     "1 nvmlDeviceGetFieldValues:31 value 0",
     "1 nvmlDeviceGetFieldValues:170 value 1",
     "1 nvmlDeviceGetFieldValues:171 value 1",
+    *_OTHERS,
+    *(f"1 nvmlGpmMetricsGet:{i} value {i}" for i in (100, 101, 102, 103)),
 )
+_SECONDS = 1_000_000
+_INTERVAL_SECONDS = 10
 
 
 def golden_metrics() -> str:
-    """Values that differ from run to run are 0."""
-    stub = in_process_stub()
-    stub.script(*_SCRIPT)
+    """Of the second scrape. Values that differ from run to run are 0."""
+    stub, clock = in_process_stub(), Clock()
     pods = [Pod(UUIDS[1], "research", "notebook", "main")]
-    scraper = Scraper(NvmlDriver(), sources=Sources(pods=lambda: pods, expected=lambda: 3))
+    sources = Sources(pods=lambda: pods, expected=lambda: 3, clock=clock)
+    scraper = Scraper(NvmlDriver(clock), sources=sources)
+    stub.script(*_SCRIPT, f"time {_SECONDS - _INTERVAL_SECONDS}")
+    scraper.scrape()
+    clock.now += _INTERVAL_SECONDS
+    stub.script(*_SCRIPT, f"time {_SECONDS}")
     families = [_still(family) for family in scraper.scrape() if family.metric is not BUILD_INFO]
     scraper.close()
     stub.script()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 from agentaflow_exporter import constants as nvml
-from agentaflow_exporter.collector import Collector, GpuReader, Reading
+from agentaflow_exporter.collector import Collector, GpuReader, Reading, sum_of_all
 from agentaflow_exporter.driver import scoped
 from agentaflow_exporter.metric import declare_gpu
 
@@ -15,6 +16,7 @@ C2C_LINKS = declare_gpu(
     "Links between the GPU and the CPU in its package, up or down.",
     source="field 170, C2C_LINK_COUNT",
     highest=1024,
+    since="Hopper, R530",
 )
 C2C_UP = declare_gpu(
     "c2c",
@@ -25,8 +27,26 @@ C2C_UP = declare_gpu(
     highest=1,
 )
 
+C2C_ERRORS = declare_gpu(
+    "c2c",
+    "c2c_errors_total",
+    "Errors of all links between GPU and CPU.",
+    "type",
+    source="each link's fields 231, 232, 233, C2C_LINK_ERROR_…",
+    since="Hopper",
+)
+
 _MOST_LINKS = 16  # NVML names no limit; packages have up to ten
 _STATES = tuple(scoped(nvml.NVML_FI_DEV_C2C_LINK_GET_STATUS, link) for link in range(_MOST_LINKS))
+
+_ERRORS = {
+    labels: tuple(scoped(field_id, link) for link in range(_MOST_LINKS))
+    for labels, field_id in {
+        ("interrupt",): nvml.NVML_FI_DEV_C2C_LINK_ERROR_INTR,
+        ("replay",): nvml.NVML_FI_DEV_C2C_LINK_ERROR_REPLAY,
+        ("replay_back_to_back",): nvml.NVML_FI_DEV_C2C_LINK_ERROR_REPLAY_B2B,
+    }.items()
+}
 
 
 def _gpu(gpu: GpuReader) -> Iterator[Reading]:
@@ -34,6 +54,8 @@ def _gpu(gpu: GpuReader) -> Iterator[Reading]:
     links = int(gpu.field(nvml.NVML_FI_DEV_C2C_LINK_COUNT) or 0)
     if links:
         yield C2C_LINKS, (), links
+    for labels, field_ids in _ERRORS.items():
+        yield C2C_ERRORS, labels, sum_of_all([gpu.field(i) for i in field_ids[:links]])
     for link, field_id in enumerate(_STATES[:links]):
         yield C2C_UP, (str(link),), gpu.field(field_id)
 
@@ -44,7 +66,8 @@ COLLECTOR = Collector(
     (
         C2C_LINKS,
         C2C_UP,
+        C2C_ERRORS,
     ),
     gpu=_gpu,
-    fields=(nvml.NVML_FI_DEV_C2C_LINK_COUNT, *_STATES),
+    fields=(nvml.NVML_FI_DEV_C2C_LINK_COUNT, *_STATES, *chain.from_iterable(_ERRORS.values())),
 )

@@ -14,6 +14,7 @@ FABRIC_STATE = declare_gpu(
     "Registration with the NVLink fabric: 1 not started, 2 under way, 3 completed.",
     source="nvmlDeviceGetGpuFabricInfoV",
     highest=3,
+    since="Hopper, R535",
 )
 FABRIC_ERROR = declare_gpu(
     "fabric",
@@ -29,6 +30,7 @@ FABRIC_HEALTH = declare_gpu(
     "check",
     source="nvmlDeviceGetGpuFabricInfoV, healthMask",
     highest=1,
+    since="Hopper, R550",
 )
 
 # Two bits each: 0 not supported, 1 something is wrong, 2 nothing is.

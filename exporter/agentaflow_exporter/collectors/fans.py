@@ -22,6 +22,7 @@ FAN_RPM = declare_gpu(
     "fan",
     source="nvmlDeviceGetFanSpeedRPM",
     highest=100_000,
+    since="R565",
 )
 
 

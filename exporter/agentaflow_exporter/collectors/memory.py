@@ -21,6 +21,7 @@ MEMORY_RESERVED = declare_gpu(
     "memory_reserved_bytes",
     "Device memory kept by driver and firmware.",
     source=_MEMORY,
+    since="R510",
 )
 
 

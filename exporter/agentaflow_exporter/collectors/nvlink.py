@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from itertools import chain
 
 from agentaflow_exporter import constants as nvml
-from agentaflow_exporter.collector import Collector, GpuReader, Reading, scaled
-from agentaflow_exporter.driver import ALL_LINKS, Number, scoped
+from agentaflow_exporter.collector import Collector, GpuReader, Reading, scaled, sum_of_all
+from agentaflow_exporter.driver import ALL_LINKS, scoped
 from agentaflow_exporter.metric import declare_gpu
 
 _COUNTER_BYTES = 2**63  # 900 GB/s pass what is believable of a memory in twenty minutes
@@ -15,14 +15,15 @@ NVLINK_TRANSMIT = declare_gpu(
     "nvlink",
     "nvlink_transmit_bytes_total",
     "Payload sent over all NVLinks.",
-    source="field 138, NVLINK_THROUGHPUT_DATA_TX",
+    source="field 138, NVLINK_THROUGHPUT_DATA_TX; or each link's field 202",
     highest=_COUNTER_BYTES,
+    since="Ampere, R450",
 )
 NVLINK_RECEIVE = declare_gpu(
     "nvlink",
     "nvlink_receive_bytes_total",
     "Payload received over all NVLinks.",
-    source="field 139, NVLINK_THROUGHPUT_DATA_RX",
+    source="field 139, NVLINK_THROUGHPUT_DATA_RX; or each link's field 204",
     highest=_COUNTER_BYTES,
 )
 NVLINK_ERRORS = declare_gpu(
@@ -31,7 +32,7 @@ NVLINK_ERRORS = declare_gpu(
     "NVLink errors of all links, by what they cost or where they were found.",
     "type",
     source="fields 38, 45, 52, 59, 160, NVLINK_…_ERROR_COUNT_TOTAL; since Hopper the sum of "
-    "each link's fields 161, 162, 163, NVLINK_ERROR_DL_…",
+    "each link's fields 161, 162, 163, NVLINK_ERROR_DL_…; Blackwell's 206 … 221",
 )
 NVLINK_LINKS = declare_gpu(
     "nvlink",
@@ -47,6 +48,7 @@ NVLINK_UP = declare_gpu(
     "link",
     source="field 165, NVLINK_GET_STATE",
     highest=1,
+    since="R530",
 )
 
 _KIBIBYTES = {
@@ -61,14 +63,29 @@ _ERRORS = {
     ("ecc_data",): nvml.NVML_FI_DEV_NVLINK_ECC_DATA_ERROR_COUNT_TOTAL,
 }
 _LINKS = range(nvml.NVML_NVLINK_MAX_LINKS)
-# Since Hopper errors are counted by link only.
+# Since Hopper errors are counted by link only; most kinds are Blackwell's.
 _LINK_ERRORS = {
     labels: tuple(scoped(field_id, link) for link in _LINKS)
     for labels, field_id in {
         ("replay",): nvml.NVML_FI_DEV_NVLINK_ERROR_DL_REPLAY,
         ("recovery",): nvml.NVML_FI_DEV_NVLINK_ERROR_DL_RECOVERY,
         ("crc",): nvml.NVML_FI_DEV_NVLINK_ERROR_DL_CRC,
+        ("malformed_packet",): nvml.NVML_FI_DEV_NVLINK_COUNT_MALFORMED_PACKET_ERRORS,
+        ("buffer_overrun",): nvml.NVML_FI_DEV_NVLINK_COUNT_BUFFER_OVERRUN_ERRORS,
+        ("receive",): nvml.NVML_FI_DEV_NVLINK_COUNT_RCV_ERRORS,
+        ("receive_remote",): nvml.NVML_FI_DEV_NVLINK_COUNT_RCV_REMOTE_ERRORS,
+        ("receive_general",): nvml.NVML_FI_DEV_NVLINK_COUNT_RCV_GENERAL_ERRORS,
+        ("link_integrity",): nvml.NVML_FI_DEV_NVLINK_COUNT_LOCAL_LINK_INTEGRITY_ERRORS,
+        ("transmit_discard",): nvml.NVML_FI_DEV_NVLINK_COUNT_XMIT_DISCARDS,
+        ("recovery_failed",): nvml.NVML_FI_DEV_NVLINK_COUNT_LINK_RECOVERY_FAILED_EVENTS,
+        ("effective",): nvml.NVML_FI_DEV_NVLINK_COUNT_EFFECTIVE_ERRORS,
+        ("symbol",): nvml.NVML_FI_DEV_NVLINK_COUNT_SYMBOL_ERRORS,
     }.items()
+}
+# Blackwell's links count bytes themselves, should the GPU not do it for all of them.
+_LINK_BYTES = {
+    NVLINK_TRANSMIT: tuple(scoped(nvml.NVML_FI_DEV_NVLINK_COUNT_XMIT_BYTES, i) for i in _LINKS),
+    NVLINK_RECEIVE: tuple(scoped(nvml.NVML_FI_DEV_NVLINK_COUNT_RCV_BYTES, i) for i in _LINKS),
 }
 _STATES = {(str(link),): scoped(nvml.NVML_FI_DEV_NVLINK_GET_STATE, link) for link in _LINKS}
 _UP = (nvml.NVML_NVLINK_STATE_ACTIVE, nvml.NVML_NVLINK_STATE_SLEEP)
@@ -76,27 +93,24 @@ _UP = (nvml.NVML_NVLINK_STATE_ACTIVE, nvml.NVML_NVLINK_STATE_SLEEP)
 
 def _gpu(gpu: GpuReader) -> Iterator[Reading]:
     """Links that a GPU does not have are unsupported scopes, which are asked for once."""
-    for metric, field_id in _KIBIBYTES.items():
-        yield metric, (), scaled(gpu.field(field_id), by=1024)
     links = gpu.field(nvml.NVML_FI_DEV_NVLINK_LINK_COUNT)
     yield NVLINK_LINKS, (), links
     count = int(links or 0)
+    for metric, field_id in _KIBIBYTES.items():
+        total = scaled(gpu.field(field_id), by=1024)
+        if total is None:
+            total = sum_of_all([gpu.field(i) for i in _LINK_BYTES[metric][:count]])
+        yield metric, (), total
     totals = {labels: gpu.field(field_id) for labels, field_id in _ERRORS.items()}
     for labels, value in totals.items():
         yield NVLINK_ERRORS, labels, value
     for labels, field_ids in _LINK_ERRORS.items():
         if totals.get(labels) is None:
-            yield NVLINK_ERRORS, labels, _sum([gpu.field(i) for i in field_ids[:count]])
+            yield NVLINK_ERRORS, labels, sum_of_all([gpu.field(i) for i in field_ids[:count]])
     for labels, field_id in list(_STATES.items())[:count]:
         state = gpu.field(field_id)
         if state is not None:
             yield NVLINK_UP, labels, 1 if state in _UP else 0
-
-
-def _sum(values: list[Number | None]) -> Number | None:
-    """Of all links or of none: a sum without one of them would be a counter that falls."""
-    known = [value for value in values if value is not None]
-    return sum(known) if known and len(known) == len(values) else None
 
 
 COLLECTOR = Collector(
@@ -114,6 +128,7 @@ COLLECTOR = Collector(
         *_KIBIBYTES.values(),
         *_ERRORS.values(),
         *chain.from_iterable(_LINK_ERRORS.values()),
+        *chain.from_iterable(_LINK_BYTES.values()),
         nvml.NVML_FI_DEV_NVLINK_LINK_COUNT,
         *_STATES.values(),
     ),

@@ -20,6 +20,7 @@ POWER_AVERAGE = declare_gpu(
     "power_average_watts",
     "Power drawn by the board, on average over a second; power_watts is it too on most GPUs.",
     source="field 185, POWER_AVERAGE",
+    since="R530",
 )
 POWER_INSTANT = declare_gpu(
     "power",

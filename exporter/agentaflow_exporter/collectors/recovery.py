@@ -15,6 +15,7 @@ RECOVERY_ACTION = declare_gpu(
     "4 drain and reset, 5 recover IMEX domain, 6 bus reset, 7 system reboot.",
     source="field 230, GET_GPU_RECOVERY_ACTION",
     highest=255,
+    since="R570",
 )
 
 

@@ -15,6 +15,7 @@ REMAPPED_ROWS = declare_gpu(
     "type",
     source="fields 142, 143, REMAPPED_COR, REMAPPED_UNC",
     highest=1_000_000,
+    since="Ampere",
 )
 ROW_REMAP_PENDING = declare_gpu(
     "remapped_rows",
@@ -29,6 +30,7 @@ ROW_REMAP_FAILURE = declare_gpu(
     "1 if a row could not be replaced: the board is due for return.",
     source="field 145, REMAPPED_FAILURE",
     highest=1,
+    since="Ampere",
 )
 ROW_REMAP_BANKS = declare_gpu(
     "remapped_rows",

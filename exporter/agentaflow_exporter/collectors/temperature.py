@@ -23,6 +23,15 @@ TEMPERATURE_THRESHOLD = declare_gpu(
     source="nvmlDeviceGetTemperatureThreshold",
 )
 
+TEMPERATURE_MARGIN = declare_gpu(
+    "temperature",
+    "temperature_margin_celsius",
+    "Degrees up to the temperature at which the GPU slows down; below 0 beyond it.",
+    source="nvmlDeviceGetMarginTemperature",
+    since="Hopper, R570",
+    lowest=-200,
+)
+
 _THRESHOLDS = {
     ("slowdown",): nvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN,
     ("shutdown",): nvml.NVML_TEMPERATURE_THRESHOLD_SHUTDOWN,
@@ -38,6 +47,7 @@ def _gpu(gpu: GpuReader) -> Iterator[Reading]:
         celsius = gpu.read("nvmlDeviceGetTemperature", nvml.NVML_TEMPERATURE_GPU)
     yield TEMPERATURE, ("gpu",), celsius
     yield TEMPERATURE, ("memory",), gpu.field(nvml.NVML_FI_DEV_MEMORY_TEMP)
+    yield TEMPERATURE_MARGIN, (), gpu.read("nvmlDeviceGetMarginTemperature")
     for labels, threshold in _THRESHOLDS.items():
         value = gpu.constant("nvmlDeviceGetTemperatureThreshold", threshold)
         yield TEMPERATURE_THRESHOLD, labels, value
@@ -45,10 +55,11 @@ def _gpu(gpu: GpuReader) -> Iterator[Reading]:
 
 COLLECTOR = Collector(
     "temperature",
-    "temperatures and thresholds",
+    "temperatures, thresholds and margin",
     (
         TEMPERATURE,
         TEMPERATURE_THRESHOLD,
+        TEMPERATURE_MARGIN,
     ),
     gpu=_gpu,
     fields=(nvml.NVML_FI_DEV_MEMORY_TEMP,),

@@ -22,6 +22,15 @@ CLOCK_EVENT_SECONDS = declare_gpu(
     "Time for which the reason has held the clocks down.",
     "reason",
     source="fields 74, 76, 269, 270, 271, CLOCKS_EVENT_REASON_…",
+    since="R530 for the hardware reasons",
+)
+
+POLICY_SECONDS = declare_gpu(
+    "throttle",
+    "performance_policy_seconds_total",
+    "Time for which the policy held the clocks down; thermal is by any of the thermal reasons.",
+    "policy",
+    source="fields 75, 77, 78, 79, PERF_POLICY_…",
 )
 
 REASONS = {
@@ -43,6 +52,14 @@ _NANOSECONDS = {
     ("hw_power_brake_slowdown",): nvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_POWER_BRAKE_SLOWDOWN,
 }
 
+_POLICIES = {
+    ("thermal",): nvml.NVML_FI_DEV_PERF_POLICY_THERMAL,
+    ("board_limit",): nvml.NVML_FI_DEV_PERF_POLICY_BOARD_LIMIT,
+    ("low_utilization",): nvml.NVML_FI_DEV_PERF_POLICY_LOW_UTILIZATION,
+    ("reliability",): nvml.NVML_FI_DEV_PERF_POLICY_RELIABILITY,
+}
+_NANOSECOND = 1_000_000_000
+
 
 def _gpu(gpu: GpuReader) -> Iterator[Reading]:
     """Drivers before R535 call the event reasons throttle reasons."""
@@ -53,16 +70,19 @@ def _gpu(gpu: GpuReader) -> Iterator[Reading]:
         for labels, bit in REASONS.items():
             yield CLOCK_EVENT, labels, 1 if active & bit else 0
     for labels, field_id in _NANOSECONDS.items():
-        yield CLOCK_EVENT_SECONDS, labels, scaled(gpu.field(field_id), per=1_000_000_000)
+        yield CLOCK_EVENT_SECONDS, labels, scaled(gpu.field(field_id), per=_NANOSECOND)
+    for labels, field_id in _POLICIES.items():
+        yield POLICY_SECONDS, labels, scaled(gpu.field(field_id), per=_NANOSECOND)
 
 
 COLLECTOR = Collector(
     "throttle",
-    "clock event reasons",
+    "clock event reasons and performance policies",
     (
         CLOCK_EVENT,
         CLOCK_EVENT_SECONDS,
+        POLICY_SECONDS,
     ),
     gpu=_gpu,
-    fields=tuple(_NANOSECONDS.values()),
+    fields=(*_NANOSECONDS.values(), *_POLICIES.values()),
 )

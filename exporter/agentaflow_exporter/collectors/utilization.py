@@ -12,21 +12,26 @@ UTILIZATION = declare_gpu(
     "utilization_ratio",
     "Share of the driver's last sample period in which the engine was busy.",
     "engine",
-    source="nvmlDeviceGetUtilizationRates, EncoderUtilization, DecoderUtilization",
+    source="nvmlDeviceGetUtilizationRates, Encoder…, Decoder…, Jpg…, OfaUtilization",
 )
+
+_ENGINES = {
+    ("encoder",): "nvmlDeviceGetEncoderUtilization",
+    ("decoder",): "nvmlDeviceGetDecoderUtilization",
+    ("jpeg",): "nvmlDeviceGetJpgUtilization",
+    ("ofa",): "nvmlDeviceGetOfaUtilization",
+}
 
 
 def _gpu(gpu: GpuReader) -> Iterator[Reading]:
-    rates = gpu.read("nvmlDeviceGetUtilizationRates")
+    rates = gpu.shared("nvmlDeviceGetUtilizationRates")
     if rates is not None:
         yield UTILIZATION, ("gpu",), rates.gpu / 100
         yield UTILIZATION, ("memory",), rates.memory / 100
-    encoder = gpu.read("nvmlDeviceGetEncoderUtilization")
-    if encoder is not None:
-        yield UTILIZATION, ("encoder",), encoder[0] / 100
-    decoder = gpu.read("nvmlDeviceGetDecoderUtilization")
-    if decoder is not None:
-        yield UTILIZATION, ("decoder",), decoder[0] / 100
+    for labels, function in _ENGINES.items():
+        answer = gpu.shared(function)
+        if answer is not None:
+            yield UTILIZATION, labels, answer[0] / 100
 
 
 COLLECTOR = Collector("utilization", "engines' busy ratios", (UTILIZATION,), gpu=_gpu)

@@ -13,11 +13,13 @@ from typing import Literal
 
 from agentaflow_exporter.collectors import (
     bar1,
+    busy,
     c2c,
     clocks,
     ecc,
     fabric,
     fans,
+    gpm_counters,
     memory,
     nvlink,
     pcie,
@@ -25,13 +27,12 @@ from agentaflow_exporter.collectors import (
     processes,
     recovery,
     remapped_rows,
-    retired_pages,
     temperature,
     throttle,
     utilization,
 )
 from agentaflow_exporter.collectors.throttle import REASONS
-from agentaflow_exporter.compat import NAMES
+from agentaflow_exporter.compat import NAMES, hardware, profiling
 from agentaflow_exporter.compat.translation import Field, Source, Style, described
 from agentaflow_exporter.driver import Number
 from agentaflow_exporter.metric import Metric
@@ -263,10 +264,12 @@ FIELDS: tuple[Field, ...] = (
     *_pcie(),
     *_repair(),
     *_links(),
+    *hardware.FIELDS,
+    *profiling.FIELDS,
 )
 # Of each collector's readings, those that DCGM has no field for, and why.
 _NO_FIELD = "DCGM has no such field"
-_THERMAL = "DCGM's THERMAL_VIOLATION is NVML's field 75, which is another time"
+_THERMAL = "DCGM's THERMAL_VIOLATION is of all thermal reasons together"
 WITHOUT: dict[tuple[Metric, tuple[str, ...]], str] = {
     (clocks.CLOCK, ("graphics",)): _NO_FIELD,
     (clocks.CLOCK_MAX, ("graphics",)): _NO_FIELD,
@@ -275,25 +278,27 @@ WITHOUT: dict[tuple[Metric, tuple[str, ...]], str] = {
     (throttle.CLOCK_EVENT_SECONDS, ("hw_power_brake_slowdown",)): _NO_FIELD,
     (processes.PROCESSES, ("compute",)): _NO_FIELD,
     (processes.PROCESSES, ("graphics",)): _NO_FIELD,
+    **hardware.WITHOUT,
+    **profiling.WITHOUT,
 }
 _BYTES = "DCGM's NVLINK_COUNT_…_BYTES are NVML's fields 202 and 204, which are other counts"
 _FABRIC = "DCGM's FABRIC_MANAGER_STATUS joins state and error in a code of its own"
 METRICS_WITHOUT: dict[Metric, str] = {
     power.POWER_AVERAGE: _NO_FIELD,
     pcie.PCIE_ERRORS: f"{_NO_FIELD}, but for correctable",
-    fans.FAN_SPEED: "DCGM has one speed for all fans",
     fans.FAN_RPM: _NO_FIELD,
-    retired_pages.RETIRED_PAGES: "not translated yet",
-    retired_pages.RETIRED_PAGES_PENDING: "not translated yet",
     nvlink.NVLINK_TRANSMIT: _BYTES,
     nvlink.NVLINK_RECEIVE: _BYTES,
     nvlink.NVLINK_LINKS: _NO_FIELD,
     nvlink.NVLINK_UP: _NO_FIELD,
-    c2c.C2C_LINKS: "not translated yet",
     c2c.C2C_UP: _NO_FIELD,
     fabric.FABRIC_STATE: _FABRIC,
     fabric.FABRIC_ERROR: _FABRIC,
     fabric.FABRIC_HEALTH: _NO_FIELD,
+    busy.BUSY: _NO_FIELD,
+    busy.OBSERVED: _NO_FIELD,
+    **hardware.METRICS_WITHOUT,
+    **dict.fromkeys(gpm_counters.COLLECTOR.metrics, "DCGM has ratios and rates instead"),
 }
 
 _INTRODUCTION = """# Under dcgm-exporter's names

@@ -42,8 +42,42 @@ def _fabric(structure: Any, handle: Any) -> SimpleNamespace:
     return SimpleNamespace(state=answer.state, status=answer.status, healthMask=answer.healthMask)
 
 
+def _sram(structure: Any, handle: Any) -> Any:
+    answer = structure()
+    pynvml.nvmlDeviceGetSramEccErrorStatus(handle, ctypes.byref(answer))
+    return answer
+
+
+def _licence(structure: Any, handle: Any) -> SimpleNamespace:
+    """Without licenseInfo, which is a text for people."""
+    answer = structure()
+    function = pynvml._nvmlGetFunctionPointer("nvmlDeviceGetGridLicensableFeatures_v4")
+    pynvml._nvmlCheckReturn(function(handle, ctypes.byref(answer)))
+    features = [
+        SimpleNamespace(
+            featureCode=feature.featureCode,
+            featureEnabled=feature.featureEnabled,
+            productName=_text(feature.productName),
+            licenseExpiry=SimpleNamespace(
+                **{name: getattr(feature.licenseExpiry, name) for name in _EXPIRY}
+            ),
+        )
+        for feature in answer.gridLicensableFeatures[: answer.licensableFeaturesCount]
+    ]
+    return SimpleNamespace(isGridLicenseSupported=answer.isGridLicenseSupported, features=features)
+
+
+_EXPIRY = ("year", "month", "day", "hour", "min", "sec", "status")
+
+
+def _text(answer: bytes | str) -> str:
+    return answer.decode(errors="replace") if isinstance(answer, bytes) else answer
+
+
 # Functions that fill a structure, which pynvml leaves to its caller, and the structure's name.
 _FILLS: Mapping[str, tuple[str, Callable[..., Any]]] = {
     "nvmlDeviceGetFanSpeedRPM": ("c_nvmlFanSpeedInfo_t", _fan_rpm),
+    "nvmlDeviceGetSramEccErrorStatus": ("c_nvmlEccSramErrorStatus_v1_t", _sram),
+    "nvmlDeviceGetGridLicensableFeatures": ("c_nvmlGridLicensableFeatures_v4_t", _licence),
     "nvmlDeviceGetGpuFabricInfoV": ("c_nvmlGpuFabricInfo_v2_t", _fabric),
 }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pynvml
@@ -12,20 +13,32 @@ from agentaflow_exporter.driver import DriverUnavailable, GpuLost, Number
 from agentaflow_exporter.nvml.errors import UNAVAILABLE, UNSUPPORTED, refuse
 from agentaflow_exporter.nvml.fields import Fields
 from agentaflow_exporter.nvml.functions import function as function_named
+from agentaflow_exporter.nvml.gpm import NAME as GPM
+from agentaflow_exporter.nvml.gpm import Gpm
+from agentaflow_exporter.nvml.samples import NAME as SAMPLES
+from agentaflow_exporter.nvml.samples import Samples
 
 _UUID = "nvmlDeviceGetUUID"
+_MIG_MODE = "nvmlDeviceGetMigMode"
 _MIG_HANDLE = "nvmlDeviceGetMigDeviceHandleByIndex"
 
 
 class NvmlGpu:
     """A GPU of one nvmlInit."""
 
-    def __init__(self, index: int) -> None:
+    def __init__(self, index: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.index = index
         self._uuid = ""
         self._handle: Any = None
         self._unsupported: set[tuple[str, tuple[int, ...]]] = set()
+        self._mig_mode: list[int] | None = None
         self._fields = Fields()
+        self._gpm = Gpm(clock)
+        # Functions that need more than their arguments: buffers, or what was answered before.
+        self._stateful: Mapping[str, Callable[..., Any]] = {
+            GPM: self._gpm.read,
+            SAMPLES: Samples().read,
+        }
         self._lock = threading.Lock()
 
     @property
@@ -35,11 +48,15 @@ class NvmlGpu:
         return self._uuid
 
     def read(self, function: str, *arguments: int) -> Any:
+        stateful = self._stateful.get(function)
+        if stateful is not None:
+            with self._lock:
+                return stateful(self._attached(), *arguments)
         key = (function, arguments)
         if key in self._unsupported:
             return None
         try:
-            return function_named(function)(self._attached(), *arguments)
+            answer = function_named(function)(self._attached(), *arguments)
         except pynvml.NVMLError as error:
             if error.value in UNSUPPORTED:
                 if function == _UUID and error.value == pynvml.NVML_ERROR_INVALID_ARGUMENT:
@@ -48,9 +65,14 @@ class NvmlGpu:
                 self._unsupported.add(key)
                 return None
             refuse(function, error)
+        if function == _MIG_MODE and answer != self._mig_mode:
+            self._cut_anew(answer)
+        return answer
 
     def read_mig(self, device: int, function: str, *arguments: int) -> Any:
-        """The handle is asked for each time: instances come and go while the driver is loaded."""
+        """The handle is asked for each time: instances come and go while the driver is loaded, and
+        that of one that went is an invalid argument.
+        """
         key = (_MIG_HANDLE + function, arguments)
         if key in self._unsupported:
             return None
@@ -63,8 +85,9 @@ class NvmlGpu:
         try:
             return function_named(function)(handle, *arguments)
         except pynvml.NVMLError as error:
-            if error.value in UNSUPPORTED:
-                self._unsupported.add(key)
+            if error.value in UNSUPPORTED or error.value == pynvml.NVML_ERROR_NOT_FOUND:
+                if error.value != pynvml.NVML_ERROR_INVALID_ARGUMENT:
+                    self._unsupported.add(key)
                 return None
             refuse(function, error)
 
@@ -72,6 +95,18 @@ class NvmlGpu:
         handle = self._attached()
         with self._lock:
             return self._fields.read(handle, ids)
+
+    def _cut_anew(self, mode: list[int]) -> None:
+        """A GPU that is cut does not support what it does as a whole, and the other way round."""
+        if self._mig_mode is not None:
+            self._unsupported.clear()
+            with self._lock:
+                self._fields = Fields()
+        self._mig_mode = mode
+
+    def close(self) -> None:
+        """Before nvmlShutdown."""
+        self._gpm.close()
 
     def _attached(self) -> Any:
         if self._handle is None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pynvml
@@ -14,9 +15,10 @@ from agentaflow_exporter.nvml.gpu import NvmlGpu
 
 
 class NvmlDriver:
-    """The driver of this machine."""
+    """The driver of this machine. `clock` (seconds) tells how far apart samples are."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._unsupported: set[str] = set()
         self._gpus: dict[int, NvmlGpu] = {}
         self._opened = 0
@@ -35,6 +37,9 @@ class NvmlDriver:
 
     def close(self) -> None:
         """As often as it was opened and no more: nvmlInit is counted, and others may use NVML."""
+        for gpu in self._gpus.values():
+            gpu.close()
+        self._gpus = {}
         while self._opened:
             self._opened -= 1
             try:
@@ -67,5 +72,5 @@ class NvmlDriver:
             ) from error
         for index in range(count):
             if index not in self._gpus:
-                self._gpus[index] = NvmlGpu(index)
+                self._gpus[index] = NvmlGpu(index, self._clock)
         return [self._gpus[index] for index in range(count)]

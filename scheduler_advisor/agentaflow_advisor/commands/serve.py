@@ -14,6 +14,7 @@ from agentaflow_advisor.service import run
     "window_seconds",
     "percentile",
     "prices_file",
+    "history",
     "strategy",
     "channels",
 )

@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,24 +16,21 @@ import typer
 from agentaflow_advisor.configuration import load
 from agentaflow_advisor.decide.errors import JournalError
 from agentaflow_advisor.decide.journal import Journal
+from agentaflow_advisor.history import History
 from agentaflow_advisor.render import Output
 from agentaflow_advisor.settings import Settings, flag
+from agentaflow_advisor.tables import Format
 
 Command = Callable[..., int]
 """Takes a Session and the command's own options; answers with the exit code."""
 
 GLOBAL_SETTINGS = ("prometheus_url", "kubeconfig", "context", "journal")
-PATHS = frozenset({"kubeconfig", "journal", "prices_file", "web_config_file"})
+PATHS = frozenset({"kubeconfig", "journal", "history", "prices_file", "web_config_file"})
 LISTS = frozenset({"channels"})
 
 
 class NoJournal(JournalError):
     """Nothing was ever decided here."""
-
-
-class Format(StrEnum):
-    TABLE = "table"
-    JSON = "json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +49,15 @@ class Session:
                 f"no journal {path}; `agentaflow place` makes it, --journal names another"
             )
         return Journal(path)
+
+    def history(self) -> History:
+        """The history there is, for what people say to recommendations."""
+        path = self.settings.history_file
+        if not path.exists():
+            raise NoJournal(
+                f"no history {path}; `agentaflow recommend` makes it, --history names another"
+            )
+        return History(path)
 
     @property
     def actor(self) -> str:
@@ -78,7 +83,9 @@ def command(*settings: str) -> Callable[[Command], Command]:
         context = inspect.Parameter(
             "ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
         )
-        _sign(run, [context, *own, *flags, *global_flags()])
+        names = {parameter.name for parameter in own}  # its own win over global ones
+        rest = [each for each in global_flags() if each.name not in names]
+        _sign(run, [context, *own, *flags, *rest])
         return run
 
     return decorate
@@ -171,4 +178,4 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _session(options: dict[str, Any]) -> Session:
     config, form = options.pop("config", None), options.pop("output", Format.TABLE)
-    return Session(load(config, options), Output(as_json=form is Format.JSON))
+    return Session(load(config, options), Output(form))

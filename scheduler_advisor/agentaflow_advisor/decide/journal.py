@@ -10,7 +10,7 @@ import fcntl
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +18,7 @@ from typing import Any, Self
 
 from agentaflow_advisor.decide import codec
 from agentaflow_advisor.decide.chain import FIRST_HASH, broken_link, differences, event_hash
+from agentaflow_advisor.decide.database import transaction
 from agentaflow_advisor.decide.errors import (
     AmbiguousId,
     JournalCorrupt,
@@ -26,7 +27,7 @@ from agentaflow_advisor.decide.errors import (
     UnknownDecision,
     WrongState,
 )
-from agentaflow_advisor.decide.schema import naming, open_journal
+from agentaflow_advisor.decide.schema import JOURNAL, naming, open_journal
 from agentaflow_advisor.model import NEXT, Decision, State
 
 OPEN = (State.PROPOSED, State.APPROVED, State.INTENDED)
@@ -184,17 +185,8 @@ class Journal:
 
     # -- inside ---------------------------------------------------------------
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with naming(self.path):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
+    def _transaction(self) -> AbstractContextManager[None]:
+        return transaction(self._connection, self.path, JOURNAL)
 
     def _append(
         self, decision_id: str, before: State | None, row: Mapping[str, Any], detail: object

@@ -15,25 +15,29 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from agentaflow_advisor.advice import Advice, totals
 from agentaflow_advisor.model import State
+from agentaflow_advisor.web.recommendations import recommendation_metrics
 from agentaflow_advisor.web.status import Stage, Status
 
 PREFIX = "agentaflow_advisor_"
 
 
-def registry(status: Callable[[], Status]) -> CollectorRegistry:
-    """A registry of its own, without the process metrics of prometheus_client's default one."""
+def registry(status: Callable[[], Status], *, most: int) -> CollectorRegistry:
+    """A registry of its own, without the process metrics of prometheus_client's default one.
+
+    So many recommendations at `most` have metrics of their own.
+    """
     made = CollectorRegistry()
-    made.register(StatusCollector(status))
+    made.register(StatusCollector(status, most))
     return made
 
 
 class StatusCollector(Collector):
     """Turns the newest status into metric families."""
 
-    def __init__(self, status: Callable[[], Status]) -> None:
+    def __init__(self, status: Callable[[], Status], most: int) -> None:
         self._status = status
+        self._most = most
 
     def describe(self) -> Iterator[Metric]:
         """Nothing, so that registering does not collect."""
@@ -46,7 +50,7 @@ class StatusCollector(Collector):
         if status.decisions is not None:
             yield _decisions(status.decisions)
         if status.advice:
-            yield from _advice(status.advice)
+            yield from recommendation_metrics(status.advice, self._most)
 
 
 def _build_info() -> Metric:
@@ -65,7 +69,8 @@ def _loop(status: Status) -> Iterator[Metric]:
     )
     failures = CounterMetricFamily(
         f"{PREFIX}cycle_failures",
-        "Cycles that could not look at the fleet (observe), or not act on it (act).",
+        "Cycles that could not look at the fleet (observe), write down what they found (record), "
+        "or act on it (act).",
         labels=["stage"],
     )
     for stage in get_args(Stage):
@@ -97,25 +102,3 @@ def _decisions(counts: Mapping[State, int]) -> Metric:
     for state in State:
         decisions.add_metric([state.value], counts.get(state, 0))
     return decisions
-
-
-def _advice(advice: Advice) -> Iterator[Metric]:
-    number = GaugeMetricFamily(
-        f"{PREFIX}recommendations", "Recommendations now, by kind.", labels=["kind"]
-    )
-    saving = GaugeMetricFamily(
-        f"{PREFIX}recommended_saving_per_month",
-        "What they would save a month, in units of the currency, each GPU once.",
-        labels=["kind", "currency"],
-    )
-    for total in totals(advice.recommendations):
-        number.add_metric([total.kind], total.recommendations)
-        for amount in total.saves_per_month:
-            saving.add_metric([total.kind, amount.currency], float(amount.amount))
-    yield number
-    yield saving
-    yield GaugeMetricFamily(
-        f"{PREFIX}refusals",
-        "Things that the newest advice could not judge.",
-        value=len(advice.refusals),
-    )

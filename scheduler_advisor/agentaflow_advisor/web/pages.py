@@ -9,7 +9,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import CollectorRegistry
 
 from agentaflow_advisor.documents import advice_document
-from agentaflow_advisor.render import duration, to_json
+from agentaflow_advisor.render import duration, plain, to_json
 from agentaflow_advisor.web.status import Status
 from agentaflow_exporter.web import Request, Response, text_response
 
@@ -61,7 +61,9 @@ class Pages:
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         return Response(200, (("Content-Type", content_type),), encode(self._registry))
 
-    def _recommendations(self, _: Request) -> Response:
+    def _recommendations(self, request: Request) -> Response:
+        """`?all=true` lists the snoozed and the dismissed ones, too."""
+        everything = request.query.get("all", ["false"])[-1] in ("", "1", "true")
         status = self._status()
         if status.advice is None:
             body = to_json({"error": status.error or "the first look has not ended yet"})
@@ -70,6 +72,6 @@ class Pages:
             "observed_at": status.observed_at,
             "stale": status.stale,
             "error": status.error,
-            **advice_document(status.advice, status.price_warning),
+            **plain(advice_document(status.advice, status.price_warning, everything=everything)),
         }
         return Response(200, JSON, to_json(document).encode())

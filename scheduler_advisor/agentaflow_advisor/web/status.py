@@ -9,7 +9,7 @@ from typing import Literal, Self
 from agentaflow_advisor.advice import Advice
 from agentaflow_advisor.model import State
 
-Stage = Literal["observe", "act"]
+Stage = Literal["observe", "record", "act"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import resource
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -25,6 +22,7 @@ from agentaflow_advisor.decide.errors import (
 from agentaflow_advisor.decide.journal import Journal
 from tests.support.decisions import NOW, decision
 from tests.support.fleet import gated_pod
+from tests.support.permissions import without_write_permission
 
 
 def filled(path: Path, count: int = 50) -> Path:
@@ -103,25 +101,6 @@ def test_a_path_through_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(JournalUnwritable, match="its folder cannot be made"):
         Journal(tmp_path / "file" / "journal.db")
-
-
-NOBODY = 65534
-
-
-@contextmanager
-def without_write_permission() -> Iterator[Path]:
-    """A folder that may be read only; root, who may write anything, is somebody else meanwhile."""
-    user = os.geteuid()
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o555)
-        if user == 0:
-            os.seteuid(NOBODY)
-        try:
-            yield folder
-        finally:
-            os.seteuid(user)
-            folder.chmod(0o755)
 
 
 def test_a_folder_without_write_permission_is_refused() -> None:

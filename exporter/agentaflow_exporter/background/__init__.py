@@ -1,0 +1,1 @@
+"""What runs between scrapes, where something would be lost if nothing did."""

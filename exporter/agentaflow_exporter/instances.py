@@ -1,0 +1,58 @@
+"""The MIG devices of a GPU: the parts that it was cut into, as NVML lists them now.
+
+A part is a GPU instance, which has memory of its own, and in it a compute instance, which has SMs.
+They come and go while the driver is loaded, so that they are listed anew in each scrape.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from agentaflow_exporter.collector import GpuReader
+
+_MODE = "nvmlDeviceGetMigMode"
+
+
+class MigDevice(NamedTuple):
+    """`position` is where NVML lists it now; the other fields say which it is."""
+
+    position: int
+    uuid: str
+    gpu_instance: int
+    compute_instance: int
+    profile: str  # such as 1g.10gb
+
+
+def mig_mode(gpu: GpuReader) -> tuple[int, int] | None:
+    """Whether the GPU is cut now, and will be after its next reset; None where it cannot be."""
+    mode = gpu.shared(_MODE)
+    return None if mode is None else (mode[0], mode[1])
+
+
+def mig_devices(gpu: GpuReader) -> tuple[MigDevice, ...]:
+    """None of them where the GPU is whole. `GpuReader.once` asks for them once a scrape."""
+    mode = mig_mode(gpu)
+    if mode is None or not mode[0]:
+        return ()
+    most = gpu.constant("nvmlDeviceGetMaxMigDeviceCount") or 0
+    found = (_device(gpu, position) for position in range(most))
+    return tuple(device for device in found if device is not None)
+
+
+def _device(gpu: GpuReader, position: int) -> MigDevice | None:
+    """Only if it was the same one from the first question to the last."""
+    uuid = gpu.mig(position, "nvmlDeviceGetUUID")
+    gpu_instance = gpu.mig(position, "nvmlDeviceGetGpuInstanceId")
+    compute_instance = gpu.mig(position, "nvmlDeviceGetComputeInstanceId")
+    name = gpu.mig(position, "nvmlDeviceGetName")
+    if uuid is None or gpu_instance is None or compute_instance is None:
+        return None
+    if gpu.mig(position, "nvmlDeviceGetUUID") != uuid:
+        return None
+    return MigDevice(position, uuid, gpu_instance, compute_instance, _profile(name or ""))
+
+
+def _profile(name: str) -> str:
+    """NVIDIA H100 80GB HBM3 MIG 1g.10gb: since R470 the profile ends a MIG device's name."""
+    _, mig, profile = name.rpartition(" MIG ")
+    return profile if mig else ""

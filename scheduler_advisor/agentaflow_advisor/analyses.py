@@ -1,0 +1,114 @@
+"""The analyses behind the advice: one line each; one that cannot run refuses, the rest go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from agentaflow_advisor.analyze import Findings, idle
+from agentaflow_advisor.analyze.findings import ordered
+from agentaflow_advisor.model import Recommendation, Refusal, Snapshot
+from agentaflow_advisor.price import NodeKey, NodePrice
+from agentaflow_advisor.settings import Settings
+
+Prices = Mapping[NodeKey, NodePrice | Refusal]
+Analyze = Callable[[Snapshot, Prices, Settings], Findings]
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """One way of looking for waste.
+
+    `signals` are asked for; of those in `needs` at least one series must have come, or it refuses
+    as a whole. What it can do without, GPU by GPU, is its own to refuse.
+    """
+
+    name: str
+    signals: frozenset[str]
+    analyze: Analyze
+    needs: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What all of them found. `found_by` is id → analysis, `refused` analysis → its subjects."""
+
+    findings: Findings
+    found_by: Mapping[str, str]
+    refused: Mapping[str, frozenset[str]]
+    failed: frozenset[str] = frozenset()  # raised an error: bugs
+    lacking: frozenset[str] = frozenset()  # without the signals they need
+
+    @property
+    def silent(self) -> frozenset[str]:
+        """Those of whose findings this run says nothing."""
+        return self.failed | self.lacking
+
+
+ANALYSES: tuple[Analysis, ...] = (
+    Analysis(
+        "idle",
+        idle.SIGNALS,
+        lambda snapshot, prices, settings: idle.analyze(snapshot, prices, settings.idle()),
+    ),
+)
+"""In this order; names are unique."""
+
+
+def signals(analyses: Iterable[Analysis] = ANALYSES) -> frozenset[str]:
+    """What they all need to be asked."""
+    return frozenset().union(*(each.signals for each in analyses))
+
+
+def run(
+    snapshot: Snapshot,
+    prices: Prices,
+    settings: Settings,
+    analyses: Iterable[Analysis] = ANALYSES,
+) -> Outcome:
+    """Every analysis, each on its own; one id is one recommendation. Pure."""
+    found: dict[str, Recommendation] = {}
+    found_by: dict[str, str] = {}
+    refusals: list[Refusal] = []
+    refused: dict[str, frozenset[str]] = {}
+    unpriced = {price for price in prices.values() if isinstance(price, Refusal)}
+    failed: set[str] = set()
+    lacking: set[str] = set()
+    for analysis in analyses:
+        missing = _missing(analysis, snapshot)
+        if missing:
+            lacking.add(analysis.name)
+            refusals.append(Refusal(_subject(analysis), f"no series tells {', '.join(missing)}"))
+            continue
+        try:
+            findings = analysis.analyze(snapshot, prices, settings)
+        except Exception as error:  # a bug in one must not silence the others
+            failed.add(analysis.name)
+            refusals.append(Refusal(_subject(analysis), _bug(error)))
+            continue
+        refusals += findings.refusals
+        refused[analysis.name] = frozenset(
+            refusal.subject for refusal in findings.refusals if refusal not in unpriced
+        )
+        for each in findings.recommendations:
+            if each.id not in found:
+                found[each.id], found_by[each.id] = each, analysis.name
+    findings = ordered(found.values(), refusals)
+    return Outcome(findings, found_by, refused, frozenset(failed), frozenset(lacking))
+
+
+def _subject(analysis: Analysis) -> str:
+    return f"analysis {analysis.name}"
+
+
+def _bug(error: Exception) -> str:
+    said = " ".join(str(error).split())
+    return f"it failed ({type(error).__name__}: {said}); this is a bug, please report it"
+
+
+def _missing(analysis: Analysis, snapshot: Snapshot) -> tuple[str, ...]:
+    """Needed signals that were asked for and that nothing answered."""
+    series: dict[str, int] = {}
+    for query in snapshot.queries:
+        series[query.signal] = series.get(query.signal, 0) + query.series
+    return tuple(sorted(name for name in analysis.needs if series.get(name) == 0))

@@ -1,0 +1,118 @@
+"""MIG through the stub: instances come and go, and a reading belongs to the one that it is of."""
+
+from __future__ import annotations
+
+import pytest
+
+from agentaflow_exporter.collectors.mig import (
+    MIG_INFO,
+    MIG_MEMORY_FREE,
+    MIG_MEMORY_TOTAL,
+    MIG_MEMORY_USED,
+    MIG_MODE,
+)
+from agentaflow_exporter.collectors.mig_gpm import MIG_PIPE_ACTIVE, MIG_SM_ACTIVE
+from agentaflow_exporter.collectors.utilization import UTILIZATION
+from agentaflow_exporter.metrics import COLLECTOR_SUCCESS
+from agentaflow_exporter.nvml import NvmlDriver
+from agentaflow_exporter.scrape import Scraper
+from tests.support.nvml_stub import NvmlStub
+from tests.support.scraping import UUIDS, Clock, Seen
+
+GPU = ("0", UUIDS[0])
+HANDLE = "nvmlDeviceGetMigDeviceHandleByIndex"
+CUT = ("gpus 2", "0 nvmlDeviceGetMigMode value 1", "0 nvmlDeviceGetUtilizationRates error 3")
+GIB = 1 << 30
+
+
+def devices(*instances: int) -> tuple[str, ...]:
+    """Rules: GPU 0 has these MIG devices, 10 x GPU instance + compute instance each."""
+    return tuple(f"0 {HANDLE}:{at} value {each}" for at, each in enumerate(instances))
+
+
+@pytest.fixture
+def scraper(driver: NvmlDriver) -> Scraper:
+    return Scraper(driver)
+
+
+def test_inventory(scraper: Scraper, stub: NvmlStub) -> None:
+    """A device has an info series with ids and profile, a GPU instance its memory once."""
+    stub.script(*CUT, *devices(10, 70, 71))
+    seen = Seen(scraper.scrape())
+    assert seen.value(MIG_MODE, *GPU, "current") == seen.value(MIG_MODE, *GPU, "pending") == 1
+    assert {labels[2:] for labels in seen.families[MIG_INFO]} == {
+        ("1", "0", "MIG-0000a100-5eed-4a6b-8c1d-000000000010", "3g.40gb"),
+        ("7", "0", "MIG-0000a100-5eed-4a6b-8c1d-000000000070", "1g.10gb"),
+        ("7", "1", "MIG-0000a100-5eed-4a6b-8c1d-000000000071", "1g.10gb"),
+    }
+    assert seen.families[MIG_MEMORY_TOTAL] == {(*GPU, "1"): 40 * GIB, (*GPU, "7"): 10 * GIB}
+    assert seen.value(MIG_MEMORY_USED, *GPU, "7") == GIB
+    assert seen.value(MIG_MEMORY_FREE, *GPU, "7") == 9 * GIB
+    other = ("1", UUIDS[1])
+    assert seen.value(MIG_MODE, *other, "current") == 0
+    assert not any(labels[:2] == other for labels in seen.families[MIG_INFO])
+
+
+def test_a_mode_that_waits_for_a_reset(scraper: Scraper, stub: NvmlStub) -> None:
+    """Current and pending mode are told apart."""
+    stub.script("gpus 1", "0 nvmlDeviceGetMigMode:1 value 1")
+    seen = Seen(scraper.scrape())
+    assert seen.value(MIG_MODE, *GPU, "current") == 0
+    assert seen.value(MIG_MODE, *GPU, "pending") == 1
+
+
+@pytest.mark.parametrize("code", [3, 13])
+def test_a_gpu_that_cannot_be_cut(scraper: Scraper, stub: NvmlStub, code: int) -> None:
+    """Has no MIG series, and that is no failure."""
+    stub.script("gpus 1", f"0 nvmlDeviceGetMigMode error {code}")
+    seen = Seen(scraper.scrape())
+    assert MIG_MODE not in seen.families
+    assert seen.value(COLLECTOR_SUCCESS, "mig") == 1
+
+
+def test_cut_anew_between_scrapes(scraper: Scraper, stub: NvmlStub) -> None:
+    """Another instance at the same place is another one: its uuid, its profile, its memory."""
+    stub.script(*CUT, *devices(10, 20))
+    scraper.scrape()
+    stub.script(*CUT, *devices(70, 20))
+    seen = Seen(scraper.scrape())
+    assert {labels[2] for labels in seen.families[MIG_INFO]} == {"7", "2"}
+    assert seen.families[MIG_MEMORY_TOTAL] == {(*GPU, "7"): 10 * GIB, (*GPU, "2"): 40 * GIB}
+
+
+def test_the_gpu_as_a_whole_again(scraper: Scraper, stub: NvmlStub) -> None:
+    """What a GPU does not support while it is cut comes back when it is whole, and goes again."""
+    whole = ("gpus 2",)
+    for rules, is_whole in ((CUT, False), (whole, True), ((*CUT, *devices(10)), False)):
+        stub.script(*rules)
+        seen = Seen(scraper.scrape())
+        assert (seen.value(UTILIZATION, *GPU, "gpu") is not None) == is_whole
+        assert (MIG_INFO in seen.families) == (len(rules) > len(CUT))
+
+
+def test_activity_of_instances(stub: NvmlStub, driver: NvmlDriver, clock: Clock) -> None:
+    """Each GPU instance has its ratios from the second scrape after it was made on."""
+    sampled = ("0 nvmlGpmMigSampleGet:1 value 1", "0 nvmlGpmMigSampleGet:7 value 1")
+    scraper = Scraper(driver)
+    for moment in (1000, 1010):
+        stub.script(*CUT, *devices(10, 70, 71), *sampled, f"time {moment}")
+        clock.now = moment
+        seen = Seen(scraper.scrape())
+        assert (MIG_SM_ACTIVE in seen.families) == (moment == 1010)
+    assert {labels[2] for labels in seen.families[MIG_SM_ACTIVE]} == {"1", "7"}
+    assert {labels[3] for labels in seen.families[MIG_PIPE_ACTIVE]} >= {"tensor", "fp64"}
+    assert all(0 <= value <= 1 for value in seen.families[MIG_SM_ACTIVE].values())
+
+
+@pytest.mark.parametrize("code", [4, 10, 18, 255])
+@pytest.mark.parametrize(
+    "call", [HANDLE, "nvmlDeviceGetGpuInstanceId", "nvmlDeviceGetUUID:0", "nvmlDeviceGetMigMode"]
+)
+def test_failures(scraper: Scraper, stub: NvmlStub, call: str, code: int) -> None:
+    """A call of MIG's that fails costs the collector's series of that device, and is told."""
+    stub.script(*CUT, *devices(10, 70), f"0 {call} error {code}")
+    seen = Seen(scraper.scrape())
+    assert seen.value(COLLECTOR_SUCCESS, "mig") == 0
+    assert seen.value(MIG_MODE, "1", UUIDS[1], "current") == 0
+    stub.script(*CUT, *devices(10, 70))
+    assert len(Seen(scraper.scrape()).families[MIG_INFO]) == 2
