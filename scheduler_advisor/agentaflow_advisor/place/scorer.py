@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -38,6 +39,9 @@ class Scorer(Protocol):
     def arrived(self, fleet: Fleet, demand: Demand) -> bool:
         """Learn from a demand before it is placed. True: earlier scores are void."""
 
+    def parts(self, fleet: Fleet, demand: Demand, row: int) -> Mapping[str, float]:
+        """What the score of a row is the sum of, by name."""
+
 
 class Best:
     """The parts of a scorer that most share: the first row of the highest score, nothing learnt."""
@@ -52,6 +56,10 @@ class Best:
     def arrived(self, fleet: Fleet, demand: Demand) -> bool:
         del fleet, demand
         return False
+
+    def parts(self, fleet: Fleet, demand: Demand, row: int) -> Mapping[str, float]:
+        del fleet, demand, row
+        return {}
 
 
 def tightest(left: Integers, share: int) -> Integers:

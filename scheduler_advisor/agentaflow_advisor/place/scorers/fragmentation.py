@@ -37,10 +37,11 @@ class Typical:
         self.weight = np.array([count for _, count in kept], dtype=float) / max(1, covered)
         self.allowed = np.array(
             [
-                [d.models == ANY_MODEL or bool(d.models >> i & 1) for d, _ in kept]
-                for i in range(models)
-            ]
-        )
+                [one.models == ANY_MODEL or bool(one.models >> model & 1) for one, _ in kept]
+                for model in range(models)
+            ],
+            dtype=bool,
+        ).reshape(models, len(kept))
 
     def fragments(
         self, idle: Integers, cpu: Integers, able: Integers, low: Integers, model: Integers

@@ -14,6 +14,7 @@ It knows the past arrivals and the fleet, nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,12 +47,14 @@ class LeastWaste(Best):
         self._waste: Floats = self.mix.waste(self.weights.arrivals)
         self._millicores = self.mix.cpu_per_gpu
         self._prices: Floats | None = None
+        self._is_priced = False
 
     def arrived(self, fleet: Fleet, demand: Demand) -> bool:
+        del fleet
         self.mix.learn(demand)
         seen = self.mix.arrived
         if self.weights.reserve and seen % _RESERVE_EVERY == 0:
-            self._prices = self._reserve(fleet)
+            self._is_priced = False
         if seen % _LEARN_EVERY and (seen < 32 or seen & (seen - 1)):
             return False
         self._waste = self.mix.waste(self.weights.arrivals)
@@ -59,12 +62,9 @@ class LeastWaste(Best):
         return True
 
     def score(self, fleet: Fleet, demand: Demand, rows: Rows) -> Scores:
-        left, cpu = fleet.left[rows], fleet.cpu[rows]
-        idle = left.sum(axis=1)
-        after, cpu_after = idle - demand.milli, cpu - demand.cpu_millicores
-        stranded = self._stranded(idle, cpu) - self._stranded(after, cpu_after)
-        fit = cpu_after / 128_000 + after / 8_000
-        values = self.weights.stranding * stranded - 50 * self.weights.best_fit * fit
+        left = fleet.left[rows]
+        stranding, fit = self._node_parts(fleet, demand, rows)
+        values = stranding + fit
         if not demand.is_shared:
             return Scores(values)
         if not self.weights.residue:
@@ -75,8 +75,31 @@ class LeastWaste(Best):
         slots = gains.argmax(axis=1)
         return Scores(values + self.weights.residue * gains[np.arange(len(slots)), slots], slots)
 
+    def parts(self, fleet: Fleet, demand: Demand, row: int) -> Mapping[str, float]:
+        rows = np.array([row])
+        stranding, fit = (float(part[0]) for part in self._node_parts(fleet, demand, rows))
+        bias = self.bias(fleet, demand)
+        return {
+            "residue": float(self.score(fleet, demand, rows).values[0]) - stranding - fit,
+            "stranding": stranding,
+            "reserve": 0.0 if bias is None else float(bias[row]),
+            "best fit": fit,
+        }
+
+    def _node_parts(self, fleet: Fleet, demand: Demand, rows: Rows) -> tuple[Floats, Floats]:
+        """What the placement saves from being stranded, and how full it makes the node."""
+        idle, cpu = fleet.left[rows].sum(axis=1), fleet.cpu[rows]
+        after, cpu_after = idle - demand.milli, cpu - demand.cpu_millicores
+        stranded = self._stranded(idle, cpu) - self._stranded(after, cpu_after)
+        fit = cpu_after / 128_000 + after / 8_000
+        return self.weights.stranding * stranded, -50 * self.weights.best_fit * fit
+
     def bias(self, fleet: Fleet, demand: Demand) -> Floats | None:
-        if self._prices is None or not demand.gpus:
+        if not demand.gpus or not self.weights.reserve:
+            return None
+        if not self._is_priced:
+            self._prices, self._is_priced = self._reserve(fleet), True
+        if self._prices is None:
             return None
         biased: Floats = self._prices[fleet.model] * (-self.weights.reserve * demand.milli)
         return biased
