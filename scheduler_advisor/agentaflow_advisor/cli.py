@@ -20,6 +20,7 @@ from agentaflow_advisor.commands import (
     place,
     recommend,
     recommendations,
+    replay,
     report,
     schema,
     serve,
@@ -30,6 +31,7 @@ from agentaflow_advisor.commands.session import global_options, remember
 from agentaflow_advisor.configuration import SettingsError
 from agentaflow_advisor.decide.errors import JournalError
 from agentaflow_advisor.observe.errors import ObserveError
+from agentaflow_advisor.place.traces import TraceError
 from agentaflow_advisor.price import PriceTableError
 from agentaflow_advisor.render import printable
 from agentaflow_exporter.errors import UserError as WebServerError
@@ -39,6 +41,7 @@ EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
     (AnalysisSettingsError, 2),
     (PriceTableError, 2),
     (ManifestError, 2),
+    (TraceError, 2),
     (PageError, 2),
     (WebServerError, 2),
     (ObserveError, 3),
@@ -124,6 +127,7 @@ app.command()(recommend.recommend)
 app.add_typer(lives, name="recommendations")
 app.add_typer(reports, name="report")
 app.command()(place.place)
+app.command()(replay.replay)
 app.command()(decisions.approve)
 app.command()(decisions.reject)
 app.command()(decisions.apply)

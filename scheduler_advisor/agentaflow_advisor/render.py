@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -15,6 +15,7 @@ from typing import Any, TextIO
 import orjson
 import yaml
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
@@ -99,6 +100,14 @@ class Output:
     def progress(self, text: str) -> AbstractContextManager[object]:
         """What is being waited for, on stderr while it lasts; nothing where nobody looks."""
         return _console(self.stderr).status(printable(text))
+
+    @contextmanager
+    def bar(self, text: str) -> Iterator[Callable[[int, int], None]]:
+        """A progress bar on stderr, to be told (done, all); nothing where nobody looks."""
+        console = _console(self.stderr)
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+            task = bar.add_task(printable(text), total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _console(file: TextIO) -> Console:

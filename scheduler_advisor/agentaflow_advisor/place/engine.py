@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from agentaflow_advisor.model import Gpu, Node, Placement, Refusal, Snapshot, Workload
 from agentaflow_advisor.model.names import GATE
 from agentaflow_advisor.place.capacity import Capacity, Occupancy, occupancy
+from agentaflow_advisor.place.demand import Demand
 from agentaflow_advisor.place.feasibility import EvidenceSettings, measured, refusal, unusable
+from agentaflow_advisor.place.fleet import ALL
+from agentaflow_advisor.place.live import demand_of, demands_of, fleet_of
 from agentaflow_advisor.place.queue import eligible, unjudged
-from agentaflow_advisor.place.strategy import Candidate, Strategy
+from agentaflow_advisor.place.strategy import Candidate, Scoring, Strategy
 
 Result = Placement | Refusal
 
@@ -56,6 +61,8 @@ def explain(
         evidence=evidence or EvidenceSettings(),
         last_node=last_node,
     )
+    if isinstance(strategy, Scoring):
+        run.arrays = _Arrays(run, strategy, snapshot.workloads)
     queued = sorted(pods, key=lambda pod: (strategy.queue(pod), pod.ref, pod.uid))
     return tuple(run.place(pod) for pod in queued)
 
@@ -71,17 +78,23 @@ class _Run:
     taken: Occupancy
     evidence: EvidenceSettings
     last_node: str | None
+    arrays: _Arrays | None = None
 
     def place(self, pod: Workload) -> Result:
         constraint = unjudged(pod)
         if constraint is not None:
             return Refusal(pod.ref, constraint)
+        if self.arrays is not None:
+            self.arrays.look(pod)
         candidates, refused = self._judge_all(pod)
         if not candidates:
             return Refusal(pod.ref, f"no node can take it: {_counts(refused)}")
         candidates.sort(key=self.strategy.rank, reverse=True)  # stable: ties stay in name order
         self.last_node = candidates[0].node.name
         self.taken.take(self.last_node, pod)
+        if self.arrays is not None:
+            candidates[:2] = [self.arrays.explained(each) for each in candidates[:2]]
+            self.arrays.take(self.last_node)
         return _placement(pod, self.strategy, candidates, refused)
 
     def _judge_all(self, pod: Workload) -> tuple[list[Candidate], Counter[str]]:
@@ -101,7 +114,7 @@ class _Run:
         if reason is not None:
             return reason
         there = self.gpus.get((node.cluster, node.name), ())
-        broken = unusable(node, there, pods_are_known=node.cluster in self.attributed)
+        broken = self.broken(node)
         ask = Capacity.of_workload(pod)
         free = self.taken.free[node.name].minus(Capacity(broken, 0, 0, 0))
         short = free.shortage(ask)
@@ -116,7 +129,44 @@ class _Run:
         if needs and len(gpus) < max(1, node.gpus):
             return f"no fresh {' and '.join(sorted(needs))} of every GPU"
         promised = self.taken.promised_gpus[node.name]
-        return Candidate(node, free.minus(ask), gpus, promised, self.last_node)
+        found = Candidate(node, free.minus(ask), gpus, promised, self.last_node)
+        return found if self.arrays is None else self.arrays.scored(found)
+
+    def broken(self, node: Node) -> int:
+        """GPUs of the node that look free and that no pod can use."""
+        there = self.gpus.get((node.cluster, node.name), ())
+        return unusable(node, there, pods_are_known=node.cluster in self.attributed)
+
+
+class _Arrays:
+    """The same nodes as a strategy's scorer sees them, for one pod after the other."""
+
+    def __init__(self, run: _Run, strategy: Scoring, past: Iterable[Workload]) -> None:
+        nodes = [node for node in run.nodes if node.known]
+        broken = {node.name: run.broken(node) for node in nodes}
+        self._fleet = fleet_of(nodes, run.taken.free, run.gpus, broken)
+        self._rows = {node.name: row for row, node in enumerate(nodes)}
+        models = self._fleet.models
+        self._scorer = strategy.scorer(demands_of(past, models), len(models))
+        self._demand = Demand(0, 0)
+        self._values = np.zeros(len(nodes))
+
+    def look(self, pod: Workload) -> None:
+        """Score every node for this pod."""
+        self._demand = demand_of(pod, self._fleet.models)
+        values = self._scorer.score(self._fleet, self._demand, ALL).values
+        bias = self._scorer.bias(self._fleet, self._demand)
+        self._values = values if bias is None else values + bias
+
+    def scored(self, candidate: Candidate) -> Candidate:
+        return replace(candidate, value=float(self._values[self._rows[candidate.node.name]]))
+
+    def explained(self, candidate: Candidate) -> Candidate:
+        row = self._rows[candidate.node.name]
+        return replace(candidate, parts=self._scorer.parts(self._fleet, self._demand, row))
+
+    def take(self, node: str) -> None:
+        self._fleet.grant(self._demand, self._rows[node])
 
 
 def _placement(

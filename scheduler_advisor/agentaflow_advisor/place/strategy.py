@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol, runtime_checkable
 
 from agentaflow_advisor.model import Gpu, Node, Workload
 from agentaflow_advisor.place.capacity import Capacity
+from agentaflow_advisor.place.demand import Demand
+from agentaflow_advisor.place.scorer import Scorer
 
 Rank = tuple[float, ...]
 """Compared from the left."""
@@ -21,6 +24,18 @@ class Candidate:
     gpus: tuple[Gpu, ...] = ()  # all of its own, busy or not, with what the strategy needs
     promised_gpus: int = 0  # to pods that do not run yet, so not in the measurements
     last_node: str | None = None  # where the pod before this one went
+    value: float = 0.0  # what the strategy's scorer says of it
+    parts: Mapping[str, float] = field(default_factory=dict)  # what that is made of
+
+
+@runtime_checkable
+class Scoring(Protocol):
+    """A strategy that scores all nodes at once, as arrays."""
+
+    def scorer(self, past: Sequence[Demand], models: int) -> Scorer:
+        """For one run, from what pods of the cluster asked for, in the order in which they came,
+        and the number of its GPU models.
+        """
 
 
 class Strategy(Protocol):

@@ -145,3 +145,37 @@ def test_every_strategy_is_documented(name: str) -> None:
     text = DOCS.read_text()
     assert f"## {name}\n" in text
     assert STRATEGIES[name].summary in " ".join(text.split())
+
+
+def test_least_waste_does_not_strand_gpus() -> None:
+    """A pod with much CPU goes where the GPUs beside it can be fed, and the parts are told."""
+    nodes = [node("n1", 2, cpu_cores=30.0), node("n2", 8, cpu_cores=128.0)]
+    (placed,) = run("least_waste", nodes, [gated_pod("p", cpu_cores=28.0)])
+    assert (placed.node, placed.runner_up) == ("n2", "n1")
+    assert "n1 would waste" in placed.why
+    assert "stranding" in placed.why
+
+
+def test_least_waste_uses_gpus_that_are_stranded_already() -> None:
+    """A pod with little CPU goes where GPUs lack CPU, and leaves the others their room."""
+    nodes = [node("n1", 8, cpu_cores=128.0), node("n2", 8, cpu_cores=12.0)]
+    (placed,) = run("least_waste", nodes, [gated_pod("p", cpu_cores=1.0)])
+    assert placed.node == "n2"
+
+
+def test_least_waste_keeps_a_model_for_those_that_need_it() -> None:
+    """Where pods with a selector come often, a pod that may go anywhere takes another model."""
+    product = "nvidia.com/gpu.product"
+    nodes = [node("n1", labels={product: "A"}), node("n2", labels={product: "B"})]
+    picky = [
+        running_pod(f"r{number}", "n1", 1, node_selector={product: "A"}) for number in range(4)
+    ]
+    (placed,) = run("least_waste", nodes, [*picky, gated_pod("p")])
+    assert placed.node == "n2"
+
+
+def test_fragmentation_keeps_what_typical_pods_need() -> None:
+    """In a cluster of pods with two GPUs, one GPU is taken where one is over."""
+    taken = [running_pod("a", "n2", 5), *(running_pod(f"t{i}", "n3", 2) for i in range(4))]
+    (placed,) = run("fragmentation", [node("n1"), node("n2"), node("n3")], [*taken, gated_pod("p")])
+    assert placed.node == "n2"

@@ -1,0 +1,136 @@
+"""replay: what a strategy would have made of lists of nodes and pods, over several seeds."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agentaflow_advisor.commands.session import Session, command
+from agentaflow_advisor.configuration import SettingsError
+from agentaflow_advisor.place.replays import Outcome, Replay
+from agentaflow_advisor.place.scorers import KINDS, OURS, kind_named
+from agentaflow_advisor.place.traces import demands, machines
+from agentaflow_advisor.render import Column, plain
+
+_SHOWN = (80, 90, 100, 110, 130)
+_MOST_SEEDS = 1000
+SEEDS = "42-51"  # those of the FGD paper
+
+
+@command()
+def replay(
+    session: Session,
+    nodes: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help="Nodes as CSV: sn, cpu_milli, memory_mib, gpu, model."),
+    ],
+    pods: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE",
+            help="Pods as CSV: name, cpu_milli, memory_mib, num_gpu, gpu_milli, gpu_spec.",
+        ),
+    ],
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"One of {', '.join(kind.name for kind in KINDS)}; repeatable; ours if none.",
+        ),
+    ] = None,
+    seeds: Annotated[str, typer.Option(metavar="LIST", help="Such as 42-51, or 1,2,3.")] = SEEDS,
+    jobs: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Processes; 0 for one per core.")
+    ] = 0,
+) -> int:
+    """Let pods arrive at an empty cluster until it overflows, and say what stays unallocated.
+
+    The experiment of the FGD paper (USENIX ATC 2023): pods come in random order, then drawn again,
+    until 1.3 times the cluster's GPUs were asked for; none leaves.
+    """
+    names = [_known(name) for name in strategy or [OURS.name]]
+    chosen = _seeds(seeds)
+    fleet = machines(nodes)
+    work = Replay(
+        tuple(fleet), tuple(demands(pods, [one.model for one in fleet])), time.process_time
+    )
+    label = f"{len(names) * len(chosen)} runs"
+    with _processes(jobs) as pool, session.output.bar(label) as advance:
+        outcomes = work.compare(names, chosen, pool, advance)
+    if session.output.as_json:
+        first, *others = outcomes
+        session.output.document(
+            {
+                "nodes": str(nodes),
+                "pods": str(pods),
+                "gpus": sum(one.gpus for one in fleet),
+                **plain(first),
+                "others": others,
+            }
+        )
+        return 0
+    _show(session, outcomes)
+    return 0
+
+
+def _show(session: Session, outcomes: list[Outcome]) -> None:
+    columns = [Column("STRATEGY"), *(Column(f"AT {load} %", right=True) for load in _SHOWN)]
+    columns += [Column("FRAGMENTED", right=True), Column("SECONDS", right=True)]
+    rows = [
+        (
+            one.strategy,
+            *(_percent(one, load) for load in _SHOWN),
+            f"{one.fragmented_percent_at_end.mean:.0f} %",
+            f"{one.seconds_per_seed:.2f}",
+        )
+        for one in outcomes
+    ]
+    session.output.table(columns, rows)
+    session.output.line(
+        f"GPUs left unallocated when so many were asked for, in percent, mean ± sd of "
+        f"{len(outcomes[0].seeds)} seeds; fragmented: of what is idle at the end; seconds of CPU "
+        "for each seed"
+    )
+
+
+def _percent(outcome: Outcome, load: int) -> str:
+    spread = outcome.unallocated_percent[str(load)]
+    return f"{spread.mean:.2f} ± {spread.sd:.2f}"
+
+
+def _known(name: str) -> str:
+    kind = kind_named(name)
+    if kind is None:
+        known = ", ".join(kind.name for kind in KINDS)
+        raise SettingsError(f"--strategy {name}: there is none of that name: give one of {known}")
+    return kind.name
+
+
+def _seeds(text: str) -> list[int]:
+    """Numbers and ranges between commas."""
+    found: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()):
+            raise SettingsError(f"--seeds {text}: give numbers and ranges such as 42-51 or 1,2,3")
+        found += range(int(first), int(last or first) + 1)
+    if not 0 < len(found) <= _MOST_SEEDS or len(set(found)) < len(found):
+        raise SettingsError(f"--seeds {text}: give 1 to {_MOST_SEEDS} different numbers")
+    return found
+
+
+@contextmanager
+def _processes(jobs: int) -> Iterator[Executor]:
+    with ProcessPoolExecutor(jobs or os.cpu_count() or 1) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
