@@ -103,7 +103,9 @@ def test_the_same_seed_gives_the_same_result(
 
 
 @pytest.mark.parametrize(
-    "kind", [kind for kind in KINDS if kind.name not in ("random", "round_robin")], ids=str
+    "kind",
+    [kind for kind in KINDS if kind.name not in ("random", "round_robin")],
+    ids=lambda kind: kind.name,
 )
 @settings(max_examples=30)
 @given(nodes=machines, pods=demands, removed=st.sets(st.integers(0, 39)))
