@@ -66,7 +66,7 @@ def test_the_version_is_told(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["plac"], "Did you mean 'place'?"),
+        (["plac"], "Did you mean 'place'"),
         (["report", "cots"], "Did you mean 'cost'?"),
         (["report"], "Missing command"),
         (["recommend", "--prometheus-ur", "x"], "--prometheus-url"),

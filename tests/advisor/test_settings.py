@@ -152,7 +152,7 @@ def test_a_bad_value_is_named_by_its_flag_or_variable(monkeypatch: pytest.Monkey
     assert refusal(window_seconds="1m").startswith("--window should be greater")
     assert refusal(channels=["evict"]) == "--channel should be 'scheduling-gate', not 'evict'"
     monkeypatch.setenv("AGENTAFLOW_STRATEGY", "best")
-    assert refusal().startswith("AGENTAFLOW_STRATEGY should be one of best_fit, least_utilized")
+    assert refusal().startswith("AGENTAFLOW_STRATEGY should be one of best_fit, fragmentation")
 
 
 def test_secrets_are_not_shown(config: Path) -> None:
