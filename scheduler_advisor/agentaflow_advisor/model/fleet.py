@@ -63,6 +63,11 @@ class Gpu:
     pods: tuple[PodRef, ...] = ()  # several where the GPU is shared
     present_seconds: float | None = None  # of the window in which it was seen, working or lost
     held: tuple[Held, ...] = ()  # over the window
+    measures: Mapping[str, float] = field(default_factory=dict)
+    """Signals that are one number, by name (docs/queries.md): a missing one was not told."""
+    counts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Signals by a label (a reason, a code): name → label's value → number."""
+    dialect: str = ""  # which exporter told it
 
     @property
     def name(self) -> str:

@@ -16,6 +16,7 @@ class Query:
     promql: str
     series: int
     seconds: float
+    dialect: str = ""  # whose metrics it asks for
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from agentaflow_advisor.model import ClusterState, Gpu, Held, Node, Refusal, Sna
 from agentaflow_advisor.observe.dialects import Dialect, grid_points, ours
 from agentaflow_advisor.observe.prometheus import Prometheus
 from agentaflow_advisor.observe.readings import GpuKey, Readings, read
+from agentaflow_advisor.observe.signals import MEASURES
 
 
 def take(
@@ -31,9 +32,13 @@ def take(
     the one whose nodes' names match best. Raises ObserveError.
     """
     taken_at = prometheus.now() if at is None else at
-    asked = {name: text for name, text in dialect.items() if signals is None or name in signals}
     readings = read(
-        prometheus, asked, window_seconds=window_seconds, percentile=percentile, at=taken_at
+        prometheus,
+        dialect,
+        dialect if signals is None else signals,
+        window_seconds=window_seconds,
+        percentile=percentile,
+        at=taken_at,
     )
     keys, notes = _one_place_each(readings, cluster_state)
     gpus = tuple(_gpu(readings, key, window_seconds, taken_at) for key in sorted(keys))
@@ -115,7 +120,15 @@ def _gpu(readings: Readings, key: GpuKey, window: float, at: float) -> Gpu:
         pods=tuple(sorted(readings.pods.get(key, ()))),
         present_seconds=present,
         held=_held(readings.held.get(key, {}), present, window, at),
+        measures=_measures(readings, key),
+        counts={name: told[key] for name, told in sorted(readings.counts.items()) if key in told},
+        dialect=readings.dialect,
     )
+
+
+def _measures(readings: Readings, key: GpuKey) -> Mapping[str, float]:
+    told = {name: readings.get(name, key) for name in MEASURES}
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _usage(readings: Readings, key: GpuKey, window: float, at: float) -> Usage | None:

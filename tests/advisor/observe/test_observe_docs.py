@@ -33,7 +33,7 @@ def test_every_template_renders_to_promql(signal: str, window: float) -> None:
     """Whatever the window, the text parses and nothing is left to fill in."""
     text = render(ours.DIALECT[signal], window_seconds=window, percentile=0.99)
     promql_parser.parse(text)
-    assert not re.search(r"\{(window|step|percentile)\}", text)
+    assert not re.search(r"\{(window|step|window_seconds|step_seconds|percentile)\}", text)
 
 
 @pytest.mark.parametrize(

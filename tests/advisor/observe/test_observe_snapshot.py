@@ -66,6 +66,37 @@ def test_a_whole_gpu() -> None:
     assert snapshot.refusals == ()
 
 
+def test_measures_and_counts_have_their_canonical_names() -> None:
+    """A number for each signal, and one for each reason or code; what nobody told is not there."""
+    labels = gpu("GPU-1")
+    table = merged(
+        whole_gpu(labels, sm_active_mean=0.4, pcie_width=8, ecc_uncorrected=0),
+        {
+            "throttled_seconds": [
+                ({**labels, "reason": "sw_power_cap"}, 60),
+                ({**labels, "reason": "sync_boost"}, "NaN"),
+            ],
+            "xids": [({**labels, "xid": "79"}, 2), ({**labels, "xid": "48"}, 1)],
+        },
+    )
+    (seen,) = look(table).gpus
+    assert seen.measures == {"sm_active_mean": 0.4, "pcie_width": 8.0, "ecc_uncorrected": 0.0}
+    assert seen.counts == {
+        "throttled_seconds": {"sw_power_cap": 60.0},
+        "xids": {"79": 2.0, "48": 1.0},
+    }
+    assert seen.dialect == "agentaflow"
+
+
+@pytest.mark.parametrize("blank", ["2147483632", "140737488355328", "9223372036854775792"])
+@pytest.mark.parametrize("signal", ["sm_active_high", "ecc_corrected", "pcie_width", "mig_enabled"])
+def test_blank_values_are_no_measures(signal: str, blank: str) -> None:
+    """DCGM's marks for "not there" are not taken for readings."""
+    snapshot = look(whole_gpu(gpu("GPU-1"), **{signal: blank}))
+    assert signal not in snapshot.gpus[0].measures
+    assert [refusal.subject for refusal in snapshot.refusals] == [f"signal {signal}"]
+
+
 def test_the_number_of_queries_does_not_grow_with_the_fleet() -> None:
     """One query for each signal, and one for the clock, whatever the number of GPUs."""
     asked = []
