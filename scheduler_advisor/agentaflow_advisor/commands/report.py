@@ -36,7 +36,7 @@ class Basis(StrEnum):
 Grouping = Annotated[By, typer.Option("--by", help="What a row is about.")]
 
 
-@command("window_seconds", "percentile", "prices_file")
+@command("window_seconds", "dialect", "percentile", "prices_file")
 def cost(
     session: Session,
     by: Grouping = By.NAMESPACE,
@@ -73,7 +73,7 @@ def cost(
     return 0
 
 
-@command("window_seconds", "percentile")
+@command("window_seconds", "dialect", "percentile")
 def efficiency(session: Session, by: Grouping = By.NAMESPACE) -> int:
     """Say how busy the GPUs were over the window, and what energy that took."""
     snapshot = _look(session, EFFICIENCY_SIGNALS)

@@ -67,7 +67,8 @@ class Gpu:
     """Signals that are one number, by name (docs/queries.md): a missing one was not told."""
     counts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Signals by a label (a reason, a code): name → label's value → number."""
-    dialect: str = ""  # which exporter told it
+    dialect: str = ""  # which exporter told it, its utilization first of all
+    doubt: str = ""  # why no verdict may rest on its samples
 
     @property
     def name(self) -> str:

@@ -85,7 +85,7 @@ def _answered(readings: Readings, labels: Labels, signal: str, promql: str, answ
     for sample in answer.samples:
         key = _key(readings, labels, sample.labels)
         if key is None:
-            problems[f"had no {labels.uuid} label"] += 1
+            problems[f"had no {labels.uuid} label or none of a node"] += 1
         elif not _take(readings, labels, signal, key, sample):
             problems["were NaN, infinite or implausible"] += 1
     readings.refusals += [
@@ -130,7 +130,7 @@ def _key(readings: Readings, labels: Labels, told: Mapping[str, str]) -> GpuKey 
     key = GpuKey(told.get("cluster", ""), node or host(told.get("instance", "")), uuid)
     if not node:
         readings.stood_in.add(key)
-    return key
+    return key if key.node else None
 
 
 def host(instance: str) -> str:

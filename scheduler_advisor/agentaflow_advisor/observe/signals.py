@@ -43,6 +43,7 @@ FIELDS: Mapping[str, Rule] = {
     "utilization_samples": AMOUNT,
     "utilization_age": Rule(-SECONDS_SLACK, INFINITY, min),
     "utilization_present": AMOUNT,
+    "utilization_ahead": AMOUNT,
     "memory_total": BYTES,
     "memory_used_max": BYTES,
     "power_mean": WATTS,
@@ -94,5 +95,12 @@ COUNTS: Mapping[str, Counted] = {
     "xid_last": Counted("xid", EPOCH),
 }
 """What `Gpu.counts` holds, by the same names."""
+
+FAMILIES: Mapping[str, str] = {
+    **{name: "utilization" for name in FIELDS if name.startswith("utilization_")},
+    "pods": "holders",
+    "held": "holders",
+}
+"""Signals that only make sense from one source. Every other one is a family of its own."""
 
 SCALARS: Mapping[str, Rule] = {**FIELDS, **MEASURES}

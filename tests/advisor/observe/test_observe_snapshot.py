@@ -98,7 +98,7 @@ def test_blank_values_are_no_measures(signal: str, blank: str) -> None:
 
 
 def test_the_number_of_queries_does_not_grow_with_the_fleet() -> None:
-    """One query for each signal, and one for the clock, whatever the number of GPUs."""
+    """One for each signal, the clock and the dialects, whatever the number of GPUs."""
     asked = []
     for count in (1, 50):
         table = merged(*(whole_gpu(gpu(f"GPU-{i}")) for i in range(count)))
@@ -107,8 +107,8 @@ def test_the_number_of_queries_does_not_grow_with_the_fleet() -> None:
                 prometheus, window_seconds=WINDOW, percentile=PERCENTILE, cluster_state=None
             )
         asked.append(len(answers.asked))
-        assert len(snapshot.queries) == len(ours.DIALECT)
-    assert asked == [len(ours.DIALECT) + 1] * 2
+        assert len(snapshot.queries) == len(ours.DIALECT) + 1
+    assert asked == [len(ours.DIALECT) + 2] * 2
 
 
 def test_only_declared_signals_are_asked_for() -> None:
@@ -125,8 +125,8 @@ def test_only_declared_signals_are_asked_for() -> None:
             at=NOW,
             signals={"up", "info"},
         )
-    assert len(answers.asked) == 2
-    assert {query.signal for query in snapshot.queries} == {"up", "info"}
+    assert len(answers.asked) == 3
+    assert {query.signal for query in snapshot.queries} == {"dialects", "up", "info"}
     assert snapshot.gpus[0].utilization is None
 
 
@@ -250,7 +250,7 @@ def test_held_never_exceeds_presence() -> None:
 def test_warnings_become_refusals() -> None:
     """A partial response is said, for each signal that it concerns."""
     snapshot = look(whole_gpu(gpu("GPU-1")), warnings=("store b is down",))
-    assert len(snapshot.refusals) == len(ours.DIALECT)
+    assert len(snapshot.refusals) == len(ours.DIALECT) + 1
     assert "store b is down" in snapshot.refusals[0].reason
 
 

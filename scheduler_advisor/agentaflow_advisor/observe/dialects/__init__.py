@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentaflow_advisor.observe.dialects import ours
+from agentaflow_advisor.observe.dialects import dcgm, dcgm46, nvidia_gpu_exporter, ours
 from agentaflow_advisor.observe.dialects.dialect import (
     GRID,
     Dialect,
@@ -13,7 +13,12 @@ from agentaflow_advisor.observe.dialects.dialect import (
     step_seconds,
 )
 
-DIALECTS: tuple[Dialect, ...] = (ours.DIALECT,)
+DIALECTS: tuple[Dialect, ...] = (
+    ours.DIALECT,
+    dcgm46.DIALECT,
+    dcgm.DIALECT,
+    nvidia_gpu_exporter.DIALECT,
+)
 """The one that comes first tells a GPU that several tell."""
 
 __all__ = [

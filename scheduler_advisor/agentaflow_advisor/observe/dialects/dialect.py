@@ -12,6 +12,9 @@ Table = Mapping[str, str]
 GRID = 48
 """Into how many steps a window is cut where presence, not height, is asked."""
 
+AHEAD = "[10m] offset -11m"
+"""Samples 1 to 11 minutes ahead of the evaluation time; Prometheus takes none further ahead."""
+
 
 @dataclass(frozen=True, slots=True)
 class Labels:

@@ -8,7 +8,7 @@ index is a GPU whose index changed within the window.
 
 from __future__ import annotations
 
-from agentaflow_advisor.observe.dialects.dialect import Dialect, Table
+from agentaflow_advisor.observe.dialects.dialect import AHEAD, Dialect, Table
 
 TARGET = "cluster, node, instance"
 GPU = f"{TARGET}, uuid"
@@ -68,6 +68,7 @@ _FLEET: Table = {
     "utilization_samples": _over("count_over_time", UTILIZATION),
     "utilization_age": f"min by ({GPU}) (time() - timestamp({UTILIZATION}))",
     "utilization_present": _presence("agentaflow_gpu_utilization_ratio", 'engine="gpu"'),
+    "utilization_ahead": f"max by ({GPU}) (count_over_time({UTILIZATION}{AHEAD}))",
     "memory_total": f"max by ({GPU}) (agentaflow_gpu_memory_total_bytes)",
     "memory_used_max": _over("max_over_time", "agentaflow_gpu_memory_used_bytes"),
     "power_mean": _over("avg_over_time", "agentaflow_gpu_power_watts"),
