@@ -93,8 +93,15 @@ def _measures(told: Told) -> Mapping[str, float]:
 
 
 def _counts(told: Told) -> Mapping[str, Mapping[str, float]]:
-    sources = {name: told.source(name) for name in COUNTS}
-    return {name: source[0].counts[name][source[1]] for name, source in sources.items() if source}
+    """A name that is there was told, even where it holds no number."""
+    found: dict[str, Mapping[str, float]] = {}
+    for name, counted in COUNTS.items():
+        if source := told.source(name):
+            numbers = source[0].counts[name][source[1]]
+            found[name] = {
+                label: value for label, value in numbers.items() if value or counted.zeros
+            }
+    return found
 
 
 def _usage(told: Told, window: float, at: float) -> Usage | None:

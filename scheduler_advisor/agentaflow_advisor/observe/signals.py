@@ -87,11 +87,12 @@ class Counted:
 
     label: str
     rule: Rule
+    zeros: bool = True  # whether a 0 is kept, or only tells that there was none
 
 
 COUNTS: Mapping[str, Counted] = {
     "throttled_seconds": Counted("reason", AMOUNT),
-    "xids": Counted("xid", COUNT),
+    "xids": Counted("xid", COUNT, zeros=False),
     "xid_last": Counted("xid", EPOCH),
 }
 """What `Gpu.counts` holds, by the same names."""

@@ -123,7 +123,8 @@ def _health(names: Mapping[str, str]) -> Table:
         "nvlink_errors": f"round(sum by ({GPU}) (increase(({errors})[{{window}}:{{step}}])))",
         "recovery_action": _now(names["recovery_action"]),
         "xids": f'sum_over_time((count_values by ({GPU}) ("xid", ({_now(xid)} > 0) != '
-        f"max by ({GPU}) ({_whole(xid)} offset {{step}})))[{{window}}:{{step}}])",
+        f"max by ({GPU}) ({_whole(xid)} offset {{step}})))[{{window}}:{{step}}]) or "
+        f'label_replace({_now(xid)} * 0, "xid", "none", "", "")',
     }
 
 

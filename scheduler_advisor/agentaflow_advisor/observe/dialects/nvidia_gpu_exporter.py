@@ -90,7 +90,7 @@ _HEALTH: Table = {
     "pcie_width_max": _now("pcie_link_width_max"),
     "recovery_action": _now("gpu_recovery_action"),
     "xids": f"round(max by ({GPU}, xid) ((max_over_time({_XIDS}[{{window}}]) unless "
-    f"{_XIDS} offset {{window}}) or increase({_XIDS}[{{window}}]))) > 0",
+    f"{_XIDS} offset {{window}}) or increase({_XIDS}[{{window}}])))",
     "xid_last": f"max by ({GPU}, xid) (max_over_time({P}xid_last_timestamp_seconds[{{window}}])) "
     "> time() - {window_seconds}",
 }

@@ -117,7 +117,7 @@ _HEALTH: Table = {
     "lost_seconds": f"max by ({GPU}) ((1 - avg_over_time(agentaflow_gpu_up[{{window}}])) * "
     "count_over_time(agentaflow_gpu_up[{window}:{step}])) * {step_seconds}",
     "xids": f"round(max by ({GPU}, xid) ((max_over_time({_XIDS}[{{window}}]) unless "
-    f"{_XIDS} offset {{window}}) or increase({_XIDS}[{{window}}]))) > 0",
+    f"{_XIDS} offset {{window}}) or increase({_XIDS}[{{window}}])))",
     "xid_last": f"max by ({GPU}, xid) "
     "(max_over_time(agentaflow_gpu_xid_last_timestamp_seconds[{window}])) "
     "> time() - {window_seconds}",
