@@ -85,7 +85,7 @@ def look(server: PrometheusServer, at: float | None = float(END), **options: str
             percentile=0.95,
             cluster_state=None,
             at=at,
-            **options,  # type: ignore[arg-type]
+            **options,
         )
 
 

@@ -175,14 +175,14 @@ def _pods(there: str) -> str:
 
     Where Prometheus renamed the exporter's labels (honor_labels is off), the plain ones are of the
     exporter's own pod, on every series that nobody holds: those that `up` has too, and all those
-    of a job in which some are renamed.
+    of a target that has renamed ones.
     """
     renamed = f'{{{there}, exported_pod!=""}}'
     for label in HOLDER.split(", "):
         renamed = f'label_replace({renamed}, "{label}", "$1", "exported_{label}", "(.+)")'
     plain = (
         f'({{{there}, exported_pod="", pod!=""}} unless on (cluster, job, instance, namespace, pod)'
-        f' up unless on (cluster, job) {{{there}, exported_pod!=""}})'
+        f' up unless on (cluster, job, instance) {{{there}, exported_pod!=""}})'
     )
     return f"max by ({GPU}, {HOLDER}) ({renamed} or {plain})"
 
