@@ -190,7 +190,7 @@ def test_a_change_of_holder_ends_no_reading(snapshot: Snapshot) -> None:
     assert gpu.utilization
     assert gpu.utilization.maximum == 0.4
     assert gpu.utilization.mean == pytest.approx(0.2, abs=0.01)
-    assert gpu.utilization.samples == pytest.approx(WINDOW // 60, abs=5)
+    assert gpu.utilization.samples == pytest.approx(WINDOW // 60, rel=0.03)
     assert gpu.utilization.covered_seconds == pytest.approx(WINDOW, rel=0.03)
     assert gpu.power_mean_watts == pytest.approx(200, rel=0.02)
     assert gpu.energy_joules == pytest.approx(100 * WINDOW, rel=0.03)

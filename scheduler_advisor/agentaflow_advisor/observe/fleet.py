@@ -29,11 +29,13 @@ class Told:
 
     def source(self, signal: str) -> Source | None:
         """The first that told anything of the signal's family."""
-        family = FAMILIES.get(signal, signal)
-        alike = [name for name, other in FAMILIES.items() if other == family] or [signal]
-        return next(
-            (source for source in self.sources if any(tells(source, name) for name in alike)), None
-        )
+        if len(self.sources) == 1:
+            return self.sources[0]
+        family = FAMILIES.get(signal, (signal,))
+        for source in self.sources:
+            if any(tells(source, name) for name in family):
+                return source
+        return None
 
     def get(self, signal: str) -> float | None:
         source = self.source(signal)
@@ -88,7 +90,8 @@ def gpu_of(told: Told, window: float, at: float) -> Gpu:
 
 
 def _measures(told: Told) -> Mapping[str, float]:
-    values = {name: told.get(name) for name in MEASURES}
+    asked = {name for readings, _ in told.sources for name in readings.values}
+    values = {name: told.get(name) for name in sorted(asked & MEASURES.keys())}
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -96,7 +99,7 @@ def _counts(told: Told) -> Mapping[str, Mapping[str, float]]:
     """A name that is there was told, even where it holds no number."""
     found: dict[str, Mapping[str, float]] = {}
     for name, counted in COUNTS.items():
-        if source := told.source(name):
+        if (source := told.source(name)) and tells(source, name):
             numbers = source[0].counts[name][source[1]]
             found[name] = {
                 label: value for label, value in numbers.items() if value or counted.zeros

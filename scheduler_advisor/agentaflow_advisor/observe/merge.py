@@ -56,19 +56,21 @@ def _one_place_each(
 
     kept: set[GpuKey] = set()
     notes: list[Refusal] = []
-    for (_, uuid), candidates in sorted(places.items()):
+    for (_, uuid), candidates in places.items():
+        if len(candidates) == 1:
+            kept.add(candidates[0])
+            continue
         best, *others = sorted(candidates, key=preference)
         kept.add(best)
-        if others:
-            names = ", ".join(other.node for other in others)
-            notes.append(
-                Refusal(
-                    f"GPU {uuid}",
-                    f"is seen on {best.node} and on {names}: counted once, on {best.node}; "
-                    "give its targets one node label",
-                )
+        names = ", ".join(other.node for other in others)
+        notes.append(
+            Refusal(
+                f"GPU {uuid}",
+                f"is seen on {best.node} and on {names}: counted once, on {best.node}; "
+                "give its targets one node label",
             )
-    return kept, notes
+        )
+    return kept, sorted(notes, key=lambda note: note.subject)
 
 
 def _one_cluster_each(sources: dict[Identity, list[Source]]) -> Iterable[list[Source]]:
@@ -87,6 +89,9 @@ def _one_cluster_each(sources: dict[Identity, list[Source]]) -> Iterable[list[So
 
 def _told(group: list[Source], known: Collection[str], notes: list[Refusal]) -> Told:
     """One GPU by all who tell it, in order of preference."""
+
+    if len(group) == 1:
+        return Told(group[0][1], tuple(group))
 
     def preference(source: Source) -> tuple[bool, bool, int]:
         measured, here = (tells(source, f"utilization_{what}") for what in ("samples", "age"))

@@ -97,10 +97,11 @@ COUNTS: Mapping[str, Counted] = {
 }
 """What `Gpu.counts` holds, by the same names."""
 
-FAMILIES: Mapping[str, str] = {
-    **{name: "utilization" for name in FIELDS if name.startswith("utilization_")},
-    "pods": "holders",
-    "held": "holders",
+_UTILIZATION = tuple(name for name in FIELDS if name.startswith("utilization_"))
+_HOLDERS = ("pods", "held")
+FAMILIES: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(_UTILIZATION, _UTILIZATION),
+    **dict.fromkeys(_HOLDERS, _HOLDERS),
 }
 """Signals that only make sense from one source. Every other one is a family of its own."""
 

@@ -3,7 +3,8 @@
 A series has the labels of the container that holds the GPU (none: nobody, or not known). So it
 ends when the holder changes, and a GPU that several share has one for each: nothing may be summed
 over them. Maxima and ages are those of all its series; means weigh each series by its samples;
-counters are followed on the grid, where one series of the GPU stands for all; a high percentile is
+samples are counted per series
+that there was at a time; counters are followed on the grid, where one series of the GPU stands for all; a high percentile is
 that of the series with the highest, which is never less than the GPU's.
 
 On a GPU with MIG the series are of instances (GPU_I_ID). DCGM has no utilization of the whole of
@@ -69,7 +70,7 @@ def _fleet(names: Mapping[str, str], probes: tuple[str, ...]) -> Table:
         "utilization_high": f"{_high(use)} / 100",
         "utilization_mean": f"{_mean(use)} / 100",
         "utilization_samples": f"sum by ({GPU}) (count_over_time({_whole(use)}[{{window}}])) / "
-        f"max_over_time((count by ({GPU}) ({_whole(use)}))[{{window}}:{{step}}])",
+        f"avg_over_time((count by ({GPU}) ({_whole(use)}))[{{window}}:{{step}}])",
         "utilization_age": f"min by ({GPU}) (time() - timestamp({_whole(use)}))",
         "utilization_present": _steps(_now(use)),
         "utilization_ahead": f"max by ({GPU}) (count_over_time({_whole(use)}{AHEAD}))",
