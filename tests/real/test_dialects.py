@@ -24,7 +24,15 @@ END = int(time.time()) // 86_400 * 86_400 - 3600
 WINDOW = 6 * 3600
 STEP = 120
 PLAN = Plan.make(2, 8, 6, end=END, seconds=WINDOW, step=STEP)
-SEEN_AS = ("agentaflow", "dcgm", "dcgm-4.6", "dcgm relabelled", "nvidia_gpu_exporter", "mixed")
+SEEN_AS = (
+    "agentaflow",
+    "dcgm",
+    "dcgm-4.6",
+    "dcgm relabelled",
+    "nvidia_gpu_exporter",
+    "mixed",
+    "compat only",
+)
 
 Servers = Callable[[str], PrometheusServer]
 
@@ -49,6 +57,9 @@ def seen_as(name: str, fleet: dict[str, list[Series]]) -> Iterable[Series]:
             return renamed.dcgm_relabelled(both)
         case "nvidia_gpu_exporter":
             return renamed.nvidia_smi(both)
+        case "compat only":  # --compat dcgm --no-metrics.own: agentaflow_gpu_up stays
+            up = (each for each in both if each[0] == "agentaflow_gpu_up")
+            return chain(up, renamed.dcgm(both))
         case _:
             return chain(
                 renamed.ours(both), renamed.dcgm_relabelled(both), renamed.nvidia_smi(both)
@@ -164,6 +175,7 @@ def test_which_dialects_are_there(servers: Servers) -> None:
     mixed = look(servers("mixed"))
     assert mixed.dialects == ("agentaflow", "dcgm", "nvidia_gpu_exporter")
     assert {gpu.dialect for gpu in mixed.gpus} == {"agentaflow"}
+    assert {gpu.dialect for gpu in look(servers("compat only")).gpus} == {"dcgm"}
     forced = look(servers("mixed"), dialect="dcgm")
     assert {gpu.dialect for gpu in forced.gpus} == {"dcgm"}
     nothing = look(servers("dcgm"), dialect="agentaflow")

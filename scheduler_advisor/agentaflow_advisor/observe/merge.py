@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from agentaflow_advisor.model import ClusterState, Refusal
@@ -35,7 +35,7 @@ def merge(
         notes += more
         for key in sorted(kept):
             sources[key.cluster, key.uuid].append((each, key))
-    found = [_told(group, known, notes) for group in _one_cluster_each(sources)]
+    found = [_told(group, known, notes) for group in _one_cluster_each(sources, notes)]
     notes += _moved(found)
     notes += _ahead(found)
     return sorted(found, key=lambda told: told.key), notes
@@ -73,18 +73,24 @@ def _one_place_each(
     return kept, sorted(notes, key=lambda note: note.subject)
 
 
-def _one_cluster_each(sources: dict[Identity, list[Source]]) -> Iterable[list[Source]]:
+def _one_cluster_each(
+    sources: Mapping[Identity, list[Source]], notes: list[Refusal]
+) -> Iterable[list[Source]]:
     """A card without a cluster label is the one with that label, where there is just one."""
     named: defaultdict[str, list[str]] = defaultdict(list)
     for cluster, uuid in sources:
         if cluster:
             named[uuid].append(cluster)
-    for cluster, uuid in sorted(sources, reverse=True):  # those without a cluster come last
-        homes = named[uuid]
-        if not cluster and len(homes) == 1:
-            continue
-        nameless = sources.get(("", uuid), []) if len(homes) == 1 else []
-        yield sources[cluster, uuid] + (nameless if cluster else [])
+    for (cluster, uuid), group in sources.items():
+        homes = named.get(uuid, [])
+        if cluster:
+            yield [*group, *(sources.get(("", uuid), ()) if len(homes) == 1 else ())]
+        elif len(homes) != 1:
+            yield group
+        if not cluster and len(homes) > 1:
+            said = f"is told without a cluster label, and in {' and '.join(sorted(homes))}: "
+            why = "counted for each; give its targets the label"
+            notes.append(Refusal(f"GPU {uuid}", said + why))
 
 
 def _told(group: list[Source], known: Collection[str], notes: list[Refusal]) -> Told:

@@ -3,9 +3,9 @@
 A series has the labels of the container that holds the GPU (none: nobody, or not known). So it
 ends when the holder changes, and a GPU that several share has one for each: nothing may be summed
 over them. Maxima and ages are those of all its series; means weigh each series by its samples;
-samples are counted per series
-that there was at a time; counters are followed on the grid, where one series of the GPU stands for all; a high percentile is
-that of the series with the highest, which is never less than the GPU's.
+the samples are those of all, by how many there were at a time on average; counters are followed on
+the grid, where one series stands for all; a high percentile is that of the series with the highest,
+which is never less than the GPU's.
 
 On a GPU with MIG the series are of instances (GPU_I_ID). DCGM has no utilization of the whole of
 it, so there is none here: no verdict. That it is there, and who holds it, is taken from them.
