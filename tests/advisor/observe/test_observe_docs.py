@@ -59,16 +59,13 @@ def test_dialects_have_known_signals_only(dialect: Dialect) -> None:
 
 
 @pytest.mark.parametrize("window", [0.5, 30.0, 3600.0, 5400.0, 604_800.0, 100_000.7])
-@pytest.mark.parametrize(
-    ("dialect", "signal"),
-    [(each, signal) for each in DIALECTS for signal in each],
-    ids=lambda part: getattr(part, "name", part),
-)
-def test_every_template_renders_to_promql(dialect: Dialect, signal: str, window: float) -> None:
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+def test_every_template_renders_to_promql(dialect: Dialect, window: float) -> None:
     """Whatever the window, the text parses and nothing is left to fill in."""
-    text = render(dialect[signal], window_seconds=window, percentile=0.99)
-    promql_parser.parse(text)
-    assert not re.search(r"\{(window|step|window_seconds|step_seconds|percentile)\}", text)
+    for template in dialect.values():
+        text = render(template, window_seconds=window, percentile=0.99)
+        promql_parser.parse(text)
+        assert not re.search(r"\{(window|step|window_seconds|step_seconds|percentile)\}", text)
 
 
 def test_the_query_for_dialects_is_promql() -> None:
