@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Literal
 
 from agentaflow_advisor.analyze import idle
+from agentaflow_advisor.analyze.holding import witness
 from agentaflow_advisor.analyze.idleness import Busy, Idle, IdleSettings, Verdict, judge
 from agentaflow_advisor.model import Gpu, Money, Refusal, Snapshot
 from agentaflow_advisor.price import NodeKey, NodePrice
@@ -157,17 +158,6 @@ def _row(by: By, cluster: str, name: str, pieces: Iterable[_Piece], basis: Basis
     return CostRow(by, cluster, name, hours, unpriced, cost, **amounts, assumed=assumed)
 
 
-def _witness(gpu: Gpu) -> str:
-    """What would have told."""
-    match gpu.dialect:
-        case "dcgm" | "dcgm-4.6":
-            return "no DCGM series has the label pod or exported_pod of one"
-        case "nvidia_gpu_exporter":
-            return "nvidia_gpu_exporter knows none"
-        case _:
-            return "agentaflow_gpu_pod_info is absent"
-
-
 def _refusals(
     snapshot: Snapshot,
     prices: Mapping[NodeKey, NodePrice | Refusal],
@@ -177,7 +167,7 @@ def _refusals(
     blind = {
         Refusal(
             f"cluster {gpu.cluster}".strip(),
-            f"no pod is known to have held a GPU ({_witness(gpu)}): nothing is called unallocated",
+            f"no pod is known to have held a GPU ({witness(gpu)}): nothing is called unallocated",
         )
         for gpu in snapshot.gpus
         if gpu.cluster not in attributed
