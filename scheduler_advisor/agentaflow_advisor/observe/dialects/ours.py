@@ -2,8 +2,8 @@
 
 Every query is aggregated to one series per GPU as one target sees it: the join metric and a second
 job on the same target cannot multiply it. `instance` is kept as the stand-in for a missing `node`
-label; readings.py and merge.py then reconcile targets that see the same GPU. What is summed over the `gpu`
-index is a GPU whose index changed within the window.
+label; readings.py and merge.py then reconcile targets that see the same GPU. What is summed over
+the `gpu` index is a GPU whose index changed within the window.
 """
 
 from __future__ import annotations
