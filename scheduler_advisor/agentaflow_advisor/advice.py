@@ -63,6 +63,7 @@ def observe(
         window_seconds=settings.window_seconds,
         percentile=settings.percentile,
         cluster_state=read_cluster(client) if client else None,
+        dialect=settings.dialect,
         signals=signals,
     )
 

@@ -108,7 +108,4 @@ def _bug(error: Exception) -> str:
 
 def _missing(analysis: Analysis, snapshot: Snapshot) -> tuple[str, ...]:
     """Needed signals that were asked for and that nothing answered."""
-    series: dict[str, int] = {}
-    for query in snapshot.queries:
-        series[query.signal] = series.get(query.signal, 0) + query.series
-    return tuple(sorted(name for name in analysis.needs if series.get(name) == 0))
+    return tuple(sorted(analysis.needs & snapshot.untold))

@@ -95,6 +95,11 @@ class Settings(CostSettings, BaseSettings):
     namespace: str = Field(
         "agentaflow", description="The advisor's own, where the kill switch is looked for."
     )
+    dialect: Literal["auto", "agentaflow", "dcgm", "dcgm-4.6", "nvidia_gpu_exporter"] = Field(
+        "auto",
+        description="Whose metrics to read; `auto`: of every exporter that Prometheus has, ours "
+        "before dcgm-exporter's before nvidia_gpu_exporter's where several tell a GPU.",
+    )
     window_seconds: Seconds = Field(
         7 * DAY, ge=300, le=90 * DAY, description="How far back the evidence reaches."
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from agentaflow_advisor.model import Gpu, Snapshot
 from agentaflow_advisor.observe import Prometheus, take
 from agentaflow_advisor.observe.errors import QueryRejected, QueryTooLarge
 from agentaflow_advisor.price import PriceTable, price_nodes
+from tests.support.history import History, Value, always, since, until
 from tools.prometheus import PrometheusServer
 
 START = int(time.time()) // 86_400 * 86_400 - 86_400  # yesterday: within Prometheus' retention
@@ -25,22 +26,9 @@ STEP = 60
 TIMES = range(START + STEP, END + STEP, STEP)
 GPU = "agentaflow_gpu_"
 
-Value = Callable[[int], float | str | None]
 
-
-class History:
-    """OpenMetrics text, a family at a time; None leaves a gap."""
-
-    def __init__(self) -> None:
-        self._families: dict[str, list[str]] = {}
-
-    def add(self, metric: str, labels: Mapping[str, str], value: Value) -> None:
-        text = ",".join(f'{name}="{label}"' for name, label in labels.items())
-        lines = self._families.setdefault(metric, [])
-        for at in TIMES:
-            told = value(at)
-            if told is not None:
-                lines.append(f"{metric}{{{text}}} {told} {at}\n")
+class Fleet(History):
+    """GPUs under our own exporter's names."""
 
     def gpu(
         self,
@@ -70,31 +58,10 @@ class History:
             named = {"namespace": namespace, "pod": name, "container": "main"}
             self.add(f"{GPU}pod_info", {**same, **named}, there)
 
-    def write(self, path: Path) -> Path:
-        with path.open("w") as out:
-            for metric, lines in self._families.items():
-                kind = "counter" if metric.endswith("_total") else "gauge"
-                out.write(f"# TYPE {metric.removesuffix('_total')} {kind}\n")
-                out.writelines(lines)
-            out.write("# EOF\n")
-        return path
 
-
-def always(value: float) -> Value:
-    return lambda _: value
-
-
-def until(end: float, value: float = 1.0) -> Value:
-    return lambda at: value if at <= end else None
-
-
-def since(start: float, value: float = 1.0) -> Value:
-    return lambda at: value if at >= start else None
-
-
-def history() -> History:
+def history() -> Fleet:
     """A fleet in which each node stands for one trouble."""
-    made = History()
+    made = Fleet(TIMES)
     held = {"research/notebook": always(1)}
     made.gpu("idle", pods=held)
     made.gpu("busy", always(0.6))

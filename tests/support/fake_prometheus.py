@@ -59,6 +59,9 @@ class FakePrometheus:
         now = time.time()
         if query == "time()":
             return _answer("scalar", [now, str(now)])
+        if "agentaflow_gpu_up|" in query:
+            name = ours.DIALECT.probes[0]
+            return _answer("vector", [{"metric": {"__name__": name}, "value": [now, "1"]}])
         signal = self._texts().get(query)
         if signal is None:
             error = {"status": "error", "errorType": "bad_data", "error": f"unknown: {query}"}
@@ -83,10 +86,11 @@ class FakePrometheus:
                 yield held, points if signal == "held" else 1.0
         elif signal == "info":
             yield {**labels, "name": card.model}, 1.0
-        else:
-            yield labels, self._value(card, signal, points)
+        elif (value := self._value(card, signal, points)) is not None:
+            yield labels, value
 
-    def _value(self, card: Card, signal: str, points: float) -> float:
+    def _value(self, card: Card, signal: str, points: float) -> float | None:
+        """None is a signal that nobody tells here."""
         if signal in ("present", "utilization_present"):
             return points
         if signal in ("utilization_max", "utilization_high", "utilization_mean"):
@@ -101,7 +105,7 @@ class FakePrometheus:
             "energy": 3.6e6,
             "temperature_max": 50.0,
             "processes": 1.0 if card.pod else 0.0,
-        }[signal]
+        }.get(signal)
 
 
 @contextlib.contextmanager

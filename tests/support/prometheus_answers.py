@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs
 
-from agentaflow_advisor.observe.dialects import grid_points, ours, render
+from agentaflow_advisor.observe.detect import TEXT
+from agentaflow_advisor.observe.dialects import DIALECTS, grid_points, render
 
 NOW = 1_800_000_000.0
 WINDOW = 86_400.0
@@ -20,9 +21,11 @@ Series = tuple[Mapping[str, str], object]
 Table = Mapping[str, Sequence[Series]]
 
 SIGNAL_OF = {
-    render(template, window_seconds=WINDOW, percentile=PERCENTILE): signal
-    for signal, template in ours.DIALECT.items()
+    render(template, window_seconds=WINDOW, percentile=PERCENTILE): (dialect.name, signal)
+    for dialect in DIALECTS
+    for signal, template in dialect.items()
 }
+DETECTION = render(TEXT, window_seconds=WINDOW, percentile=PERCENTILE)
 
 
 def gpu(uuid: str, node: str = "node-0", index: str = "0", cluster: str = "a") -> dict[str, str]:
@@ -65,10 +68,17 @@ def merged(*tables: Table) -> dict[str, list[Series]]:
 
 
 class PrometheusAnswers:
-    """Serves the table; what it does not know is an empty vector."""
+    """Serves the tables, by dialect; what it does not know is an empty vector."""
 
-    def __init__(self, table: Table, warnings: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        table: Table,
+        warnings: Sequence[str] = (),
+        others: Mapping[str, Table] | None = None,
+    ) -> None:
+        """`table` is our own exporter's."""
         self.asked: list[str] = []
+        tables = {"agentaflow": table, **(others or {})}
         answers = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -81,7 +91,7 @@ class PrometheusAnswers:
                 answers.asked.append(promql)
                 content = {
                     "status": "success",
-                    "data": _data(promql, table),
+                    "data": _data(promql, tables),
                     "warnings": list(warnings),
                 }
                 body = json.dumps(content).encode()
@@ -113,9 +123,15 @@ class PrometheusAnswers:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
 
-def _data(promql: str, table: Table) -> dict[str, Any]:
+def _data(promql: str, tables: Mapping[str, Table]) -> dict[str, Any]:
     if promql == "time()":
         return {"resultType": "scalar", "result": [NOW, str(NOW)]}
-    series = table.get(SIGNAL_OF[promql], ())
+    series: Sequence[Series]
+    if promql == DETECTION:
+        there = [dialect for dialect in DIALECTS if tables.get(dialect.name)]
+        series = [({"__name__": dialect.probes[0]}, 1) for dialect in there]
+    else:
+        dialect, signal = SIGNAL_OF[promql]
+        series = tables.get(dialect, {}).get(signal, ())
     result = [{"metric": labels, "value": [NOW, str(value)]} for labels, value in series]
     return {"resultType": "vector", "result": result}

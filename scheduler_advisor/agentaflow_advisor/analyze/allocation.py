@@ -58,7 +58,7 @@ def attributed_clusters(snapshot: Snapshot) -> frozenset[str]:
 
 def pod_of(held: Held) -> str:
     """The pod's name, from looks that tell it; empty where only the namespace is told."""
-    return str(getattr(held, "pod", ""))
+    return held.pod
 
 
 def _pieces(gpu: Gpu, price: NodePrice | None, verdict: Verdict, *, blind: bool) -> Iterator[Piece]:
@@ -93,8 +93,7 @@ def _held(gpu: Gpu, seen: Decimal) -> list[tuple[Held, Decimal]]:
 
 def _share(gpu: Gpu, held: Held) -> Decimal:
     """The part of the GPU that a holder's MIG slice is; 1 where it has no slice."""
-    profile = str(getattr(held, "profile", ""))
-    return share(profile, gpu.memory_total_bytes) or Decimal(1)
+    return share(held.profile, gpu.memory_total_bytes) or Decimal(1)
 
 
 def _energies(gpu: Gpu, seconds: list[Decimal]) -> list[Decimal | None]:

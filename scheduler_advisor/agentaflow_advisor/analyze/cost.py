@@ -18,6 +18,7 @@ from agentaflow_advisor.analyze.allocation import (
 )
 from agentaflow_advisor.analyze.energy import Energy, EnergyRates, energy_of
 from agentaflow_advisor.analyze.grouping import NO_NAMESPACE, By, naming
+from agentaflow_advisor.analyze.holding import witness
 from agentaflow_advisor.analyze.idleness import IdleSettings
 from agentaflow_advisor.model import Money, Refusal, Snapshot
 from agentaflow_advisor.price import NodeKey, NodePrice, Terms
@@ -168,7 +169,7 @@ def _refusals(
     found |= {
         Refusal(
             f"cluster {gpu.cluster}".strip(),
-            f"{BLIND} (agentaflow_gpu_pod_info is absent): nothing is called unallocated",
+            f"{BLIND} ({witness(gpu)}): nothing is called unallocated",
         )
         for gpu in snapshot.gpus
         if gpu.cluster not in attributed

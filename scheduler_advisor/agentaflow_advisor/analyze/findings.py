@@ -36,11 +36,20 @@ def stable_id(kind: str, *what: str) -> str:
     return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
 
-def evidence(snapshot: Snapshot, usage: Usage, signals: Iterable[str]) -> Evidence:
-    """The queries behind those signals, and how much they rest on."""
+def evidence(
+    snapshot: Snapshot, usage: Usage, signals: Iterable[str], dialect: str = ""
+) -> Evidence:
+    """The queries behind those signals, and how much they rest on.
+
+    Of several exporters' queries only those of `dialect`, which told the GPU in question.
+    """
     wanted = frozenset(signals)
     return Evidence(
-        promql=tuple(query.promql for query in snapshot.queries if query.signal in wanted),
+        promql=tuple(
+            query.promql
+            for query in snapshot.queries
+            if query.signal in wanted and (not dialect or query.dialect in ("", dialect))
+        ),
         evaluated_at=snapshot.taken_at,
         newest_age_seconds=usage.newest_age_seconds,
         samples=usage.samples,

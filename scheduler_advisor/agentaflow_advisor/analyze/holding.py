@@ -45,3 +45,14 @@ def _missing(snapshot: Snapshot) -> Mapping[tuple[str, str], int]:
         for node in snapshot.nodes
         if node.known
     }
+
+
+def witness(gpu: Gpu) -> str:
+    """Where the exporter of this GPU would have told its holder, and did not."""
+    match gpu.dialect:
+        case "dcgm" | "dcgm-4.6":
+            return "no DCGM series has the label pod or exported_pod of one"
+        case "nvidia_gpu_exporter":
+            return "nvidia_gpu_exporter knows none"
+        case _:
+            return "agentaflow_gpu_pod_info is absent"

@@ -87,7 +87,7 @@ def _recommend(
         ),
         saves=_saving(price) if isinstance(price, NodePrice) else None,
         confidence=idle.confidence,
-        evidence=evidence(snapshot, idle.usage, EVIDENCE),
+        evidence=evidence(snapshot, idle.usage, EVIDENCE, gpu.dialect),
         enforceable="none",
         risk=f"{RISKS[holder]} {NODE_STAYS}",
     )

@@ -104,6 +104,8 @@ def _doubt(gpu: Gpu, snapshot: Snapshot, settings: IdleSettings) -> str:
     """Why the GPU cannot be called idle; empty where nothing stands against it."""
     window = snapshot.window_seconds
     usage = gpu.utilization
+    if gpu.doubt:
+        return gpu.doubt
     if gpu.up is False:
         return "the GPU does not answer (agentaflow_gpu_up is 0)"
     if window < settings.min_window_seconds:

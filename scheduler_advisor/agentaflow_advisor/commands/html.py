@@ -30,7 +30,7 @@ class PageError(Exception):
     """The page cannot be written; the message says where and why."""
 
 
-@command("window_seconds", "percentile", "prices_file", "history")
+@command("window_seconds", "dialect", "percentile", "prices_file", "history")
 def html(
     session: Session,
     output: Annotated[

@@ -26,7 +26,7 @@ from agentaflow_advisor.place import STRATEGIES, Result, explain
 from agentaflow_advisor.render import Column, counted, short
 
 
-@command("strategy", "window_seconds", "percentile")
+@command("strategy", "window_seconds", "dialect", "percentile")
 def place(
     session: Session,
     file: Annotated[

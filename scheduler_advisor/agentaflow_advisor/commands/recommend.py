@@ -32,7 +32,7 @@ TOP = 20
 RECORD = typer.Option("--record/--no-record", help="Write the look down in the history.")
 
 
-@command("window_seconds", "percentile", "prices_file", "history")
+@command("window_seconds", "dialect", "percentile", "prices_file", "history")
 def recommend(
     session: Session,
     top: Annotated[

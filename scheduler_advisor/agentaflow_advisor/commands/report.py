@@ -27,7 +27,7 @@ class By(StrEnum):
 Grouping = Annotated[By, typer.Option("--by", help="What a row is about.")]
 
 
-@command("window_seconds", "percentile")
+@command("window_seconds", "dialect", "percentile")
 def efficiency(session: Session, by: Grouping = By.NAMESPACE) -> int:
     """Say how busy the GPUs were over the window, and what energy that took."""
     snapshot = _look(session, EFFICIENCY_SIGNALS)

@@ -37,10 +37,14 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """How long the pods of one namespace held a GPU within the window; sharers split the time."""
+    """How long the pods of one namespace, or one pod, held a GPU within the window; sharers split
+    the time.
+    """
 
     namespace: str
     seconds: float
+    pod: str = ""  # where the look went down to pods
+    profile: str = ""  # of the MIG slice that was held, such as 1g.10gb; empty: the whole GPU
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,12 @@ class Gpu:
     pods: tuple[PodRef, ...] = ()  # several where the GPU is shared
     present_seconds: float | None = None  # of the window in which it was seen, working or lost
     held: tuple[Held, ...] = ()  # over the window
+    measures: Mapping[str, float] = field(default_factory=dict)
+    """Signals that are one number, by name (docs/queries.md): a missing one was not told."""
+    counts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Signals by a label (a reason, a code): name → label's value → number."""
+    dialect: str = ""  # which exporter told it, its utilization first of all
+    doubt: str = ""  # why no verdict may rest on its samples
 
     @property
     def name(self) -> str:

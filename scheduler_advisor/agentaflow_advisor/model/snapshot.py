@@ -16,6 +16,7 @@ class Query:
     promql: str
     series: int
     seconds: float
+    dialect: str = ""  # whose metrics it asks for
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +50,13 @@ class Snapshot:
     queries: tuple[Query, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     has_cluster: bool = False
+    dialects: tuple[str, ...] = ()  # the exporters' names that were asked for
+    asked: frozenset[str] = frozenset()  # signals, whether or not a dialect has them
+
+    @property
+    def untold(self) -> frozenset[str]:
+        """Signals that were asked for and that nobody told: what needs one of them must refuse."""
+        series: dict[str, int] = dict.fromkeys(self.asked, 0)
+        for query in self.queries:
+            series[query.signal] = series.get(query.signal, 0) + query.series
+        return frozenset(signal for signal, count in series.items() if not count)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from agentaflow_advisor.model import PodRef, Query, Refusal
-from agentaflow_advisor.observe.dialects import Dialect, render
+from agentaflow_advisor.observe.dialects import Dialect, Labels, render
 from agentaflow_advisor.observe.prometheus import Answer, Prometheus, Sample
+from agentaflow_advisor.observe.signals import COUNTS, SCALARS, Rule
 
+K = TypeVar("K")
 AT_ONCE = 4  # queries; Prometheus itself allows 20 (--query.max-concurrency)
-INFINITY = math.inf
-SECONDS_SLACK = 60.0  # a sample may be a little newer than the evaluation time
 
 
 class GpuKey(NamedTuple):
@@ -26,44 +26,23 @@ class GpuKey(NamedTuple):
     uuid: str
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """How one signal's values are checked, and how several targets' views of a GPU become one."""
-
-    low: float
-    high: float
-    fold: Callable[[float, float], float] = max
-
-
-RATIO = Rule(0.0, 1.0)
-AMOUNT = Rule(0.0, INFINITY)
-RULES: Mapping[str, Rule] = {
-    "up": Rule(0.0, 1.0, min),
-    "present": AMOUNT,
-    "utilization_max": RATIO,
-    "utilization_high": RATIO,
-    "utilization_mean": RATIO,
-    "utilization_samples": AMOUNT,
-    "utilization_age": Rule(-SECONDS_SLACK, INFINITY, min),
-    "utilization_present": AMOUNT,
-    "memory_total": AMOUNT,
-    "memory_used_max": AMOUNT,
-    "power_mean": Rule(0.0, 100_000.0),
-    "energy": AMOUNT,
-    "temperature_max": Rule(-100.0, 300.0),
-    "processes": AMOUNT,
-}
+Holding = dict[tuple[str, str], float]
+"""By namespace and pod (empty where only the namespace is told): steps of the grid."""
 
 
 @dataclass(slots=True)
 class Readings:
-    """All that the queries told, by GPU. Filled by `read`, then only looked at."""
+    """All that one dialect's queries told, by GPU. Filled by `read`, then only looked at."""
 
+    dialect: str = ""
     values: dict[str, dict[GpuKey, float]] = field(default_factory=dict)
+    counts: dict[str, dict[GpuKey, dict[str, float]]] = field(default_factory=dict)
     models: dict[GpuKey, str] = field(default_factory=dict)
     indices: dict[GpuKey, str] = field(default_factory=dict)
     pods: dict[GpuKey, set[PodRef]] = field(default_factory=dict)
-    held: dict[GpuKey, dict[str, float]] = field(default_factory=dict)  # steps of the grid
+    held: dict[GpuKey, Holding] = field(default_factory=dict)
+    held_pods: dict[GpuKey, Holding] = field(default_factory=dict)
+    stood_in: set[GpuKey] = field(default_factory=set)  # whose node is the host of `instance`
     queries: list[Query] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
 
@@ -79,66 +58,87 @@ class Readings:
 def read(
     prometheus: Prometheus,
     dialect: Dialect,
+    signals: Iterable[str],
     *,
     window_seconds: float,
     percentile: float,
     at: float,
 ) -> Readings:
-    """Ask every query of the dialect at one evaluation time, a few of them at once."""
+    """Ask those of the signals that the dialect has at one evaluation time, a few at once."""
+    wanted = frozenset(signals)
     asked = {
         signal: render(template, window_seconds=window_seconds, percentile=percentile)
         for signal, template in dialect.items()
+        if signal in wanted
     }
+    readings = Readings(dialect.name)
     with ThreadPoolExecutor(AT_ONCE, "promql") as pool:
         answers = pool.map(lambda promql: prometheus.ask(promql, at=at), asked.values())
-        return _readings(asked, answers)
-
-
-def _readings(asked: Mapping[str, str], answers: Iterable[Answer]) -> Readings:
-    readings = Readings()
-    for (signal, promql), answer in zip(asked.items(), answers, strict=True):
-        readings.queries.append(Query(signal, promql, len(answer.samples), answer.seconds))
-        readings.refusals += [
-            Refusal(f"signal {signal}", f"Prometheus warns that parts may be missing: {warning}")
-            for warning in answer.warnings
-        ]
-        _take(readings, signal, answer.samples)
+        for (signal, promql), answer in zip(asked.items(), answers, strict=True):
+            _answered(readings, dialect.labels, signal, promql, answer)
     return readings
 
 
-def _take(readings: Readings, signal: str, samples: Iterable[Sample]) -> None:
+def _answered(readings: Readings, labels: Labels, signal: str, promql: str, answer: Answer) -> None:
+    count = len(answer.samples)
+    readings.queries.append(Query(signal, promql, count, answer.seconds, readings.dialect))
+    readings.refusals += [
+        Refusal(f"signal {signal}", f"Prometheus warns that parts may be missing: {warning}")
+        for warning in answer.warnings
+    ]
     problems: Counter[str] = Counter()
-    values = readings.values.setdefault(signal, {})
-    for sample in samples:
-        key = _key(sample.labels)
+    for sample in answer.samples:
+        key = _key(readings, labels, sample.labels)
         if key is None:
-            problems["had no uuid label"] += 1
-        elif signal == "pods":
-            readings.pods.setdefault(key, set()).add(_pod(sample.labels))
-        elif signal == "held":
-            _hold(readings.held.setdefault(key, {}), sample)
-        else:
-            if signal in ("info", "up"):
-                _identify(readings, key, sample.labels)
-            if signal in RULES and not _put(values, key, sample.value, RULES[signal]):
-                problems["were NaN, infinite or implausible"] += 1
+            problems[f"had no {labels.uuid} label or none of a node"] += 1
+        elif not _take(readings, labels, signal, key, sample):
+            problems["were NaN, infinite or implausible"] += 1
     readings.refusals += [
         Refusal(f"signal {signal}", f"{count} series {problem} and count as absent")
         for problem, count in problems.items()
     ]
 
 
-def _put(values: dict[GpuKey, float], key: GpuKey, value: float, rule: Rule) -> bool:
+def _take(readings: Readings, labels: Labels, signal: str, key: GpuKey, sample: Sample) -> bool:
+    """False where the value is not plausible."""
+    if signal == "pods":
+        readings.pods.setdefault(key, set()).add(_pod(sample.labels))
+        return True
+    if signal == "held":
+        return _hold(readings.held.setdefault(key, {}), sample, "")
+    if signal == "held_pods":
+        pod = _ours(sample.labels, "pod")
+        return _hold(readings.held_pods.setdefault(key, {}), sample, pod)
+    if signal in ("info", "up"):
+        _identify(readings, labels, key, sample.labels)
+    if signal in COUNTS:
+        counted = COUNTS[signal]
+        told = readings.counts.setdefault(signal, {}).setdefault(key, {})
+        return _put(told, sample.labels.get(counted.label, ""), sample.value, counted.rule)
+    if signal in SCALARS:
+        values = readings.values.setdefault(signal, {})
+        return _put(values, key, sample.value, SCALARS[signal])
+    return True
+
+
+def _put(values: dict[K, float], key: K, value: float, rule: Rule) -> bool:
     if not math.isfinite(value) or not rule.low <= value <= rule.high:
         return False
     values[key] = rule.fold(values[key], value) if key in values else value
     return True
 
 
-def _key(labels: Mapping[str, str]) -> GpuKey | None:
-    uuid = labels.get("uuid", "")
-    node = labels.get("node") or host(labels.get("instance", ""))
-    return GpuKey(labels.get("cluster", ""), node, uuid) if uuid else None
+def _key(readings: Readings, labels: Labels, told: Mapping[str, str]) -> GpuKey | None:
+    uuid = told.get(labels.uuid, "")
+    if not uuid:
+        return None
+    if labels.uuid_prefix and not uuid.startswith(labels.uuid_prefix):
+        uuid = labels.uuid_prefix + uuid
+    node = next((told[name] for name in labels.node if told.get(name)), "")
+    key = GpuKey(told.get("cluster", ""), node or host(told.get("instance", "")), uuid)
+    if not node:
+        readings.stood_in.add(key)
+    return key if key.node else None
 
 
 def host(instance: str) -> str:
@@ -148,10 +148,10 @@ def host(instance: str) -> str:
     return name.strip("[]") if bare else instance
 
 
-def _identify(readings: Readings, key: GpuKey, labels: Mapping[str, str]) -> None:
-    if index := labels.get("gpu"):
+def _identify(readings: Readings, labels: Labels, key: GpuKey, told: Mapping[str, str]) -> None:
+    if index := told.get(labels.index):
         readings.indices[key] = min(readings.indices.get(key, index), index)
-    if name := labels.get("name"):
+    if name := told.get(labels.model):
         readings.models[key] = min(readings.models.get(key, name), name)
 
 
@@ -159,10 +159,12 @@ def _pod(labels: Mapping[str, str]) -> PodRef:
     return PodRef(*(_ours(labels, name) for name in ("namespace", "pod", "container")))
 
 
-def _hold(held: dict[str, float], sample: Sample) -> None:
-    namespace = _ours(sample.labels, "namespace")
-    if math.isfinite(sample.value):
-        held[namespace] = max(held.get(namespace, 0.0), sample.value)
+def _hold(held: Holding, sample: Sample, pod: str) -> bool:
+    holder = _ours(sample.labels, "namespace"), pod
+    if not math.isfinite(sample.value):
+        return False
+    held[holder] = max(held.get(holder, 0.0), sample.value)
+    return True
 
 
 def _ours(labels: Mapping[str, str], name: str) -> str:

@@ -66,8 +66,39 @@ def test_a_whole_gpu() -> None:
     assert snapshot.refusals == ()
 
 
+def test_measures_and_counts_have_their_canonical_names() -> None:
+    """A number for each signal, and one for each reason or code; what nobody told is not there."""
+    labels = gpu("GPU-1")
+    table = merged(
+        whole_gpu(labels, sm_active_mean=0.4, pcie_width=8, ecc_uncorrected=0),
+        {
+            "throttled_seconds": [
+                ({**labels, "reason": "sw_power_cap"}, 60),
+                ({**labels, "reason": "sync_boost"}, "NaN"),
+            ],
+            "xids": [({**labels, "xid": "79"}, 2), ({**labels, "xid": "48"}, 1)],
+        },
+    )
+    (seen,) = look(table).gpus
+    assert seen.measures == {"sm_active_mean": 0.4, "pcie_width": 8.0, "ecc_uncorrected": 0.0}
+    assert seen.counts == {
+        "throttled_seconds": {"sw_power_cap": 60.0},
+        "xids": {"79": 2.0, "48": 1.0},
+    }
+    assert seen.dialect == "agentaflow"
+
+
+@pytest.mark.parametrize("blank", ["2147483632", "140737488355328", "9223372036854775792"])
+@pytest.mark.parametrize("signal", ["sm_active_high", "ecc_corrected", "pcie_width", "mig_enabled"])
+def test_blank_values_are_no_measures(signal: str, blank: str) -> None:
+    """DCGM's marks for "not there" are not taken for readings."""
+    snapshot = look(whole_gpu(gpu("GPU-1"), **{signal: blank}))
+    assert signal not in snapshot.gpus[0].measures
+    assert [refusal.subject for refusal in snapshot.refusals] == [f"signal {signal}"]
+
+
 def test_the_number_of_queries_does_not_grow_with_the_fleet() -> None:
-    """One query for each signal, and one for the clock, whatever the number of GPUs."""
+    """One for each signal, the clock and the dialects, whatever the number of GPUs."""
     asked = []
     for count in (1, 50):
         table = merged(*(whole_gpu(gpu(f"GPU-{i}")) for i in range(count)))
@@ -76,8 +107,8 @@ def test_the_number_of_queries_does_not_grow_with_the_fleet() -> None:
                 prometheus, window_seconds=WINDOW, percentile=PERCENTILE, cluster_state=None
             )
         asked.append(len(answers.asked))
-        assert len(snapshot.queries) == len(ours.DIALECT)
-    assert asked == [len(ours.DIALECT) + 1] * 2
+        assert len(snapshot.queries) == len(ours.DIALECT) + 1
+    assert asked == [len(ours.DIALECT) + 2] * 2
 
 
 def test_only_declared_signals_are_asked_for() -> None:
@@ -94,8 +125,8 @@ def test_only_declared_signals_are_asked_for() -> None:
             at=NOW,
             signals={"up", "info"},
         )
-    assert len(answers.asked) == 2
-    assert {query.signal for query in snapshot.queries} == {"up", "info"}
+    assert len(answers.asked) == 3
+    assert {query.signal for query in snapshot.queries} == {"dialects", "up", "info"}
     assert snapshot.gpus[0].utilization is None
 
 
@@ -219,7 +250,7 @@ def test_held_never_exceeds_presence() -> None:
 def test_warnings_become_refusals() -> None:
     """A partial response is said, for each signal that it concerns."""
     snapshot = look(whole_gpu(gpu("GPU-1")), warnings=("store b is down",))
-    assert len(snapshot.refusals) == len(ours.DIALECT)
+    assert len(snapshot.refusals) == len(ours.DIALECT) + 1
     assert "store b is down" in snapshot.refusals[0].reason
 
 

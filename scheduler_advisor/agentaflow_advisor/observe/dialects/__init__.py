@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from agentaflow_advisor.observe.dialects import dcgm, dcgm46, nvidia_gpu_exporter, ours
+from agentaflow_advisor.observe.dialects.dialect import (
+    GRID,
+    Dialect,
+    Labels,
+    Table,
+    grid_points,
+    render,
+    step_seconds,
+)
 
-Dialect = Mapping[str, str]
-"""Canonical signal → PromQL template with {window}, {step} and {percentile}."""
+DIALECTS: tuple[Dialect, ...] = (
+    ours.DIALECT,
+    dcgm46.DIALECT,
+    dcgm.DIALECT,
+    nvidia_gpu_exporter.DIALECT,
+)
+"""The one that comes first tells a GPU that several tell."""
 
-GRID = 48
-"""Into how many steps a window is cut where presence, not height, is asked."""
-
-
-def step_seconds(window_seconds: float) -> int:
-    """The step of the presence grid; whole seconds, since Prometheus aligns it to the epoch."""
-    return max(1, round(window_seconds / GRID))
-
-
-def grid_points(window_seconds: float, at: float) -> int:
-    """How many steps of the grid lie in the window that ends at `at`, its left end left out."""
-    step = step_seconds(window_seconds)
-    return max(1, math.floor(at / step) - math.floor((at - window_seconds) / step))
-
-
-def render(template: str, *, window_seconds: float, percentile: float) -> str:
-    """The PromQL text of a template."""
-    return (
-        template.replace("{window}", _duration(window_seconds))
-        .replace("{step}", _duration(step_seconds(window_seconds)))
-        .replace("{percentile}", f"{percentile:g}")
-    )
-
-
-def _duration(seconds: float) -> str:
-    """The shortest PromQL duration in a single unit: 7d, 90m, 1500ms."""
-    milliseconds = round(seconds * 1000)
-    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)):
-        if milliseconds % size == 0:
-            return f"{milliseconds // size}{unit}"
-    return f"{milliseconds}ms"
+__all__ = [
+    "DIALECTS",
+    "GRID",
+    "Dialect",
+    "Labels",
+    "Table",
+    "grid_points",
+    "ours",
+    "render",
+    "step_seconds",
+]

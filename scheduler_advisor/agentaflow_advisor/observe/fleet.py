@@ -1,0 +1,146 @@
+"""One GPU of the snapshot from what one or several exporters told about it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from agentaflow_advisor.model import Gpu, Held, Usage
+from agentaflow_advisor.observe.dialects import grid_points
+from agentaflow_advisor.observe.readings import GpuKey, Readings
+from agentaflow_advisor.observe.signals import COUNTS, FAMILIES, MEASURES
+
+Source = tuple[Readings, GpuKey]
+"""A dialect's readings, and under which key it has the GPU."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Who told a GPU, the preferred one first; each family of signals is told by one alone."""
+
+    key: GpuKey  # where the GPU is
+    sources: tuple[Source, ...]
+    doubt: str = ""
+
+    @property
+    def dialect(self) -> str:
+        return self.sources[0][0].dialect
+
+    def source(self, signal: str) -> Source | None:
+        """The first that told anything of the signal's family."""
+        if len(self.sources) == 1:
+            return self.sources[0]
+        family = FAMILIES.get(signal, (signal,))
+        for source in self.sources:
+            if any(tells(source, name) for name in family):
+                return source
+        return None
+
+    def get(self, signal: str) -> float | None:
+        source = self.source(signal)
+        return source[0].get(signal, source[1]) if source else None
+
+    def all(self, signal: str) -> list[float]:
+        """By each who told it."""
+        told = (readings.get(signal, key) for readings, key in self.sources)
+        return [value for value in told if value is not None]
+
+
+def tells(source: Source, signal: str) -> bool:
+    readings, key = source
+    return (
+        key in readings.values.get(signal, ())
+        or key in readings.counts.get(signal, ())
+        or (signal == "pods" and key in readings.pods)
+        or (signal == "held" and key in readings.held)
+        or (signal == "held_pods" and key in readings.held_pods)
+    )
+
+
+def gpu_of(told: Told, window: float, at: float) -> Gpu:
+    """`window` in seconds, ending at `at`."""
+    up = told.all("up")
+    processes = told.get("processes")
+    present = _grid_seconds(told.get("present"), window, at)
+    holders = told.source("pods")
+    pods = holders[0].pods.get(holders[1], set()) if holders else set()
+    points = _points(holders) if holders else {}
+    return Gpu(
+        cluster=told.key.cluster,
+        node=told.key.node,
+        index=next((r.indices[key] for r, key in told.sources if key in r.indices), ""),
+        uuid=told.key.uuid,
+        model=next((r.models[key] for r, key in told.sources if key in r.models), None),
+        up=min(up) == 1.0 if up else None,
+        memory_total_bytes=told.get("memory_total"),
+        memory_used_max_bytes=told.get("memory_used_max"),
+        utilization=_usage(told, window, at),
+        power_mean_watts=told.get("power_mean"),
+        energy_joules=told.get("energy"),
+        temperature_max_celsius=told.get("temperature_max"),
+        processes=None if processes is None else int(processes),
+        pods=tuple(sorted(pods)),
+        present_seconds=present,
+        held=_held(points, present, window, at),
+        measures=_measures(told),
+        counts=_counts(told),
+        dialect=told.dialect,
+        doubt=told.doubt,
+    )
+
+
+def _measures(told: Told) -> Mapping[str, float]:
+    asked = {name for readings, _ in told.sources for name in readings.values}
+    values = {name: told.get(name) for name in sorted(asked & MEASURES.keys())}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _counts(told: Told) -> Mapping[str, Mapping[str, float]]:
+    """A name that is there was told, even where it holds no number."""
+    found: dict[str, Mapping[str, float]] = {}
+    for name, counted in COUNTS.items():
+        if (source := told.source(name)) and tells(source, name):
+            numbers = source[0].counts[name][source[1]]
+            found[name] = {
+                label: value for label, value in numbers.items() if value or counted.zeros
+            }
+    return found
+
+
+def _usage(told: Told, window: float, at: float) -> Usage | None:
+    """All of it or nothing: where one part is absent or was NaN, the others are in doubt too."""
+    maximum = told.get("utilization_max")
+    high = told.get("utilization_high")
+    mean = told.get("utilization_mean")
+    samples = told.get("utilization_samples")
+    age = told.get("utilization_age")
+    covered = _grid_seconds(told.get("utilization_present"), window, at)
+    if maximum is None or high is None or mean is None or samples is None or covered is None:
+        return None
+    newest = math.inf if age is None else max(0.0, age)
+    return Usage(maximum, high, mean, int(samples), newest, covered)
+
+
+def _grid_seconds(points: float | None, window: float, at: float) -> float | None:
+    """The part of the window that so many points of the presence grid stand for."""
+    return None if points is None else window * min(1.0, points / grid_points(window, at))
+
+
+def _points(holders: Source) -> Mapping[tuple[str, str], float]:
+    """Of pods, where they were asked for."""
+    readings, key = holders
+    return readings.held_pods.get(key) or readings.held.get(key, {})
+
+
+def _held(
+    points: Mapping[tuple[str, str], float], present: float | None, window: float, at: float
+) -> tuple[Held, ...]:
+    """Seconds by namespace and pod; together never more than the GPU was there."""
+    total = sum(points.values()) or 1.0
+    held = _grid_seconds(total, window, at) or 0.0
+    seconds = min(held, present) if present is not None else held
+    return tuple(
+        Held(namespace, seconds * part / total, pod)
+        for (namespace, pod), part in sorted(points.items())
+    )

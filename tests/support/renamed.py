@@ -1,0 +1,96 @@
+"""A simulated fleet's past as other exporters and scrape configurations would have left it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from agentaflow_exporter.backfill import Plan, write
+
+Labels = dict[str, str]
+Series = tuple[str, Labels, str]
+"""Name, labels, and the rest of the line: value and time."""
+Rename = Callable[[Series], Iterable[Series]]
+
+_LINE = re.compile(r"(\w+)\{(.*)\} (.+)\n")
+_LABEL = re.compile(r'(\w+)="([^"]*)"')
+SMI = {
+    "agentaflow_gpu_memory_total_bytes": "nvidia_smi_memory_total_bytes",
+    "agentaflow_gpu_memory_used_bytes": "nvidia_smi_memory_used_bytes",
+    "agentaflow_gpu_power_watts": "nvidia_smi_power_draw_watts",
+    "agentaflow_gpu_energy_joules_total": "nvidia_smi_energy_joules_total",
+    "agentaflow_gpu_info": "nvidia_smi_gpu_info",
+    "agentaflow_gpu_pcie_link_width": "nvidia_smi_pcie_link_width_current",
+}
+
+
+def simulate(plan: Plan, folder: Path) -> list[Series]:
+    """Under our names and under dcgm-exporter's of `plan.compat`."""
+    path = folder / f"{plan.compat or 'ours'}.om"
+    write(replace(plan, own_metrics=True), path)
+    with path.open() as lines:
+        return [series for series in map(parsed, lines) if series]
+
+
+def parsed(line: str) -> Series | None:
+    found = _LINE.fullmatch(line)
+    return (found[1], dict(_LABEL.findall(found[2])), found[3]) if found else None
+
+
+def save(path: Path, series: Iterable[Series]) -> Path:
+    """As OpenMetrics; all of a series must come in one piece."""
+    with path.open("w") as out:
+        for name, labels, rest in series:
+            told = ",".join(f'{key}="{value}"' for key, value in labels.items() if value)
+            out.write(f"{name}{{{told}}} {rest}\n")
+        out.write("# EOF\n")
+    return path
+
+
+def ours(series: Iterable[Series]) -> Iterator[Series]:
+    return (each for each in series if each[0].startswith("agentaflow_"))
+
+
+def dcgm(series: Iterable[Series]) -> Iterator[Series]:
+    """As dcgm-exporter is scraped with honor_labels: the node is in its own label only."""
+    for name, labels, rest in series:
+        if name.startswith("DCGM_"):
+            told = {key: value for key, value in labels.items() if key != "node"}
+            yield name, {**told, "job": "dcgm", "instance": f"{labels['instance']}:9400"}, rest
+
+
+def dcgm_relabelled(series: Iterable[Series]) -> Iterator[Series]:
+    """As it is scraped without: the target's pod takes the labels, the holder's are renamed."""
+    targets: dict[str, dict[str, Labels]] = {}
+    for name, labels, rest in dcgm(series):
+        host = labels.get("Hostname") or labels["hostname"]
+        target = {"namespace": "gpu-operator", "pod": f"dcgm-exporter-{host}", "container": "main"}
+        renamed = {f"exported_{key}": labels.get(key, "") for key in target}
+        yield name, {**labels, **renamed, **target}, rest
+        up = {key: labels[key] for key in ("job", "instance", "cluster")}
+        targets.setdefault(host, {})[rest.split()[1]] = {**up, **target}
+    for times in targets.values():
+        for at, labels in times.items():
+            yield "up", labels, f"1 {at}"
+
+
+def nvidia_smi(series: Iterable[Series]) -> Iterator[Series]:
+    for name, labels, rest in ours(series):
+        target = {"job": "smi", "instance": f"{labels['instance']}:9835", "node": labels["node"]}
+        bare = labels.get("uuid", "").removeprefix("GPU-")
+        told = {**target, "cluster": labels["cluster"], "uuid": bare}
+        if name == "agentaflow_gpu_info":
+            yield SMI[name], {**told, "name": labels["name"], "index": labels["gpu"]}, rest
+        elif name == "agentaflow_gpu_utilization_ratio":
+            if labels["engine"] == "gpu":
+                yield "nvidia_smi_utilization_gpu_ratio", told, rest
+        elif name == "agentaflow_gpu_temperature_celsius":
+            if labels["sensor"] == "gpu":
+                yield "nvidia_smi_temperature_gpu", told, rest
+        elif name == "agentaflow_gpu_processes":
+            if labels["type"] == "compute":
+                yield "nvidia_smi_compute_apps", told, rest
+        elif name in SMI:
+            yield SMI[name], told, rest
