@@ -187,7 +187,12 @@ def test_coverage_tells_a_gap(snapshot: Snapshot) -> None:
 
 def test_sharers_split_a_gpu_evenly_moment_by_moment(snapshot: Snapshot) -> None:
     """Four pods in one half and three in the other: namespace a holds 1/2, then 2/3 of it."""
-    held = {part.namespace: part.seconds for part in seen(snapshot, "shared").held}
+    parts = seen(snapshot, "shared").held
+    assert len({(part.namespace, part.pod) for part in parts}) == len(parts) == 4
+    held = {
+        namespace: sum(part.seconds for part in parts if part.namespace == namespace)
+        for namespace in {part.namespace for part in parts}
+    }
     assert held["a"] == pytest.approx(WINDOW * (1 / 2 + 2 / 3) / 2, rel=0.02)
     assert sum(held.values()) == pytest.approx(WINDOW, rel=0.03)
 
