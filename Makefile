@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help venv parts check test demo demo-kubernetes bench generate clean
+.PHONY: help venv parts check test demo demo-kubernetes bench truth generate clean
 
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ demo-kubernetes: venv ## the same beside a real Kubernetes, with decisions being
 bench: venv ## the figures: us and two peers, side by side in one run
 	@$(BIN)/python -m tools.realparts compiler prometheus node-exporter
 	@$(BIN)/python -m bench
+
+truth: venv ## is the advice true? (DUTY=FOLDER for real inference pods too)
+	@$(BIN)/python -m tools.realparts prometheus
+	@$(BIN)/python -m bench truth $(if $(DUTY),--duty $(DUTY))
 
 generate: venv ## what is generated: docs tables, boards, the golden /metrics
 	$(BIN)/python -m agentaflow_exporter.metrics > docs/metrics.md

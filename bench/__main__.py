@@ -1,6 +1,7 @@
 """`make bench`: prints the figures, ours and our peers' from one run, with the goals beside them.
 
-`python -m bench soak --scrapes 100000` is the long soak; all the others are what `make bench` runs.
+`python -m bench soak --scrapes 100000` is the long soak; all the others are what `make bench` runs, but for
+`truth`, which `make truth` does.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import platform
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
-from bench import exporter, hanging, imports, profiles, recommend, scaling, soak
+from bench import exporter, hanging, imports, profiles, recommend, scaling, soak, truth
 
 
 def main() -> int:
@@ -20,6 +22,7 @@ def main() -> int:
     parser.add_argument("which", nargs="*", help="; ".join(BENCHES))
     parser.add_argument("--nodes", type=int, nargs="+", default=[100, 1000], help="for recommend")
     parser.add_argument("--scrapes", type=int, default=20_000, help="for soak")
+    parser.add_argument("--duty", type=Path, metavar="FOLDER", help="for truth")
     options = parser.parse_args()
     if unknown := set(options.which) - set(BENCHES):
         parser.error(
@@ -28,7 +31,7 @@ def main() -> int:
     load = os.getloadavg()[0]
     print(f"{os.cpu_count()} cores, load {load:.1f}, Python {platform.python_version()}")
     short = []
-    for which in options.which or [name for name in BENCHES if name != "profile"]:
+    for which in options.which or [name for name in BENCHES if name not in ("profile", "truth")]:
         started = time.monotonic()
         if not BENCHES[which](options):
             short.append(which)
@@ -46,6 +49,7 @@ BENCHES: dict[str, Callable[[argparse.Namespace], bool]] = {
     "soak": lambda options: soak.main(options.scrapes),
     "imports": lambda _: imports.main(),
     "recommend": lambda options: recommend.main(options.nodes),
+    "truth": lambda options: truth.main(options.duty),
     "profile": lambda _: profiles.main(),
 }
 
