@@ -11,6 +11,7 @@ from typing import NamedTuple
 from agentaflow_exporter.collector import GpuReader
 
 _MODE = "nvmlDeviceGetMigMode"
+_UUID = "nvmlDeviceGetUUID"
 
 
 class MigDevice(NamedTuple):
@@ -39,17 +40,22 @@ def mig_devices(gpu: GpuReader) -> tuple[MigDevice, ...]:
     return tuple(device for device in found if device is not None)
 
 
+def is_still(gpu: GpuReader, device: MigDevice) -> bool:
+    """To be asked after what was read at its position: another may have taken its place."""
+    uuid: str | None = gpu.mig(device.position, _UUID)
+    return uuid == device.uuid
+
+
 def _device(gpu: GpuReader, position: int) -> MigDevice | None:
     """Only if it was the same one from the first question to the last."""
-    uuid = gpu.mig(position, "nvmlDeviceGetUUID")
+    uuid = gpu.mig(position, _UUID)
     gpu_instance = gpu.mig(position, "nvmlDeviceGetGpuInstanceId")
     compute_instance = gpu.mig(position, "nvmlDeviceGetComputeInstanceId")
     name = gpu.mig(position, "nvmlDeviceGetName")
     if uuid is None or gpu_instance is None or compute_instance is None:
         return None
-    if gpu.mig(position, "nvmlDeviceGetUUID") != uuid:
-        return None
-    return MigDevice(position, uuid, gpu_instance, compute_instance, _profile(name or ""))
+    device = MigDevice(position, uuid, gpu_instance, compute_instance, _profile(name or ""))
+    return device if is_still(gpu, device) else None
 
 
 def _profile(name: str) -> str:

@@ -25,6 +25,8 @@ from agentaflow_exporter.instances import MigDevice, mig_devices
 
 _NONE: Mapping[str, Any] = {}
 
+_MIG_MODE = "nvmlDeviceGetMigMode"
+
 
 class Pass:
     """What both kinds have in common."""
@@ -118,6 +120,8 @@ class GpuPass(Pass):
             for collector in self._collectors:
                 if collector.gpu is not None:
                     self._collect(collector, collector.gpu(self))
+            if not all(collector.background for collector in self._collectors):
+                self._notice_mode()
         except DriverError as error:
             self.errors.append(error)
             self.lost = error
@@ -185,6 +189,13 @@ class GpuPass(Pass):
             self._identity.constants.clear()
             self._identity.kept.clear()
             self._identity.uuid = self.uuid
+
+    def _notice_mode(self) -> None:
+        """What a GPU supports changes with its MIG mode, whether or not a collector asks for it."""
+        if (_MIG_MODE, ()) not in self._shared:
+            self.stage = ""
+            self.shared(_MIG_MODE)
+            self.failed.pop(self.stage, None)
 
     def _read_fields(self) -> Mapping[int, Number]:
         try:

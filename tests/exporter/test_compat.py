@@ -56,10 +56,12 @@ TOLERANCES = {
 
 
 GPM = "nvmlGpmMetricsGet"
+_OF_BLACKWELL = (91, 201, 203, *range(206, 215), 219, 221)  # with one link, to be brief
 # What an H100 has not: links to the CPU, and the last of each kind of media engine.
 MORE = (
     *(f"* {GPM}:{i} value 1" for i in (37, 47, 51, 100, 101, 102, 103)),
     *(f"* nvmlDeviceGetFieldValues:{i} value 1" for i in (29, 30, 31, 38, 45, 160, 170)),
+    *(f"* nvmlDeviceGetFieldValues:{i} value 1" for i in _OF_BLACKWELL),
     "* nvmlDeviceGetNumFans value 1",
 )
 
@@ -261,7 +263,7 @@ def _name(source: Source) -> tuple[str, tuple[str, ...]]:
 def test_values_are_ours(found: list[Family], name: str) -> None:
     """A series is there for each reading and holder, and is the reading in the field's unit."""
     readings = {(f.metric, key): value for f in found for key, value in f.samples.items()}
-    holders = [key[:2] for metric, key in readings if metric is POD_INFO]
+    holders = [key[:2] for key in {key[:5] for metric, key in readings if metric is POD_INFO}]
     dcgm = of_dcgm(translated(found, name))
     for field in FIELDS:
         metric = declared(field, style_of(name))

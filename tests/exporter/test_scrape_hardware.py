@@ -143,6 +143,7 @@ def test_nvlinks_of_blackwell(scraper: Scraper, stub: NvmlStub) -> None:
         rule
         for link in (0, 1)
         for rule in (
+            f"0 {FIELDS}:{1000 * link + 201} value {3 + link}",
             f"0 {FIELDS}:{1000 * link + 202} value {10 + link}",
             f"0 {FIELDS}:{1000 * link + 206} value {link}",
             f"0 {FIELDS}:{1000 * link + 221} value 5",
@@ -152,6 +153,8 @@ def test_nvlinks_of_blackwell(scraper: Scraper, stub: NvmlStub) -> None:
     stub.script("gpus 1", *totals, *links)
     seen = Seen(scraper.scrape())
     assert seen.value(nvlink.NVLINK_TRANSMIT, *GPU) == 21
+    assert seen.value(nvlink.NVLINK_TRANSMIT_PACKETS, *GPU) == 7
+    assert nvlink.NVLINK_RECEIVE_PACKETS not in seen.families
     assert seen.value(nvlink.NVLINK_ERRORS, *GPU, "malformed_packet") == 1
     assert seen.value(nvlink.NVLINK_ERRORS, *GPU, "symbol") == 10
     stub.script("gpus 1", *totals, *links, f"0 {FIELDS}:1202 error 10")

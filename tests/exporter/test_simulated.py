@@ -28,6 +28,10 @@ from agentaflow_exporter.collectors.container_usage import CONTAINER_MEMORY, CON
 from agentaflow_exporter.collectors.ecc import ECC_ERRORS
 from agentaflow_exporter.collectors.expected import GPU_EXPECTED
 from agentaflow_exporter.collectors.fans import FAN_RPM, FAN_SPEED
+from agentaflow_exporter.collectors.nvlink import (
+    NVLINK_RECEIVE_PACKETS,
+    NVLINK_TRANSMIT_PACKETS,
+)
 from agentaflow_exporter.collectors.process_usage import PROCESS_MEMORY
 from agentaflow_exporter.collectors.retired_pages import RETIRED_PAGES, RETIRED_PAGES_PENDING
 from agentaflow_exporter.collectors.temperature import TEMPERATURE_MARGIN
@@ -64,6 +68,8 @@ ABSENT = {
     C2C_LINKS,
     C2C_UP,
     C2C_ERRORS,
+    NVLINK_TRANSMIT_PACKETS,
+    NVLINK_RECEIVE_PACKETS,
     TEMPERATURE_MARGIN,
     POLICY_SECONDS,
     *mig.COLLECTOR.metrics[1:],  # no board is cut

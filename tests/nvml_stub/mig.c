@@ -78,16 +78,33 @@ static unsigned eighths(Device device) {
   return id == 0 ? 8 : id <= 2 ? 4 : id <= 6 ? 2 : 1;
 }
 
+struct attributes {
+  unsigned multiprocessors, engines[5], gpu_slices, compute_slices;
+  u64 megabytes;
+};
+
+/* An eighth of the memory comes with 16 SMs. */
+int nvmlDeviceGetAttributes_v2(Device device, struct attributes *attributes) {
+  BEGIN_MIG
+  unsigned parts = eighths(device);
+  *attributes = (struct attributes){
+      .multiprocessors = 16 * parts, .gpu_slices = parts, .megabytes = parts * 10 * 1024};
+  return SUCCESS;
+}
+
 int stub_mig_name(Device device, char *buffer, unsigned length) {
   int gpu = enter(device, "nvmlDeviceGetName");
   if (gpu < 0) return -gpu;
   unsigned parts = eighths(device), slices = parts == 8 ? 7 : parts == 4 ? 3 : parts;
-  snprintf(buffer, length, "NVIDIA H100 80GB HBM3 MIG %ug.%ugb", slices, 10 * parts);
+  char otherwise[64];
+  snprintf(otherwise, sizeof otherwise, "NVIDIA H100 80GB HBM3 MIG %ug.%ugb", slices, 10 * parts);
+  char symbol[64];
+  snprintf(symbol, sizeof symbol, "nvmlDeviceGetName:%u", position_of(device));
+  stub_text(gpu, symbol, otherwise, buffer, length);
   return SUCCESS;
 }
 
-int stub_mig_memory(Device device, u64 *total, u64 *used, u64 *free) {
-  const char *symbol = "nvmlDeviceGetMemoryInfo_v2";
+int stub_mig_memory(Device device, const char *symbol, u64 *total, u64 *used, u64 *free) {
   int gpu = enter(device, symbol);
   if (gpu < 0) return -gpu;
   *total = eighths(device) * 10 * GIB;

@@ -58,6 +58,8 @@ struct memory_v2 {
 };
 
 int nvmlDeviceGetMemoryInfo(Device device, struct memory *memory) {
+  if (stub_is_mig(device))
+    return stub_mig_memory(device, __func__, &memory->total, &memory->used, &memory->free);
   BEGIN(NO_ARGUMENT)
   memory->total = MEMORY_BYTES;
   memory->used = NUMBER(used_bytes(gpu)) + RESERVED_BYTES;
@@ -68,7 +70,7 @@ int nvmlDeviceGetMemoryInfo(Device device, struct memory *memory) {
 int nvmlDeviceGetMemoryInfo_v2(Device device, struct memory_v2 *memory) {
   if (stub_is_mig(device)) {
     memory->reserved = 0;
-    return stub_mig_memory(device, &memory->total, &memory->used, &memory->free);
+    return stub_mig_memory(device, __func__, &memory->total, &memory->used, &memory->free);
   }
   BEGIN(NO_ARGUMENT)
   memory->total = MEMORY_BYTES;

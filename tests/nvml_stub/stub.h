@@ -23,7 +23,7 @@ double stub_busy_seconds(int gpu, double until);
 int stub_is_mig(Device device);
 int stub_mig_uuid(Device device, char *buffer, unsigned length);
 int stub_mig_name(Device device, char *buffer, unsigned length);
-int stub_mig_memory(Device device, u64 *total, u64 *used, u64 *free);
+int stub_mig_memory(Device device, const char *symbol, u64 *total, u64 *used, u64 *free);
 void stub_events_shutdown(void); /* tells of what it finds in its way */
 
 unsigned stub_celsius(int gpu);

@@ -24,7 +24,7 @@ _OTHERS = (
     "1 nvmlDeviceGetMigDeviceHandleByIndex:0 value 70",
     "1 nvmlGpmMigSampleGet:7 value 1",
     "1 nvmlDeviceGetGridLicensableFeatures_v4 value 1",
-    "1 nvmlDeviceGetFieldValues:231 value 1",
+    *(f"1 nvmlDeviceGetFieldValues:{i} value 1" for i in (91, 201, 203, 231)),
 )
 _SCRIPT = (
     "gpus 2",

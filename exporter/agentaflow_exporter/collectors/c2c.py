@@ -24,6 +24,7 @@ C2C_UP = declare_gpu(
     "1 if the link between GPU and CPU is active.",
     "link",
     source="field 171, C2C_LINK_GET_STATUS",
+    since="Hopper, R530",
     highest=1,
 )
 
@@ -33,7 +34,7 @@ C2C_ERRORS = declare_gpu(
     "Errors of all links between GPU and CPU.",
     "type",
     source="each link's fields 231, 232, 233, C2C_LINK_ERROR_…",
-    since="Hopper",
+    since="Hopper, R575",
 )
 
 _MOST_LINKS = 16  # NVML names no limit; packages have up to ten

@@ -22,6 +22,7 @@ FABRIC_ERROR = declare_gpu(
     "NVML's return code of the completed registration; 0 is success.",
     source="nvmlDeviceGetGpuFabricInfoV",
     highest=999,
+    since="Hopper, R535",
 )
 FABRIC_HEALTH = declare_gpu(
     "fabric",

@@ -13,7 +13,8 @@ from agentaflow_exporter.driver import WHOLE_GPU
 from agentaflow_exporter.metric import Metric, declare_gpu
 
 FUNCTION = "nvmlGpmMetricsGet"
-_SINCE = "Hopper"
+_SINCE = "Hopper, R525"
+_SINCE_C2C = "Hopper, R575"
 _MOST_BYTES_PER_SECOND = 1e14
 _MEBIBYTE = 1 << 20
 
@@ -23,13 +24,13 @@ def _ratio(name: str, help_text: str, metric: str, *labels: str) -> Metric:
     return declare_gpu("gpm", name, help_text, *labels, source=source, since=_SINCE)
 
 
-def _rate(name: str, help_text: str, metric: str) -> Metric:
+def _rate(name: str, help_text: str, metric: str, since: str = _SINCE) -> Metric:
     return declare_gpu(
         "gpm",
         name,
         help_text,
         source=f"{FUNCTION}, {metric}",
-        since=_SINCE,
+        since=since,
         highest=_MOST_BYTES_PER_SECOND,
     )
 
@@ -66,21 +67,25 @@ C2C_TRANSMIT = _rate(
     "c2c_transmit_bytes_per_second",
     "Sent over all links to the CPU, with what is no payload.",
     "C2C_TOTAL_TX_PER_SEC",
+    _SINCE_C2C,
 )
 C2C_RECEIVE = _rate(
     "c2c_receive_bytes_per_second",
     "Received over all links to the CPU, with what is no payload.",
     "C2C_TOTAL_RX_PER_SEC",
+    _SINCE_C2C,
 )
 C2C_DATA_TRANSMIT = _rate(
     "c2c_data_transmit_bytes_per_second",
     "Payload sent over all links to the CPU.",
     "C2C_DATA_TX_PER_SEC",
+    _SINCE_C2C,
 )
 C2C_DATA_RECEIVE = _rate(
     "c2c_data_receive_bytes_per_second",
     "Payload received over all links to the CPU.",
     "C2C_DATA_RX_PER_SEC",
+    _SINCE_C2C,
 )
 
 # Metric, labels, and what makes base units of percent and MiB/s.

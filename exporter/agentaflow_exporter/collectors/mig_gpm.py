@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from agentaflow_exporter import constants as nvml
 from agentaflow_exporter.collector import Collector, GpuReader, Reading
 from agentaflow_exporter.collectors.gpm import FUNCTION
-from agentaflow_exporter.instances import mig_devices
+from agentaflow_exporter.instances import is_still, mig_devices
 from agentaflow_exporter.metric import Metric, declare_gpu
 
 
@@ -19,7 +19,7 @@ def _ratio(name: str, help_text: str, metric: str, *labels: str) -> Metric:
         "gpu_instance",
         *labels,
         source=f"nvmlGpmMigSampleGet; {FUNCTION}, {metric}",
-        since="Hopper",
+        since="Hopper, R525",
     )
 
 
@@ -42,6 +42,8 @@ MIG_PIPE_ACTIVE = _ratio(
     "pipe",
 )
 
+Cut = tuple[str, str]  # a device's uuid and profile
+
 _READINGS: Mapping[int, tuple[Metric, tuple[str, ...]]] = {
     nvml.NVML_GPM_METRIC_GRAPHICS_UTIL: (MIG_GRAPHICS_ACTIVE, ()),
     nvml.NVML_GPM_METRIC_SM_UTIL: (MIG_SM_ACTIVE, ()),
@@ -56,11 +58,26 @@ _READINGS: Mapping[int, tuple[Metric, tuple[str, ...]]] = {
 
 
 def _gpu(gpu: GpuReader) -> Iterator[Reading]:
-    """The first scrape after a cut only starts the measurement."""
-    for instance in dict.fromkeys(device.gpu_instance for device in gpu.once(mig_devices)):
-        for metric_id, percent in gpu.read(FUNCTION, instance, *_READINGS) or ():
+    """The first scrape after a cut only starts the measurement, even if the ids are the same."""
+    before: dict[int, set[Cut]] = gpu.kept(dict)
+    now: dict[int, set[Cut]] = {}
+    for device in gpu.once(mig_devices):
+        now.setdefault(device.gpu_instance, set()).add((device.uuid, device.profile))
+    for instance, cuts in now.items():
+        answer = gpu.read(FUNCTION, instance, *_READINGS) or ()
+        if cuts.isdisjoint(before.get(instance, ())) or not _is_there(gpu, instance):
+            continue
+        for metric_id, percent in answer:
             metric, labels = _READINGS[metric_id]
             yield metric, (str(instance), *labels), percent / 100
+    before.clear()
+    before.update(now)
+
+
+def _is_there(gpu: GpuReader, instance: int) -> bool:
+    """After the sample: whether one of its devices is where it was before."""
+    devices = (device for device in gpu.once(mig_devices) if device.gpu_instance == instance)
+    return any(is_still(gpu, device) for device in devices)
 
 
 COLLECTOR = Collector(

@@ -8,7 +8,7 @@ from itertools import chain
 from agentaflow_exporter import constants as nvml
 from agentaflow_exporter.collector import Collector, GpuReader, Reading, scaled, sum_of_all
 from agentaflow_exporter.driver import ALL_LINKS, scoped
-from agentaflow_exporter.metric import declare_gpu
+from agentaflow_exporter.metric import Metric, declare_gpu
 
 _COUNTER_BYTES = 2**63  # 900 GB/s pass what is believable of a memory in twenty minutes
 NVLINK_TRANSMIT = declare_gpu(
@@ -25,6 +25,26 @@ NVLINK_RECEIVE = declare_gpu(
     "Payload received over all NVLinks.",
     source="field 139, NVLINK_THROUGHPUT_DATA_RX; or each link's field 204",
     highest=_COUNTER_BYTES,
+    since="Ampere, R450",
+)
+
+
+def _packets(way: str, help_text: str, field: str) -> Metric:
+    return declare_gpu(
+        "nvlink",
+        f"nvlink_{way}_packets_total",
+        help_text,
+        source=f"each link's field {field}_PACKETS",
+        highest=_COUNTER_BYTES,
+        since="Blackwell, R560",
+    )
+
+
+NVLINK_TRANSMIT_PACKETS = _packets(
+    "transmit", "Packets sent over all NVLinks.", "201, NVLINK_COUNT_XMIT"
+)
+NVLINK_RECEIVE_PACKETS = _packets(
+    "receive", "Packets received over all NVLinks.", "203, NVLINK_COUNT_RCV"
 )
 NVLINK_ERRORS = declare_gpu(
     "nvlink",
@@ -48,7 +68,7 @@ NVLINK_UP = declare_gpu(
     "link",
     source="field 165, NVLINK_GET_STATE",
     highest=1,
-    since="R530",
+    since="R525",
 )
 NVLINK_SPEED = declare_gpu(
     "nvlink",
@@ -56,7 +76,7 @@ NVLINK_SPEED = declare_gpu(
     "Speed that the link runs at, in each direction.",
     "link",
     source="field 164, NVLINK_GET_SPEED",
-    since="R530",
+    since="R525",
     highest=1e14,
 )
 
@@ -86,6 +106,7 @@ _LINK_ERRORS = {
         ("receive_general",): nvml.NVML_FI_DEV_NVLINK_COUNT_RCV_GENERAL_ERRORS,
         ("link_integrity",): nvml.NVML_FI_DEV_NVLINK_COUNT_LOCAL_LINK_INTEGRITY_ERRORS,
         ("transmit_discard",): nvml.NVML_FI_DEV_NVLINK_COUNT_XMIT_DISCARDS,
+        ("recovery_successful",): nvml.NVML_FI_DEV_NVLINK_COUNT_LINK_RECOVERY_SUCCESSFUL_EVENTS,
         ("recovery_failed",): nvml.NVML_FI_DEV_NVLINK_COUNT_LINK_RECOVERY_FAILED_EVENTS,
         ("effective",): nvml.NVML_FI_DEV_NVLINK_COUNT_EFFECTIVE_ERRORS,
         ("symbol",): nvml.NVML_FI_DEV_NVLINK_COUNT_SYMBOL_ERRORS,
@@ -95,6 +116,14 @@ _LINK_ERRORS = {
 _LINK_BYTES = {
     NVLINK_TRANSMIT: tuple(scoped(nvml.NVML_FI_DEV_NVLINK_COUNT_XMIT_BYTES, i) for i in _LINKS),
     NVLINK_RECEIVE: tuple(scoped(nvml.NVML_FI_DEV_NVLINK_COUNT_RCV_BYTES, i) for i in _LINKS),
+}
+_LINK_PACKETS = {
+    NVLINK_TRANSMIT_PACKETS: tuple(
+        scoped(nvml.NVML_FI_DEV_NVLINK_COUNT_XMIT_PACKETS, i) for i in _LINKS
+    ),
+    NVLINK_RECEIVE_PACKETS: tuple(
+        scoped(nvml.NVML_FI_DEV_NVLINK_COUNT_RCV_PACKETS, i) for i in _LINKS
+    ),
 }
 _STATES = {(str(link),): scoped(nvml.NVML_FI_DEV_NVLINK_GET_STATE, link) for link in _LINKS}
 _SPEEDS = {(str(link),): scoped(nvml.NVML_FI_DEV_NVLINK_GET_SPEED, link) for link in _LINKS}
@@ -111,6 +140,8 @@ def _gpu(gpu: GpuReader) -> Iterator[Reading]:
         if total is None:
             total = sum_of_all([gpu.field(i) for i in _LINK_BYTES[metric][:count]])
         yield metric, (), total
+    for metric, field_ids in _LINK_PACKETS.items():
+        yield metric, (), sum_of_all([gpu.field(i) for i in field_ids[:count]])
     totals = {labels: gpu.field(field_id) for labels, field_id in _ERRORS.items()}
     for labels, value in totals.items():
         yield NVLINK_ERRORS, labels, value
@@ -131,6 +162,8 @@ COLLECTOR = Collector(
     (
         NVLINK_TRANSMIT,
         NVLINK_RECEIVE,
+        NVLINK_TRANSMIT_PACKETS,
+        NVLINK_RECEIVE_PACKETS,
         NVLINK_ERRORS,
         NVLINK_LINKS,
         NVLINK_UP,
@@ -142,6 +175,7 @@ COLLECTOR = Collector(
         *_ERRORS.values(),
         *chain.from_iterable(_LINK_ERRORS.values()),
         *chain.from_iterable(_LINK_BYTES.values()),
+        *chain.from_iterable(_LINK_PACKETS.values()),
         nvml.NVML_FI_DEV_NVLINK_LINK_COUNT,
         *_STATES.values(),
         *_SPEEDS.values(),

@@ -45,7 +45,7 @@ PCIE_ERRORS = declare_gpu(
     "PCIe errors, by what went wrong; correctable ones cost time only.",
     "type",
     source="fields 173 … 183, PCIE_COUNT_…",
-    since="R530",
+    since="R525",
 )
 
 _ERRORS = {

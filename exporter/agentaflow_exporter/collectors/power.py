@@ -20,13 +20,14 @@ POWER_AVERAGE = declare_gpu(
     "power_average_watts",
     "Power drawn by the board, on average over a second; power_watts is it too on most GPUs.",
     source="field 185, POWER_AVERAGE",
-    since="R530",
+    since="R525",
 )
 POWER_INSTANT = declare_gpu(
     "power",
     "power_instant_watts",
     "Power drawn by the board at this moment.",
     source="field 186, POWER_INSTANT",
+    since="R525",
 )
 POWER_LIMIT = declare_gpu(
     "power",

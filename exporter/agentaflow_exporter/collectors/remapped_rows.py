@@ -22,6 +22,7 @@ ROW_REMAP_PENDING = declare_gpu(
     "row_remap_pending",
     "1 if a row waits for a reset of the GPU to be replaced.",
     source="field 144, REMAPPED_PENDING",
+    since="Ampere",
     highest=1,
 )
 ROW_REMAP_FAILURE = declare_gpu(
@@ -38,6 +39,7 @@ ROW_REMAP_BANKS = declare_gpu(
     "Memory banks by how many spare rows they have left, from max to none.",
     "availability",
     source="nvmlDeviceGetRowRemapperHistogram",
+    since="Ampere",
     highest=1_000_000,
 )
 

@@ -8,7 +8,7 @@ from agentaflow_exporter.collector import Collector, GpuReader, Reading
 from agentaflow_exporter.metric import declare_gpu
 
 _SOURCE = "nvmlDeviceGetSramEccErrorStatus"
-_SINCE = "Ampere, R545"
+_SINCE = "Ampere, R535"
 
 SRAM_ERRORS = declare_gpu(
     "sram",

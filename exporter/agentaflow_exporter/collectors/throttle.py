@@ -22,7 +22,7 @@ CLOCK_EVENT_SECONDS = declare_gpu(
     "Time for which the reason has held the clocks down.",
     "reason",
     source="fields 74, 76, 269, 270, 271, CLOCKS_EVENT_REASON_…",
-    since="R530 for the hardware reasons",
+    since="R575 for the thermal and brake reasons",
 )
 
 POLICY_SECONDS = declare_gpu(

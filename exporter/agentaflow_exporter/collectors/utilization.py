@@ -13,6 +13,7 @@ UTILIZATION = declare_gpu(
     "Share of the driver's last sample period in which the engine was busy.",
     "engine",
     source="nvmlDeviceGetUtilizationRates, Encoder…, Decoder…, Jpg…, OfaUtilization",
+    since="R535 for jpeg and ofa",
 )
 
 _ENGINES = {

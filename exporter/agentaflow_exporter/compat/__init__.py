@@ -11,7 +11,7 @@ from collections.abc import Callable
 from agentaflow_exporter.metric import Family, Metric
 
 NAMES = ("dcgm", "dcgm-4.6")
-NEEDS = frozenset({"info", "pods"})  # collectors that the labels come from
+NEEDS = frozenset({"info", "mig", "pods"})  # collectors that the labels come from
 
 Translate = Callable[[list[Family]], list[Family]]
 

@@ -22,6 +22,7 @@ from agentaflow_exporter.collectors import (
     fans,
     gpm_counters,
     memory,
+    mig,
     nvlink,
     pcie,
     power,
@@ -43,6 +44,7 @@ from agentaflow_exporter.metric import Metric
 _PREFIX = "DCGM_FI_DEV_"
 _LABELS = ("gpu", "UUID", "pci_bus_id", "device", "modelName", "Hostname", "DCGM_FI_DRIVER_VERSION")
 _POD = ("container", "namespace", "pod")
+_INSTANCE = ("GPU_I_PROFILE", "GPU_I_ID")
 
 
 def style_of(name: str) -> Style:
@@ -50,7 +52,8 @@ def style_of(name: str) -> Style:
     labels: tuple[str, ...] = (*_LABELS, *_POD)
     if name == "dcgm-4.6":
         labels = tuple("hostname" if label == "Hostname" else label for label in labels)
-    return Style(NAMES.index(name), labels)
+    model = _LABELS.index("modelName") + 1
+    return Style(NAMES.index(name), labels, (*labels[:model], *_INSTANCE, *labels[model:]))
 
 
 def _same(value: Number) -> Number:
@@ -81,10 +84,12 @@ def _field(
     convert: Callable[..., Number],
     *sources: Source,
     kind: Literal["gauge", "counter"] = "gauge",
+    of_instance: tuple[Source, ...] | None = None,
 ) -> Field:
     """`names`: without DCGM_FI_DEV_; the old one, and 4.6's if it is another."""
     old, _, new = names.partition(" ")
-    return Field((_PREFIX + old, _PREFIX + (new or old)), kind, meaning, unit, convert, sources)
+    both = _PREFIX + old, _PREFIX + (new or old)
+    return Field(both, kind, meaning, unit, convert, sources, of_instance)
 
 
 def _clocks() -> Iterable[Field]:
@@ -173,16 +178,27 @@ def _utilization() -> Iterable[Field]:
 def _memory() -> Iterable[Field]:
     total, used = (memory.MEMORY_TOTAL, ()), (memory.MEMORY_USED, ())
     reserved, free = (memory.MEMORY_RESERVED, ()), (memory.MEMORY_FREE, ())
-    yield _field("FB_TOTAL", "Framebuffer memory", "MiB", _mebibytes, total)
-    yield _field("FB_FREE", "Framebuffer memory free", "MiB", _mebibytes, free)
-    yield _field("FB_USED", "Framebuffer memory used", "MiB", _mebibytes, used)
-    yield _field("FB_RESERVED", "Framebuffer memory reserved", "MiB", _mebibytes, reserved)
+    for name, meaning, whole, part in (
+        ("TOTAL", "", total, mig.MIG_MEMORY_TOTAL),
+        ("FREE", " free", free, mig.MIG_MEMORY_FREE),
+        ("USED", " used", used, mig.MIG_MEMORY_USED),
+    ):
+        yield _field(
+            f"FB_{name}",
+            f"Framebuffer memory{meaning}",
+            "MiB",
+            _mebibytes,
+            whole,
+            of_instance=((part, ()),),
+        )
+    meaning = "Framebuffer memory reserved"
+    yield _field("FB_RESERVED", meaning, "MiB", _mebibytes, reserved, of_instance=())
     bar1_total, bar1_used = (bar1.BAR1_TOTAL, ()), (bar1.BAR1_USED, ())
     yield _field("BAR1_TOTAL", "BAR1 window", "MiB", _mebibytes, bar1_total)
     yield _field("BAR1_USED", "BAR1 window used", "MiB", _mebibytes, bar1_used)
     names = "FB_USED_PERCENT FB_USED_RATIO"
     share = "Framebuffer memory used / (total - reserved)"
-    yield _field(names, share, "0 to 1", _used_share, used, total, reserved)
+    yield _field(names, share, "0 to 1", _used_share, used, total, reserved, of_instance=())
 
 
 def _errors() -> Iterable[Field]:
@@ -200,15 +216,6 @@ def _errors() -> Iterable[Field]:
     yield _field("ECC_CURRENT ECC_MODE", "ECC mode", "", _same, (ecc.ECC_MODE, ("current",)))
     pending = (ecc.ECC_MODE, ("pending",))
     yield _field("ECC_PENDING", "ECC mode from the next reboot", "", _same, pending)
-    for names, label in (("POWER", "sw_power_cap"), ("SYNC_BOOST", "sync_boost")):
-        yield _field(
-            f"{names}_VIOLATION",
-            f"Time for which {label} held the clocks down",
-            "ns",
-            _whole(1e9),
-            (throttle.CLOCK_EVENT_SECONDS, (label,)),
-            kind="counter",
-        )
 
 
 def _pcie() -> Iterable[Field]:
@@ -274,13 +281,9 @@ FIELDS: tuple[Field, ...] = (
 )
 # Of each collector's readings, those that DCGM has no field for, and why.
 _NO_FIELD = "DCGM has no such field"
-_THERMAL = "DCGM's THERMAL_VIOLATION is of all thermal reasons together"
 WITHOUT: dict[tuple[Metric, tuple[str, ...]], str] = {
     (clocks.CLOCK, ("graphics",)): _NO_FIELD,
     (clocks.CLOCK_MAX, ("graphics",)): _NO_FIELD,
-    (throttle.CLOCK_EVENT_SECONDS, ("sw_thermal_slowdown",)): _THERMAL,
-    (throttle.CLOCK_EVENT_SECONDS, ("hw_thermal_slowdown",)): _THERMAL,
-    (throttle.CLOCK_EVENT_SECONDS, ("hw_power_brake_slowdown",)): _NO_FIELD,
     (processes.PROCESSES, ("compute",)): _NO_FIELD,
     (processes.PROCESSES, ("graphics",)): _NO_FIELD,
     **hardware.WITHOUT,
@@ -303,9 +306,9 @@ METRICS_WITHOUT: dict[Metric, str] = {
     nvlink.NVLINK_TRANSMIT: _BYTES,
     nvlink.NVLINK_RECEIVE: _BYTES,
     nvlink.NVLINK_LINKS: _NO_FIELD,
-    nvlink.NVLINK_UP: _NO_FIELD,
+    nvlink.NVLINK_UP: "DCGM's NVLINK_GET_STATE is of links, whose series have other labels",
+    c2c.C2C_UP: "DCGM's C2C_LINK_STATUS does not say which link it is of",
     nvlink.NVLINK_SPEED: _NO_FIELD,
-    c2c.C2C_UP: _NO_FIELD,
     fabric.FABRIC_STATE: _FABRIC,
     fabric.FABRIC_ERROR: _FABRIC,
     fabric.FABRIC_HEALTH: _NO_FIELD,
@@ -328,6 +331,10 @@ Generated: `python -m agentaflow_exporter.compat.dcgm > docs/compat.md`.
   machine's name.
 - A GPU that several containers hold has one series for each of them, each with the
   whole GPU's reading: a sum over them counts it as often. Our own metrics do not.
+- A GPU that is cut into MIG instances has a series for each of them, with the labels
+  `GPU_I_PROFILE` and `GPU_I_ID`, and none as a whole. Memory and activity are the
+  instance's; all else is the whole GPU's, so that a sum over them counts it as often. Other
+  GPUs of that machine have these labels empty meanwhile, which Prometheus takes for absent.
 - A reading that we do not have is absent; nothing is a blank value or a 0 instead.
 - Types are dcgm-exporter's; names do not follow Prometheus' conventions, so that
   `promtool check metrics` complains. In OpenMetrics, which allows no counter without
@@ -346,6 +353,8 @@ def documentation() -> str:
     for field in FIELDS:
         old, new = (f"`{name}`" for name in field.names)
         source = f"`{described(field.sources)}`"
+        if field.of_instance:
+            source += f"; of an instance `{described(field.of_instance)}`"
         new = "the same" if new == old else new
         lines.append(f"| {source} | {old} | {new} | {field.kind} | {field.unit} |")
     lines += ["", "## Only under our own names", ""]

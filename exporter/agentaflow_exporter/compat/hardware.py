@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable
 from typing import Literal
 
@@ -10,7 +11,6 @@ from agentaflow_exporter.collectors import (
     c2c,
     fans,
     mig,
-    mig_gpm,
     modes,
     nvlink,
     retired_pages,
@@ -76,23 +76,65 @@ def _boards() -> Iterable[Field]:
     pending = (retired_pages.RETIRED_PAGES_PENDING, ())
     names = "RETIRED_PENDING PAGE_RETIRED_PENDING"
     yield _field(names, "A page waits to be retired", "", pending, kind="counter")
+    current = (mig.MIG_MODE, ("current",))
+    yield _field("MIG_MODE", "Whether the GPU is cut into instances", "", current)
+
+
+def _sram() -> Iterable[Field]:
+    """DCGM counts what parity found and what SEC-DED found together."""
+    corrected = (sram.SRAM_ERRORS, ("corrected",))
+    parity, secded = ((sram.SRAM_ERRORS, (f"uncorrected_{code}",)) for code in ("parity", "secded"))
+    meaning = "Errors of on-chip memory"
+    yield _field("ECC_SBE_VOL_SRM", f"{meaning}, corrected", "", corrected, kind="counter")
+    yield _field(
+        *("ECC_DBE_VOL_SRM", f"{meaning}, uncorrected", "", parity, secded),
+        convert=operator.add,
+        kind="counter",
+    )
+    exceeded = (sram.SRAM_THRESHOLD_EXCEEDED, ())
+    yield _field("THRESHOLD_SRM SRAM_EXCEEDED", f"Too many {meaning.lower()}", "", exceeded)
 
 
 def _policies() -> Iterable[Field]:
-    for name, label in (
-        ("THERMAL", "thermal"),
-        ("BOARD_LIMIT", "board_limit"),
-        ("LOW_UTIL", "low_utilization"),
-        ("RELIABILITY", "reliability"),
+    events, policies = throttle.CLOCK_EVENT_SECONDS, throttle.POLICY_SECONDS
+    for name, metric, label in (
+        ("POWER_VIOLATION", events, "sw_power_cap"),
+        ("SYNC_BOOST_VIOLATION", events, "sync_boost"),
+        ("THERMAL_VIOLATION", policies, "thermal"),
+        ("BOARD_LIMIT_VIOLATION", policies, "board_limit"),
+        ("LOW_UTIL_VIOLATION", policies, "low_utilization"),
+        ("RELIABILITY_VIOLATION", policies, "reliability"),
+        ("CLOCKS_EVENT_REASON_SW_POWER_CAP_NS", events, "sw_power_cap"),
+        ("CLOCKS_EVENT_REASON_SYNC_BOOST_NS", events, "sync_boost"),
+        ("CLOCKS_EVENT_REASON_SW_THERM_SLOWDOWN_NS", events, "sw_thermal_slowdown"),
+        ("CLOCKS_EVENT_REASON_HW_THERM_SLOWDOWN_NS", events, "hw_thermal_slowdown"),
+        ("CLOCKS_EVENT_REASON_HW_POWER_BRAKE_SLOWDOWN_NS", events, "hw_power_brake_slowdown"),
     ):
-        yield _field(
-            f"{name}_VIOLATION",
-            f"Time for which the policy {label} held the clocks down",
-            "ns",
-            (throttle.POLICY_SECONDS, (label,)),
-            convert=_nanoseconds,
-            kind="counter",
-        )
+        meaning = f"Time for which {label} held the clocks down"
+        seconds = (metric, (label,))
+        yield _field(name, meaning, "ns", seconds, convert=_nanoseconds, kind="counter")
+
+
+# Counts of Blackwell's links: DCGM too adds up those of all links.
+_BLACKWELL = (
+    (
+        "NVLINK_COUNT_RX_MALFORMED_PACKET_ERRORS NVLINK_RX_PACKET_MALFORMED_TOTAL",
+        "malformed_packet",
+    ),
+    ("NVLINK_COUNT_RX_BUFFER_OVERRUN_ERRORS NVLINK_RX_PACKET_DROPPED_TOTAL", "buffer_overrun"),
+    ("NVLINK_COUNT_RX_ERRORS NVLINK_RX_ERROR_TOTAL", "receive"),
+    ("NVLINK_COUNT_RX_REMOTE_ERRORS NVLINK_RX_REMOTE_ERROR_TOTAL", "receive_remote"),
+    ("NVLINK_COUNT_RX_GENERAL_ERRORS NVLINK_RX_GENERAL_ERROR_TOTAL", "receive_general"),
+    ("NVLINK_COUNT_LOCAL_LINK_INTEGRITY_ERRORS NVLINK_INTEGRITY_ERROR_TOTAL", "link_integrity"),
+    ("NVLINK_COUNT_TX_DISCARDS", "transmit_discard"),
+    (
+        "NVLINK_COUNT_LINK_RECOVERY_SUCCESSFUL_EVENTS NVLINK_RECOVERY_SUCCESSFUL_TOTAL",
+        "recovery_successful",
+    ),
+    ("NVLINK_COUNT_LINK_RECOVERY_FAILED_EVENTS NVLINK_RECOVERY_FAILED_TOTAL", "recovery_failed"),
+    ("NVLINK_COUNT_EFFECTIVE_ERRORS NVLINK_EFFECTIVE_ERROR_TOTAL", "effective"),
+    ("NVLINK_COUNT_RX_SYMBOL_ERRORS NVLINK_RX_SYMBOL_ERROR_TOTAL", "symbol"),
+)
 
 
 def _links() -> Iterable[Field]:
@@ -102,24 +144,28 @@ def _links() -> Iterable[Field]:
         ("NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL NVLINK_CRC_FLIT_ERROR_TOTAL", "crc_flit"),
         ("NVLINK_CRC_DATA_ERROR_COUNT_TOTAL NVLINK_CRC_DATA_ERROR_TOTAL", "crc_data"),
         ("NVLINK_ECC_DATA_ERROR_COUNT_TOTAL NVLINK_ECC_ERROR_TOTAL", "ecc_data"),
+        *_BLACKWELL,
     ):
         errors = (nvlink.NVLINK_ERRORS, (label,))
         yield _field(names, f"NVLink errors, {label}", "", errors, kind="counter")
+    for names, metric, way in (
+        ("TX_PACKETS NVLINK_TX_PACKET_TOTAL", nvlink.NVLINK_TRANSMIT_PACKETS, "sent"),
+        ("RX_PACKETS NVLINK_RX_PACKET_TOTAL", nvlink.NVLINK_RECEIVE_PACKETS, "received"),
+    ):
+        names = f"NVLINK_COUNT_{names}"
+        yield _field(names, f"Packets {way} over NVLinks", "", (metric, ()), kind="counter")
 
 
-FIELDS: tuple[Field, ...] = (*_boards(), *_policies(), *_links())
+FIELDS: tuple[Field, ...] = (*_boards(), *_sram(), *_policies(), *_links())
 WITHOUT: dict[tuple[Metric, tuple[str, ...]], str] = {
     (utilization.UTILIZATION, ("jpeg",)): _NO_FIELD,
     (utilization.UTILIZATION, ("ofa",)): _NO_FIELD,
+    (mig.MIG_MODE, ("pending",)): _NO_FIELD,
 }
-_INSTANCES = "a series of one MIG instance; DCGM's names are translated for whole GPUs only"
 METRICS_WITHOUT: dict[Metric, str] = {
     c2c.C2C_ERRORS: "DCGM counts them by link",
-    sram.SRAM_ERRORS: _NO_FIELD,
-    sram.SRAM_THRESHOLD_EXCEEDED: _NO_FIELD,
     vgpu.VGPU_LICENSED: "DCGM's VGPU_LICENSE_STATUS is that of one feature",
     vgpu.VGPU_LICENSE_EXPIRY: _NO_FIELD,
-    mig.MIG_MODE: "DCGM has the mode as a label of its own exporter's only",
-    **dict.fromkeys(mig.COLLECTOR.metrics[1:], _INSTANCES),
-    **dict.fromkeys(mig_gpm.COLLECTOR.metrics, _INSTANCES),
+    mig.MIG_MULTIPROCESSORS: _NO_FIELD,
+    mig.MIG_INFO: "it becomes the labels GPU_I_ID and GPU_I_PROFILE",
 }

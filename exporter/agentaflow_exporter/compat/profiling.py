@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from agentaflow_exporter.collectors import gpm
+from agentaflow_exporter.collectors import gpm, mig_gpm
 from agentaflow_exporter.compat.translation import Field, Source
 from agentaflow_exporter.driver import Number
 from agentaflow_exporter.metric import Metric
@@ -16,23 +16,46 @@ def _same(value: Number) -> Number:
     return value
 
 
-def _field(names: str, meaning: str, unit: str, source: Source) -> Field:
+def _field(
+    names: str,
+    meaning: str,
+    unit: str,
+    source: Source,
+    of_instance: tuple[Source, ...] | None = None,
+) -> Field:
     """`names`: without DCGM_FI_PROF_; the old one, and 4.6's if it is another."""
     old, _, new = names.partition(" ")
     convert = _same if unit == "0 to 1" else round
-    return Field(
-        (_PREFIX + old, _PREFIX + (new or old)), "gauge", meaning, unit, convert, (source,)
-    )
+    both = _PREFIX + old, _PREFIX + (new or old)
+    return Field(both, "gauge", meaning, unit, convert, (source,), of_instance)
+
+
+_PIPES_OF_INSTANCES = ("tensor", "fp64", "fp32", "fp16", "integer")
 
 
 def _ratios() -> Iterable[Field]:
-    for names, meaning, metric in (
-        ("GR_ENGINE_ACTIVE GR_ENGINE_UTIL_RATIO", "Graphics engine active", gpm.GRAPHICS_ACTIVE),
-        ("SM_ACTIVE SM_UTIL_RATIO", "SMs with a warp", gpm.SM_ACTIVE),
-        ("SM_OCCUPANCY SM_OCCUPANCY_RATIO", "Warps resident", gpm.SM_OCCUPANCY),
-        ("DRAM_ACTIVE DRAM_UTIL_RATIO", "Memory bandwidth in use", gpm.DRAM_ACTIVE),
+    for names, meaning, metric, part in (
+        (
+            "GR_ENGINE_ACTIVE GR_ENGINE_UTIL_RATIO",
+            "Graphics engine active",
+            gpm.GRAPHICS_ACTIVE,
+            mig_gpm.MIG_GRAPHICS_ACTIVE,
+        ),
+        ("SM_ACTIVE SM_UTIL_RATIO", "SMs with a warp", gpm.SM_ACTIVE, mig_gpm.MIG_SM_ACTIVE),
+        (
+            "SM_OCCUPANCY SM_OCCUPANCY_RATIO",
+            "Warps resident",
+            gpm.SM_OCCUPANCY,
+            mig_gpm.MIG_SM_OCCUPANCY,
+        ),
+        (
+            "DRAM_ACTIVE DRAM_UTIL_RATIO",
+            "Memory bandwidth in use",
+            gpm.DRAM_ACTIVE,
+            mig_gpm.MIG_DRAM_ACTIVE,
+        ),
     ):
-        yield _field(names, meaning, "0 to 1", (metric, ()))
+        yield _field(names, meaning, "0 to 1", (metric, ()), ((part, ()),))
     for names, pipe in (
         ("PIPE_TENSOR_ACTIVE TENSOR_UTIL_RATIO", "tensor"),
         ("PIPE_FP64_ACTIVE FP64_UTIL_RATIO", "fp64"),
@@ -43,12 +66,14 @@ def _ratios() -> Iterable[Field]:
         ("PIPE_TENSOR_DFMA_ACTIVE DFMA_UTIL_RATIO", "dfma"),
         ("PIPE_INT_ACTIVE INT_UTIL_RATIO", "integer"),
     ):
-        yield _field(names, f"Pipe {pipe} active", "0 to 1", (gpm.PIPE_ACTIVE, (pipe,)))
+        of_instance = ((mig_gpm.MIG_PIPE_ACTIVE, (pipe,)),) if pipe in _PIPES_OF_INSTANCES else ()
+        active = gpm.PIPE_ACTIVE, (pipe,)
+        yield _field(names, f"Pipe {pipe} active", "0 to 1", active, of_instance)
     for engine, count in (("nvdec", 8), ("nvjpg", 8), ("nvofa", 2)):
         for number in range(count):
             name, active = engine.upper(), (gpm.MEDIA_ACTIVE, (f"{engine}{number}",))
             names = f"{name}{number}_ACTIVE {name}_UTIL_{number}_RATIO"
-            yield _field(names, f"{name} {number} active", "0 to 1", active)
+            yield _field(names, f"{name} {number} active", "0 to 1", active, ())
 
 
 def _traffic() -> Iterable[Field]:

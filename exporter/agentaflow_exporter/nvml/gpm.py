@@ -48,6 +48,11 @@ class Gpm:
             self._windows.pop(gpu_instance).free()
         return answer
 
+    def ask_again(self) -> None:
+        """For what was not supported so far, from a new first sample on."""
+        self._supported = None
+        self.close()
+
     def close(self) -> None:
         while self._windows:
             self._windows.popitem()[1].free()

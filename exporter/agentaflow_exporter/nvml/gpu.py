@@ -34,10 +34,11 @@ class NvmlGpu:
         self._mig_mode: list[int] | None = None
         self._fields = Fields()
         self._gpm = Gpm(clock)
+        self._samples = Samples()
         # Functions that need more than their arguments: buffers, or what was answered before.
         self._stateful: Mapping[str, Callable[..., Any]] = {
             GPM: self._gpm.read,
-            SAMPLES: Samples().read,
+            SAMPLES: self._samples.read,
         }
         self._lock = threading.Lock()
 
@@ -71,11 +72,9 @@ class NvmlGpu:
 
     def read_mig(self, device: int, function: str, *arguments: int) -> Any:
         """The handle is asked for each time: instances come and go while the driver is loaded, and
-        that of one that went is an invalid argument.
+        the handle of one that went may be used again for another. For the same reason what one
+        does not support, or that it is not found, is not remembered.
         """
-        key = (_MIG_HANDLE + function, arguments)
-        if key in self._unsupported:
-            return None
         try:
             handle = pynvml.nvmlDeviceGetMigDeviceHandleByIndex(self._attached(), device)
         except pynvml.NVMLError as error:
@@ -86,8 +85,6 @@ class NvmlGpu:
             return function_named(function)(handle, *arguments)
         except pynvml.NVMLError as error:
             if error.value in UNSUPPORTED or error.value == pynvml.NVML_ERROR_NOT_FOUND:
-                if error.value != pynvml.NVML_ERROR_INVALID_ARGUMENT:
-                    self._unsupported.add(key)
                 return None
             refuse(function, error)
 
@@ -102,6 +99,8 @@ class NvmlGpu:
             self._unsupported.clear()
             with self._lock:
                 self._fields = Fields()
+                self._samples.ask_again()
+                self._gpm.ask_again()
         self._mig_mode = mode
 
     def close(self) -> None:

@@ -59,6 +59,10 @@ class Samples:
             refuse(NAME, pynvml.NVMLError(code))
         return self._decoded(kind, count, last_seen)
 
+    def ask_again(self) -> None:
+        """For what was not supported so far."""
+        self._unsupported.clear()
+
     def _ask(self, handle: Any, sampling_type: int, last_seen: int) -> tuple[int, int, int]:
         """NVML's code, the type of the values, and how many; without a buffer, how many may be."""
         kind, count = ctypes.c_uint(), ctypes.c_uint(self._room)
