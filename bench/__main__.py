@@ -1,7 +1,7 @@
 """`make bench`: prints the figures, ours and our peers' from one run, with the goals beside them.
 
-`python -m bench soak --scrapes 100000` is the long soak; all the others are what `make bench` runs, but for
-`truth`, which `make truth` does.
+`python -m bench soak --scrapes 100000` is the long soak; all the others are what `make bench` runs,
+but for `truth`, which `make truth` does.
 """
 
 from __future__ import annotations

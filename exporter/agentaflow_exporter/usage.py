@@ -20,9 +20,9 @@ class Usage(NamedTuple):
 
 def running(gpu: GpuReader, kind: str) -> Sequence[Any] | None:
     """Processes of a kind. Drivers before R510 answer only to version 2 of the functions."""
-    processes = gpu.read(f"nvmlDeviceGet{kind}RunningProcesses")
+    processes = gpu.shared(f"nvmlDeviceGet{kind}RunningProcesses")
     if processes is None:
-        processes = gpu.read(f"nvmlDeviceGet{kind}RunningProcesses_v2")
+        processes = gpu.shared(f"nvmlDeviceGet{kind}RunningProcesses_v2")
     return processes  # type: ignore[no-any-return]
 
 
@@ -72,7 +72,7 @@ def _busy(gpu: GpuReader) -> dict[int, float]:
     last_seen = gpu.kept(lambda: [0])  # microseconds
     since = last_seen[0]
     busy = {}
-    samples = gpu.read("nvmlDeviceGetProcessUtilization", since) or ()
+    samples = gpu.shared("nvmlDeviceGetProcessUtilization", since) or ()
     for pid, time, percent in sorted(samples, key=lambda sample: sample[1]):
         if time > since and percent <= 100:
             busy[pid] = percent / 100
