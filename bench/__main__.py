@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from bench import exporter, hanging, imports, profiles, recommend, scaling, soak
+from bench import exporter, forecast, hanging, imports, profiles, recommend, scaling, soak
 
 
 def main() -> int:
@@ -46,6 +46,7 @@ BENCHES: dict[str, Callable[[argparse.Namespace], bool]] = {
     "soak": lambda options: soak.main(options.scrapes),
     "imports": lambda _: imports.main(),
     "recommend": lambda options: recommend.main(options.nodes),
+    "forecast": lambda _: forecast.main(),
     "profile": lambda _: profiles.main(),
 }
 
