@@ -81,6 +81,7 @@ def _with_demand(settings: Settings, prometheus: Prometheus, snapshot: Snapshot)
             at=snapshot.taken_at,
             history_seconds=settings.forecast_history_seconds,
             by="cluster",
+            dialects=snapshot.dialects,
         )
     except ObserveError as error:
         refusal = Refusal("demand", str(error))

@@ -40,10 +40,13 @@ class AnalysisSettings(BaseModel):
         description="A GPU whose high percentile of utilization is this looks busy.",
     )
     low_sm_mean_ratio: float = Field(
-        0.15, ge=0, le=1, description="One that looks busy is not when its mean SM activity is less"
+        0.15,
+        ge=0,
+        le=1,
+        description="One that looks busy is told when its mean SM activity is less than this.",
     )
     low_sm_high_ratio: float = Field(
-        0.3, ge=0, le=1, description="and the high percentile of that no more."
+        0.3, ge=0, le=1, description="Nor may the high percentile of its SM activity be above this."
     )
     forecast_seconds: Seconds = Field(
         14 * DAY, ge=DAY, le=90 * DAY, description="How far ahead demand and cost are forecast."

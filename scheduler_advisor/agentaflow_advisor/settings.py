@@ -229,6 +229,7 @@ class Settings(AnalysisSettings, CostSettings, BaseSettings):
 FLAGS = {
     "channels": "channel",
     "window_seconds": "window",
+    "forecast_history_seconds": "forecast-history",
     "interval_seconds": "interval",
     "prices_file": "prices",
     "ready_max_age_seconds": "ready-max-age",

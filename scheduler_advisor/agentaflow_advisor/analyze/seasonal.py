@@ -15,7 +15,7 @@ DAY = 86_400.0
 WEEK = 7 * DAY
 HALF_LIVES_SECONDS = (2 * 3600.0, 12 * 3600.0, 2 * DAY, 7 * DAY)
 SLOW = 4 * WEEK  # what counts as the usual level
-TREND_HALF_LIFE_SECONDS = 3 * DAY
+SHORT_TREND_SECONDS, LONG_TREND_SECONDS = 3 * DAY, 60 * DAY  # half-lives: trends do not last
 DAILY_SHRINK, WEEKLY_SHRINK = 3.0, 1.0  # as so many days, or weeks, without a pattern
 
 
@@ -26,12 +26,14 @@ def candidates(past: Floats, ahead: int, step_seconds: float) -> Floats:
     by_day, by_week = _rest(past, daily), _rest(past, weekly)
     day_ahead, week_ahead = _ahead(daily, len(past), ahead), _ahead(weekly, len(past), ahead)
     levels = [_level(by_day, half_life / step_seconds) for half_life in HALF_LIVES_SECONDS]
+    short, long = _slope(by_day, step_seconds), _usual_slope(by_day, step_seconds)
     slow = float(np.median(past[-_steps(SLOW, step_seconds) :]))
     return np.stack(
         [
             *(level + day_ahead for level in levels),
             slow + day_ahead,
-            levels[1] + day_ahead + _damped_trend(by_day, ahead, step_seconds),
+            levels[1] + day_ahead + _damped(short, ahead, SHORT_TREND_SECONDS / step_seconds),
+            levels[1] + day_ahead + _damped(long, ahead, LONG_TREND_SECONDS / step_seconds),
             _level(by_week, HALF_LIVES_SECONDS[1] / step_seconds) + week_ahead,
             _level(by_week, HALF_LIVES_SECONDS[3] / step_seconds) + week_ahead,
             seasonal_naive(past, ahead, step_seconds),
@@ -68,9 +70,18 @@ def _slope(values: Floats, step_seconds: float) -> float:
     return float(values[-days:].mean() - values[-days - week : -week].mean()) / week
 
 
-def _damped_trend(values: Floats, ahead: int, step_seconds: float) -> Floats:
-    damping = 0.5 ** (step_seconds / TREND_HALF_LIFE_SECONDS)
-    grown: Floats = _slope(values, step_seconds) * np.cumsum(damping ** np.arange(1, ahead + 1))
+def _usual_slope(values: Floats, step_seconds: float) -> float:
+    """Per step, the median of all changes from one week to the next: an outage does not bend it."""
+    week = _steps(WEEK, step_seconds)
+    newest = values[-_steps(SLOW, step_seconds) :]
+    if len(newest) < 2 * week:
+        return 0.0
+    return float(np.median(newest[week:] - newest[:-week])) / week
+
+
+def _damped(slope: float, ahead: int, half_life: float) -> Floats:
+    """A trend that loses half of its slope in so many steps."""
+    grown: Floats = slope * np.cumsum(0.5 ** (np.arange(1, ahead + 1) / half_life))
     return grown
 
 

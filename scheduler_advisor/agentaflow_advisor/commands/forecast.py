@@ -32,7 +32,7 @@ Days = Annotated[
 ]
 
 
-@command("window_seconds", "percentile", "prices_file", "cost_file", "forecast_history_seconds")
+@command("window_seconds", "dialect", "prices_file", "cost_file", "forecast_history_seconds")
 def forecast(session: Session, by: Grouping = By.NAMESPACE, days: Days = None) -> int:
     """Say how many GPUs will be held, with a band, what that costs, and when they run out."""
     settings, output = session.settings, session.output
@@ -46,6 +46,7 @@ def forecast(session: Session, by: Grouping = By.NAMESPACE, days: Days = None) -
             at=snapshot.taken_at,
             history_seconds=settings.forecast_history_seconds,
             by=by.value,
+            dialects=snapshot.dialects,
         )
     report = cost.report(
         snapshot,

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from agentaflow_advisor.model import Demand, Refusal, Series
-from agentaflow_advisor.observe.dialects import Dialect, ours
+from agentaflow_advisor.observe.dialects import DIALECTS, Dialect
 from agentaflow_advisor.observe.prometheus import Prometheus, Track
 
 By = Literal["cluster", "namespace"]
 STEP_SECONDS = 3600.0
 CHUNK_SECONDS = 7 * 86_400.0
 """168 steps x 80,000 GPUs are 13 million samples; Prometheus allows 50 (--query.max-samples)."""
+NOBODY = "no pod is known to have held a GPU in the history: no forecast"
 Key = tuple[str, str]
 """Cluster and namespace."""
 
@@ -40,20 +41,42 @@ def demand(
     at: float,
     history_seconds: float,
     by: By,
-    dialect: Dialect = ours.DIALECT,
+    dialects: Iterable[str],
 ) -> tuple[Demand, tuple[Refusal, ...]]:
     """The full hours up to `at`. A cluster's own series always comes, those of namespaces after it.
 
+    Of several exporters (`dialects`, the preferred one first) the first that knows pods tells all.
     Raises ObserveError.
     """
+    knowing = [each for each in DIALECTS if each.name in dialects and "held" in each]
+    if not knowing:
+        return Demand(evaluated_at=at), (Refusal("demand", NOBODY),)
+    dialect = knowing[0]
     last = math.floor(at / STEP_SECONDS)
-    hours = _Hours(last - round(history_seconds / STEP_SECONDS) + 1, 0)
-    hours.count = last - hours.first + 1
+    count = round(history_seconds / STEP_SECONDS)
+    hours = _Hours(last - count + 1, count)
     texts = (_held(dialect), _capacity(dialect))
+    _ask(prometheus, texts[0], hours)
+    capacity = {
+        sample.labels.get("cluster", ""): sample.value
+        for sample in prometheus.query(texts[1], at=at)
+        if math.isfinite(sample.value)
+    }
+    found = Demand(_series(hours, by), capacity, texts, at)
+    reasons = [*sorted(hours.warnings)] if found.series else [*sorted(hours.warnings), NOBODY]
+    if len(knowing) > 1:
+        names = ", ".join(each.exporter for each in knowing[1:])
+        reasons.append(f"only what {dialect.exporter} tells is in it, not {names}")
+    return found, tuple(Refusal("demand", reason) for reason in reasons)
+
+
+def _ask(prometheus: Prometheus, promql: str, hours: _Hours) -> None:
+    """A week at a time."""
     chunk = int(CHUNK_SECONDS / STEP_SECONDS)
+    last = hours.first + hours.count - 1
     for first in range(hours.first, last + 1, chunk):
         tracks, warnings = prometheus.query_range(
-            texts[0],
+            promql,
             start=first * STEP_SECONDS,
             end=min(last, first + chunk - 1) * STEP_SECONDS,
             step_seconds=STEP_SECONDS,
@@ -61,18 +84,6 @@ def demand(
         hours.warnings.update(warnings)
         for track in tracks:
             _add(hours, track)
-    capacity = {
-        sample.labels.get("cluster", ""): sample.value
-        for sample in prometheus.query(texts[1], at=at)
-        if math.isfinite(sample.value)
-    }
-    found = Demand(_series(hours, by), capacity, texts, at)
-    refusals = [Refusal("signal held over time", warning) for warning in sorted(hours.warnings)]
-    if not found.series:
-        refusals.append(
-            Refusal("demand", "no pod is known to have held a GPU in the history: no forecast")
-        )
-    return found, tuple(refusals)
 
 
 def _held(dialect: Dialect) -> str:
@@ -83,11 +94,14 @@ def _held(dialect: Dialect) -> str:
     """
     text = dialect["held"].replace("{window}", "59s").replace("{step}", "1m")
     spaces = "namespace, exported_namespace"
-    return f"sum by (cluster, {spaces}) (max by (cluster, uuid, {spaces}) ({text}))"
+    return (
+        f"sum by (cluster, {spaces}) (max by (cluster, {dialect.labels.uuid}, {spaces}) ({text}))"
+    )
 
 
 def _capacity(dialect: Dialect) -> str:
-    return f"count by (cluster) (count by (cluster, uuid) ({dialect['up']}))"
+    """GPUs that answer now."""
+    return f"count by (cluster) (count by (cluster, {dialect.labels.uuid}) ({dialect['up']} == 1))"
 
 
 def _add(hours: _Hours, track: Track) -> None:
