@@ -77,7 +77,7 @@ def _xids(gpu: Gpu, _: float) -> list[Reason]:
             continue
         meaning = CRITICAL.get(code) or WARNING.get(code)
         points, remedy, organ = XIDS.get(code, (5, "check", "unclassified"))
-        said = f"Xid {code}{f' ({meaning})' if meaning else ''} came {count:.0f} times"
+        said = f"Xid {code}{f' ({meaning})' if meaning else ''} came {_times(count)}"
         found.append(Reason(organ, points, remedy, said, CATALOGUE, ("xids",)))
     return found
 
@@ -163,6 +163,10 @@ def _lost(gpu: Gpu, window: float) -> list[Reason]:
     lost = gpu.measures["lost_seconds"]
     said = f"it did not answer for {span(lost)}"
     return _if(lost > LOST_RATIO * window, "presence", 40, "check", said, "up = 0", "lost_seconds")
+
+
+def _times(count: float) -> str:
+    return "once" if round(count) == 1 else f"{count:.0f} times"
 
 
 def _if(

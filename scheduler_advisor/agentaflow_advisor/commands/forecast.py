@@ -12,7 +12,7 @@ from agentaflow_advisor.analyze import cost
 from agentaflow_advisor.analyze.outlook import Outlook, OutlookRow, outlook, prices_of
 from agentaflow_advisor.commands.session import Session, command
 from agentaflow_advisor.connections import open_cluster_if_given, open_prometheus
-from agentaflow_advisor.model import Money, Snapshot
+from agentaflow_advisor.model import Demand, Money, Refusal, Snapshot
 from agentaflow_advisor.observe.demand import demand
 from agentaflow_advisor.price import price_nodes
 from agentaflow_advisor.render import Column, duration, iso
@@ -36,18 +36,9 @@ Days = Annotated[
 def forecast(session: Session, by: Grouping = By.NAMESPACE, days: Days = None) -> int:
     """Say how many GPUs will be held, with a band, what that costs, and when they run out."""
     settings, output = session.settings, session.output
-    table = load_prices(settings)
-    client = open_cluster_if_given(settings)
     horizon = days * DAY if days else settings.forecast_seconds
-    with open_prometheus(settings) as prometheus, output.progress("asking Prometheus"):
-        snapshot = observe(settings, prometheus, client, cost.SIGNALS)
-        told, refusals = demand(
-            prometheus,
-            at=snapshot.taken_at,
-            history_seconds=settings.forecast_history_seconds,
-            by=by.value,
-            dialects=snapshot.dialects,
-        )
+    table = load_prices(settings)
+    snapshot, told, refusals = _look(session, by)
     report = cost.report(
         snapshot,
         price_nodes(snapshot, table),
@@ -65,20 +56,9 @@ def forecast(session: Session, by: Grouping = By.NAMESPACE, days: Days = None) -
     )
     warning = price_warning(settings, table, snapshot.taken_at)
     if output.as_json:
-        output.document(
-            {
-                "taken_at": snapshot.taken_at,
-                "by": by.value,
-                "horizon_seconds": horizon,
-                "history_seconds": settings.forecast_history_seconds,
-                "queries": told.promql,
-                "capacity": told.capacity,
-                "rows": [_document(row) for row in found.rows],
-                "recommendations": found.recommendations,
-                "refusals": (*refusals, *snapshot.refusals, *found.refusals),
-                "prices": {"warning": warning},
-            }
-        )
+        head = {"taken_at": snapshot.taken_at, "by": by.value, "horizon_seconds": horizon}
+        every = (*refusals, *snapshot.refusals, *found.refusals)
+        output.document({**head, **_body(told, found, every), "prices": {"warning": warning}})
         return 0
     _show(session, snapshot, found, by, horizon)
     for refusal in (*refusals, *found.refusals):
@@ -86,6 +66,35 @@ def forecast(session: Session, by: Grouping = By.NAMESPACE, days: Days = None) -
     if warning:
         output.note(f"agentaflow: warning: {warning}")
     return 0
+
+
+def _look(session: Session, by: By) -> tuple[Snapshot, Demand, tuple[Refusal, ...]]:
+    """What the GPUs cost now, and how many were held over time."""
+    settings = session.settings
+    client = open_cluster_if_given(settings)
+    with (
+        open_prometheus(settings) as prometheus,
+        session.output.progress("asking Prometheus"),
+    ):
+        snapshot = observe(settings, prometheus, client, cost.SIGNALS)
+        told, refusals = demand(
+            prometheus,
+            at=snapshot.taken_at,
+            history_seconds=settings.forecast_history_seconds,
+            by=by.value,
+            dialects=snapshot.dialects,
+        )
+    return snapshot, told, refusals
+
+
+def _body(told: Demand, found: Outlook, refusals: tuple[Refusal, ...]) -> dict[str, object]:
+    return {
+        "queries": told.promql,
+        "capacity": told.capacity,
+        "rows": [_document(row) for row in found.rows],
+        "recommendations": found.recommendations,
+        "refusals": refusals,
+    }
 
 
 def _document(row: OutlookRow) -> dict[str, object]:
