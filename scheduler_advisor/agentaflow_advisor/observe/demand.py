@@ -21,6 +21,8 @@ STEP_SECONDS = 3600.0
 CHUNK_SECONDS = 7 * 86_400.0
 """168 steps x 80,000 GPUs are 13 million samples; Prometheus allows 50 (--query.max-samples)."""
 NOBODY = "no pod is known to have held a GPU in the history: no forecast"
+GRID_SUM = ("sum_over_time((", ")[{window}:{step}])")
+"""How every dialect's `held` begins and ends."""
 Key = tuple[str, str]
 """Cluster and namespace."""
 
@@ -87,12 +89,12 @@ def _ask(prometheus: Prometheus, promql: str, hours: _Hours) -> None:
 
 
 def _held(dialect: Dialect) -> str:
-    """GPUs held by namespace; the dialect's grid over a window becomes one point, now.
+    """GPUs held by namespace at one moment; a card that several targets see is one card.
 
-    That point is a full minute: 59 s hold one, whether Prometheus counts a range's left end (2) or
-    not (3). A card that several targets see is one card.
+    The dialect's sum over a grid without its grid: Prometheus would go through that at each of its
+    steps, at every hour of the history.
     """
-    text = dialect["held"].replace("{window}", "59s").replace("{step}", "1m")
+    text = dialect["held"].removeprefix(GRID_SUM[0]).removesuffix(GRID_SUM[1])
     spaces = "namespace, exported_namespace"
     return (
         f"sum by (cluster, {spaces}) (max by (cluster, {dialect.labels.uuid}, {spaces}) ({text}))"
