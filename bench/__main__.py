@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import exporter, hanging, imports, profiles, recommend, scaling, soak, truth
+from bench import exporter, forecast, hanging, imports, profiles, recommend, scaling, soak, truth
 
 
 def main() -> int:
@@ -49,6 +49,7 @@ BENCHES: dict[str, Callable[[argparse.Namespace], bool]] = {
     "soak": lambda options: soak.main(options.scrapes),
     "imports": lambda _: imports.main(),
     "recommend": lambda options: recommend.main(options.nodes),
+    "forecast": lambda _: forecast.main(),
     "truth": lambda options: truth.main(options.duty),
     "profile": lambda _: profiles.main(),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lightkube import Client
 
@@ -13,6 +13,8 @@ from agentaflow_advisor.analyses import ANALYSES, Analysis, Outcome, run, signal
 from agentaflow_advisor.history import Life, Standing
 from agentaflow_advisor.model import Recommendation, Refusal, Snapshot
 from agentaflow_advisor.observe.cluster import read_cluster
+from agentaflow_advisor.observe.demand import demand
+from agentaflow_advisor.observe.errors import ObserveError
 from agentaflow_advisor.observe.prometheus import Prometheus
 from agentaflow_advisor.observe.snapshot import take
 from agentaflow_advisor.price import NodeKey, NodePrice, PriceTable, price_nodes
@@ -58,7 +60,7 @@ def observe(
     settings: Settings, prometheus: Prometheus, client: Client | None, signals: Collection[str]
 ) -> Snapshot:
     """One look at the fleet, for what needs these signals. Raises ObserveError."""
-    return take(
+    snapshot = take(
         prometheus,
         window_seconds=settings.window_seconds,
         percentile=settings.percentile,
@@ -66,6 +68,25 @@ def observe(
         dialect=settings.dialect,
         signals=signals,
     )
+    if "demand" in signals and settings.forecast_in_advice:
+        return _with_demand(settings, prometheus, snapshot)
+    return snapshot
+
+
+def _with_demand(settings: Settings, prometheus: Prometheus, snapshot: Snapshot) -> Snapshot:
+    """Weeks of history may be too much to ask for: that costs the forecast, not the advice."""
+    try:
+        told, refusals = demand(
+            prometheus,
+            at=snapshot.taken_at,
+            history_seconds=settings.forecast_history_seconds,
+            by="cluster",
+            dialects=snapshot.dialects,
+        )
+    except ObserveError as error:
+        refusal = Refusal("demand", str(error))
+        return replace(snapshot, refusals=(*snapshot.refusals, refusal))
+    return replace(snapshot, demand=told, refusals=(*snapshot.refusals, *refusals))
 
 
 def load_prices(settings: Settings) -> PriceTable:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from agentaflow_advisor.analyze import Findings, idle
+from agentaflow_advisor.analyze import Findings, activity, capacity, health, idle, throttling
 from agentaflow_advisor.analyze.findings import ordered
 from agentaflow_advisor.model import Recommendation, Refusal, Snapshot
 from agentaflow_advisor.price import NodeKey, NodePrice
@@ -50,6 +50,32 @@ ANALYSES: tuple[Analysis, ...] = (
         "idle",
         idle.SIGNALS,
         lambda snapshot, prices, settings: idle.analyze(snapshot, prices, settings.idle()),
+    ),
+    Analysis(
+        "health",
+        health.SIGNALS,
+        lambda snapshot, prices, settings: health.analyze(snapshot, prices, settings.health()),
+    ),
+    Analysis(
+        "throttling",
+        throttling.SIGNALS,
+        lambda snapshot, prices, settings: throttling.analyze(
+            snapshot, prices, settings.throttling()
+        ),
+        needs=frozenset({"throttled_seconds"}),
+    ),
+    Analysis(
+        "activity",
+        activity.SIGNALS,
+        lambda snapshot, _, settings: activity.analyze(snapshot, settings.activity()),
+        needs=frozenset(activity.MEASURES),
+    ),
+    Analysis(
+        "capacity",
+        frozenset({"demand"}),
+        lambda snapshot, _, settings: capacity.analyze(
+            snapshot, settings.forecast_seconds, settings.forecast()
+        ),
     ),
 )
 """In this order; names are unique."""

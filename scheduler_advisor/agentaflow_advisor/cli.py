@@ -15,6 +15,7 @@ from agentaflow_advisor.analyze import SettingsError as AnalysisSettingsError
 from agentaflow_advisor.commands import (
     cost,
     decisions,
+    forecast,
     html,
     journal,
     place,
@@ -110,6 +111,7 @@ def agentaflow(
 reports = typer.Typer(help="Reports over the window.")
 reports.command()(cost.cost)
 reports.command()(report.efficiency)
+reports.command()(forecast.forecast)
 reports.command()(html.html)
 lives = typer.Typer(help="The recommendations, their age, and what was said to them.")
 lives.command("list")(recommendations.list_)

@@ -1,4 +1,4 @@
-"""How well GPUs are used: utilization, memory and energy by GPU, node or namespace."""
+"""How well GPUs are used: utilization, SM activity, memory and energy by GPU, node or namespace."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from agentaflow_advisor.model import Gpu, Snapshot
 
 By = Literal["gpu", "node", "namespace"]
 JOULES_PER_KWH = 3_600_000.0
+SM, TENSOR = "sm_active_mean", "tensor_active_mean"
 SIGNALS = frozenset(USAGE) | {
     "info",
     "up",
@@ -23,6 +24,8 @@ SIGNALS = frozenset(USAGE) | {
     "memory_used_max",
     "power_mean",
     "energy",
+    SM,
+    TENSOR,
 }
 
 
@@ -32,6 +35,8 @@ class EfficiencyRow:
 
     Averages weigh a GPU by the hours it was there (for a namespace: by the hours it was held, its
     figures being those of the whole window). The mean serves to compare, not to judge idleness.
+    GPU hours beside `sm_active_hours` are what was held beside what was worked; `…_kwh_per_…` is
+    of those GPUs only that tell both, and its inverse is work per energy.
     """
 
     by: By
@@ -45,6 +50,13 @@ class EfficiencyRow:
     power_mean_watts: float | None  # of one GPU
     energy_kwh: float | None
     unmeasured_gpus: int  # without a usable utilization
+    sm_active_mean: float | None = None  # ratio 0 to 1
+    tensor_active_mean: float | None = None  # ratio 0 to 1
+    sm_active_hours: float | None = None  # hours in which all SMs had worked, as many as it was
+    tensor_active_hours: float | None = None
+    kwh_per_sm_active_hour: float | None = None
+    kwh_per_tensor_active_hour: float | None = None
+    unprofiled_gpus: int = 0  # without SM activity: in no figure of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +115,38 @@ def _row(by: By, cluster: str, name: str, shares: list[_Share]) -> EfficiencyRow
         ),
         energy_kwh=sum(energies) / JOULES_PER_KWH if energies else None,
         unmeasured_gpus=len(shares) - len(usages),
+        sm_active_mean=_mean(_activity(shares, SM)),
+        tensor_active_mean=_mean(_activity(shares, TENSOR)),
+        sm_active_hours=_active_hours(shares, SM),
+        tensor_active_hours=_active_hours(shares, TENSOR),
+        kwh_per_sm_active_hour=_kwh_per_active_hour(shares, SM),
+        kwh_per_tensor_active_hour=_kwh_per_active_hour(shares, TENSOR),
+        unprofiled_gpus=sum(SM not in share.gpu.measures for share in shares),
     )
+
+
+def _activity(shares: Iterable[_Share], signal: str) -> Iterator[tuple[float, float]]:
+    for share in shares:
+        if signal in share.gpu.measures:
+            yield share.gpu.measures[signal], share.seconds
+
+
+def _active_hours(shares: Iterable[_Share], signal: str) -> float | None:
+    """Of the GPUs that tell it; None where none does."""
+    told = [ratio * seconds / 3600.0 for ratio, seconds in _activity(shares, signal)]
+    return sum(told) if told else None
+
+
+def _kwh_per_active_hour(shares: Iterable[_Share], signal: str) -> float | None:
+    """None where no GPU tells both, or none worked."""
+    both = [
+        share
+        for share in shares
+        if share.gpu.energy_joules is not None and signal in share.gpu.measures
+    ]
+    hours = _active_hours(both, signal)
+    joules = sum((share.gpu.energy_joules or 0.0) * share.part for share in both)
+    return joules / JOULES_PER_KWH / hours if hours else None
 
 
 def _memory(shares: Iterable[_Share]) -> Iterator[tuple[float, float]]:

@@ -150,7 +150,7 @@ CSV_COLUMNS = (
 
 
 def _sums(amounts: tuple[Money, ...]) -> str:
-    return " + ".join(map(money, amounts)) or "no price, so nothing"
+    return " + ".join(map(money, amounts)) or "no stated saving"
 
 
 def _hidden(session: Session, advice: Advice, *, everything: bool) -> None:

@@ -52,6 +52,10 @@ def efficiency(session: Session, by: Grouping = By.NAMESPACE) -> int:
         "MEMORY PEAK",
         "WATTS",
         "KWH",
+        "SM ACTIVE",
+        "TENSOR",
+        "SM HOURS",
+        "WH/SM HOUR",
     ]
     columns = [Column(heading, right=index > 0) for index, heading in enumerate(headings)]
     named = _names(rows)
@@ -78,9 +82,17 @@ def _efficiency_row(name: str, row: EfficiencyRow) -> tuple[str, ...]:
         percent(row.utilization_mean),
         percent(row.utilization_high),
         percent(row.memory_peak_ratio),
-        "-" if row.power_mean_watts is None else f"{row.power_mean_watts:,.0f}",
-        "-" if row.energy_kwh is None else f"{row.energy_kwh:,.1f}",
+        _number(row.power_mean_watts, 0),
+        _number(row.energy_kwh, 1),
+        percent(row.sm_active_mean),
+        percent(row.tensor_active_mean),
+        _number(row.sm_active_hours, 1),
+        _number(row.kwh_per_sm_active_hour, 0, 1000.0),
     )
+
+
+def _number(value: float | None, places: int, times: float = 1.0) -> str:
+    return "-" if value is None else f"{value * times:,.{places}f}"
 
 
 def _names(rows: Iterable[EfficiencyRow]) -> Callable[[EfficiencyRow], str]:

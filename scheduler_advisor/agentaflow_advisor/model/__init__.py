@@ -22,6 +22,7 @@ from agentaflow_advisor.model.fleet import (
     Workload,
 )
 from agentaflow_advisor.model.money import HOURS_PER_MONTH, CurrencyMismatch, Money
+from agentaflow_advisor.model.series import Demand, Series
 from agentaflow_advisor.model.snapshot import ClusterState, Query, Refusal, Snapshot
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "ClusterState",
     "CurrencyMismatch",
     "Decision",
+    "Demand",
     "Enforceable",
     "Evidence",
     "Gpu",
@@ -45,6 +47,7 @@ __all__ = [
     "Recommendation",
     "Refusal",
     "Saving",
+    "Series",
     "Snapshot",
     "State",
     "Taint",

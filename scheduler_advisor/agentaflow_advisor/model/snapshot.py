@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from agentaflow_advisor.model.fleet import Gpu, Node, Workload
+from agentaflow_advisor.model.series import Demand
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Snapshot:
     queries: tuple[Query, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     has_cluster: bool = False
+    demand: Demand | None = None  # of each cluster over time, where it was asked for
     dialects: tuple[str, ...] = ()  # the exporters' names that were asked for
     asked: frozenset[str] = frozenset()  # signals, whether or not a dialect has them
 

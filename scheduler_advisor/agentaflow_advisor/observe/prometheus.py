@@ -1,4 +1,4 @@
-"""Prometheus' HTTP API as a few typed calls: instant queries, its clock and its version."""
+"""Prometheus' HTTP API as a few typed calls: queries, its clock and its version."""
 
 from __future__ import annotations
 
@@ -42,6 +42,14 @@ class Answer:
     samples: tuple[Sample, ...]
     warnings: tuple[str, ...]
     seconds: float  # that it took
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One series over time: (seconds since the epoch, value), the oldest first."""
+
+    labels: Mapping[str, str]
+    points: tuple[tuple[float, float], ...]
 
 
 class Prometheus:
@@ -110,6 +118,29 @@ class Prometheus:
         warnings = tuple(one_line(text) for text in content.get("warnings") or ())
         return Answer(samples, warnings, time.monotonic() - started)
 
+    def query_range(
+        self, promql: str, *, start: float, end: float, step_seconds: float
+    ) -> tuple[tuple[Track, ...], tuple[str, ...]]:
+        """A range query's series, and its warnings: parts may be missing then."""
+        form = {"query": promql, "start": f"{start:.3f}", "end": f"{end:.3f}"}
+        form["step"] = f"{step_seconds:.3f}"
+        content = self._content(
+            self._transport.request("POST", "/api/v1/query_range", form), promql
+        )
+        data = content.get("data")
+        kind = data.get("resultType") if isinstance(data, dict) else None
+        result = data.get("result") if isinstance(data, dict) else None
+        if kind != "matrix" or not isinstance(result, list):
+            raise self._unusable(f"is a {one_line(kind)}, not a matrix, to: {one_line(promql)}")
+        self._limit(result, promql)
+        try:
+            tracks = tuple(_track(item) for item in result)
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._unusable(
+                f"holds a series that is no floats over time, to: {one_line(promql)}"
+            ) from error
+        return tracks, tuple(one_line(text) for text in content.get("warnings") or ())
+
     def now(self) -> float:
         """Prometheus' own clock, in seconds since the epoch."""
         return self.query("time()")[0].value
@@ -141,17 +172,20 @@ class Prometheus:
             raise self._unusable(f"is a {one_line(kind)}, not a vector, to: {one_line(promql)}")
         if kind == "scalar":
             result = [{"metric": {}, "value": result}]
-        if len(result) > self._max_series:
-            raise QueryTooLarge(
-                f"{self.url} answered {len(result)} series, more than {self._max_series}, to: "
-                f"{one_line(promql)}. Look for a label of unbounded values, or raise the limit."
-            )
+        self._limit(result, promql)
         try:
             return tuple(_sample(item) for item in result)
         except (KeyError, TypeError, ValueError) as error:
             raise self._unusable(
                 f"holds a series that is no float sample, to: {one_line(promql)}"
             ) from error
+
+    def _limit(self, result: list[Any], promql: str) -> None:
+        if len(result) > self._max_series:
+            raise QueryTooLarge(
+                f"{self.url} answered {len(result)} series, more than {self._max_series}, to: "
+                f"{one_line(promql)}. Look for a label of unbounded values, or raise the limit."
+            )
 
     def _rejected(self, content: dict[str, Any], promql: str) -> QueryRejected | QueryTooLarge:
         kind = one_line(content.get("errorType"))
@@ -191,3 +225,10 @@ def _sample(item: dict[str, Any]) -> Sample:
     if not isinstance(labels, dict) or not isinstance(value, str):
         raise TypeError("not a sample")
     return Sample(labels, float(value), float(at))
+
+
+def _track(item: dict[str, Any]) -> Track:
+    labels = item["metric"]
+    if not isinstance(labels, dict):
+        raise TypeError("not a series")
+    return Track(labels, tuple((float(at), float(value)) for at, value in item["values"]))

@@ -219,3 +219,35 @@ def test_efficiency_of_what_was_not_measured_is_none() -> None:
     (row,) = efficiency.report(look(gpu(0, usage=None)), by="gpu")
     assert (row.utilization_mean, row.utilization_high, row.memory_peak_ratio) == (None,) * 3
     assert (row.power_mean_watts, row.energy_kwh, row.unmeasured_gpus) == (None, None, 1)
+
+
+def test_work_beside_what_was_held_and_what_it_took() -> None:
+    """24 h held at 25 % SM activity are 6 SM hours; 12 kWh for them are 2 kWh an hour."""
+    told = {"sm_active_mean": 0.25, "tensor_active_mean": 0.1}
+    one = gpu(0, Held("research", DAY), measures=told, energy_joules=12 * 3.6e6)
+    blind = gpu(1, Held("research", DAY), energy_joules=99 * 3.6e6)
+    (row,) = efficiency.report(look(one, blind), by="namespace")
+    assert row.gpu_hours == 48
+    assert row.sm_active_mean == 0.25
+    assert row.sm_active_hours == pytest.approx(6.0)
+    assert row.tensor_active_hours == pytest.approx(2.4)
+    assert row.kwh_per_sm_active_hour == pytest.approx(2.0)
+    assert row.kwh_per_tensor_active_hour == pytest.approx(5.0)
+    assert row.unprofiled_gpus == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "hours"),
+    [
+        ({}, None),
+        ({"measures": {"sm_active_mean": 0.0}, "energy_joules": 1e6}, 0.0),
+        ({"measures": {"sm_active_mean": 0.5}}, 12.0),
+    ],
+)
+def test_no_work_per_energy_where_a_part_is_missing(
+    changes: dict[str, Any], hours: float | None
+) -> None:
+    """Not told is not 0, and no work at all has no ratio."""
+    (row,) = efficiency.report(look(gpu(0, **changes)), by="node")
+    assert row.sm_active_hours == hours
+    assert row.kwh_per_sm_active_hour is None
