@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
+import pynvml
 import pytest
 
 from agentaflow_exporter.nvml import NvmlDriver
@@ -31,6 +33,9 @@ def clock() -> Clock:
 def driver(stub: NvmlStub, clock: Clock) -> Iterator[NvmlDriver]:
     """The real driver on the stub, not opened yet."""
     del stub
+    with suppress(pynvml.NVMLError):  # nvmlInit is counted, and a test may have left one
+        while True:
+            pynvml.nvmlShutdown()
     driver = NvmlDriver(clock)
     yield driver
     driver.close()

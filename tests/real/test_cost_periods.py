@@ -16,8 +16,8 @@ from tests.support.cli import Cli
 from tools.prometheus import PrometheusServer
 
 DAY = 86_400
-NOW = int(time.time())
-MIDNIGHT = NOW // DAY * DAY
+
+MIDNIGHT = int(time.time()) // DAY * DAY
 START = MIDNIGHT - 2 * DAY
 STEP = 60
 HALF = MIDNIGHT - DAY // 2  # noon of yesterday
@@ -29,7 +29,7 @@ GPU = "agentaflow_gpu_"
 
 
 def lines(metric: str, labels: str, value: Callable[[int], float | None]) -> Iterator[str]:
-    for at in range(START, NOW + 1, STEP):
+    for at in range(START, int(time.time()) + 1, STEP):
         told = value(at)
         if told is not None:
             yield f"{metric}{{{labels}}} {told} {at}\n"
