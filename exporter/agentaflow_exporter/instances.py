@@ -40,6 +40,13 @@ def mig_devices(gpu: GpuReader) -> tuple[MigDevice, ...]:
     return tuple(device for device in found if device is not None)
 
 
+def placements(gpu: GpuReader) -> tuple[tuple[int, int, int], ...]:
+    """Of each GPU instance: its id, its profile's, and the first memory slice that it has."""
+    instances = dict.fromkeys(device.gpu_instance for device in gpu.once(mig_devices))
+    told = ((i, gpu.read("nvmlGpuInstanceGetInfo", i)) for i in instances)
+    return tuple((i, info.profileId, info.start) for i, info in told if info is not None)
+
+
 def is_still(gpu: GpuReader, device: MigDevice) -> bool:
     """To be asked after what was read at its position: another may have taken its place."""
     uuid: str | None = gpu.mig(device.position, _UUID)

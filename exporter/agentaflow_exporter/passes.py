@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
+from agentaflow_exporter.attribution.devices import placement
 from agentaflow_exporter.collector import Collector, GpuReader, Reading, Sources, T
 from agentaflow_exporter.crew import Job
 from agentaflow_exporter.driver import (
@@ -21,7 +22,7 @@ from agentaflow_exporter.driver import (
     GpuLost,
     Number,
 )
-from agentaflow_exporter.instances import MigDevice, mig_devices
+from agentaflow_exporter.instances import MigDevice, mig_devices, placements
 
 _NONE: Mapping[str, Any] = {}
 
@@ -170,11 +171,17 @@ class GpuPass(Pass):
 
     @property
     def instances(self) -> Mapping[str, tuple[str, str]] | None:
-        """Of its MIG devices by uuid, its own uuid and the GPU instance; None if nobody asked."""
+        """Of its MIG devices, its own uuid and the GPU instance, by the device's uuid and by where
+        it lies; None if nobody asked.
+        """
         devices: Sequence[MigDevice] | None = self._once.get(mig_devices)
         if devices is None:
             return None
-        return {device.uuid: (self.uuid, str(device.gpu_instance)) for device in devices}
+        lying: Sequence[tuple[int, int, int]] = self._once.get(placements, ())
+        return {
+            **{device.uuid: (self.uuid, str(device.gpu_instance)) for device in devices},
+            **{placement(self.uuid, p, start): (self.uuid, str(i)) for i, p, start in lying},
+        }
 
     def kept(self, make: Callable[[], T]) -> T:
         kept: T | None = self._identity.kept.get(self.stage)

@@ -236,3 +236,21 @@ def test_failures(scraper: Scraper, stub: NvmlStub, call: str, code: int) -> Non
     assert seen.value(MIG_MODE, "1", UUIDS[1], "current") == 0
     stub.script(*CUT, *devices(10, 70))
     assert len(Seen(scraper.scrape()).families[MIG_INFO]) == 2
+
+
+@pytest.mark.parametrize("claimed", ["gpu-0-mig-1g10gb-19-4", "gpu-0-mig-19-4-1"])
+def test_a_claim_that_holds_an_instance(driver: NvmlDriver, stub: NvmlStub, claimed: str) -> None:
+    """A claim names its MIG device by where it lies; where only root is told that, it is absent."""
+    scraper = Scraper(driver, sources=Sources(pods=lambda: [Pod(claimed, "ml", "train", "main")]))
+    there = "0 nvmlGpuInstanceGetInfo:8 value 1906"  # the other one lies elsewhere
+    stub.script(*CUT, *devices(70, 80), there)
+    seen = Seen(scraper.scrape())
+    assert seen.families[POD_INFO] == {(*GPU, "ml", "train", "main", "7"): 1}
+    unprivileged = Scraper(
+        NvmlDriver(), sources=Sources(pods=lambda: [Pod(claimed, "ml", "train", "main")])
+    )
+    stub.script(*CUT, *devices(70, 80), "0 nvmlDeviceGetGpuInstanceById error 4")
+    seen = Seen(unprivileged.scrape())
+    assert POD_INFO not in seen.families
+    assert seen.value(COLLECTOR_SUCCESS, "pods") == 1
+    unprivileged.close()

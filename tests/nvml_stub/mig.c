@@ -112,3 +112,31 @@ int stub_mig_memory(Device device, const char *symbol, u64 *total, u64 *used, u6
   *free = *total - *used;
   return SUCCESS;
 }
+
+/* Where an instance lies: profile 19 from memory slice 4 on, if no value says otherwise
+   (nvmlGpuInstanceGetInfo:INSTANCE value 100 * profile + slice). */
+struct instance_info {
+  Device device;
+  unsigned id, profile;
+  struct {
+    unsigned start, size;
+  } placement;
+};
+
+int nvmlDeviceGetGpuInstanceById(Device device, unsigned id, Device *instance) {
+  BEGIN(id)
+  *instance = handle_of(device, 0, id);
+  return SUCCESS;
+}
+
+int nvmlGpuInstanceGetInfo(Device instance, struct instance_info *info) {
+  int gpu = stub_gpu_of(gpu_of(instance));
+  if (!stub_users) return UNINITIALIZED;
+  if (gpu < 0) return INVALID_ARGUMENT;
+  unsigned id = instance_of(instance);
+  int code = stub_enter(gpu, __func__, (int)id);
+  if (code) return code;
+  u64 lies = stub_number(gpu, __func__, (int)id, 1904);
+  *info = (struct instance_info){gpu_of(instance), id, (unsigned)lies / 100, {(unsigned)lies % 100, 1}};
+  return SUCCESS;
+}

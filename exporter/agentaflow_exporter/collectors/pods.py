@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from agentaflow_exporter.attribution.devices import Inventory
 from agentaflow_exporter.collector import Collector, GpuReader, NodeReader, Reading
-from agentaflow_exporter.instances import mig_devices
+from agentaflow_exporter.instances import placements
 from agentaflow_exporter.metric import declare_gpu
 
 POD_INFO = declare_gpu(
@@ -21,7 +21,7 @@ def _gpu(gpu: GpuReader) -> Iterator[Reading]:
     both, also when the GPU is lost.
     """
     gpu.constant("nvmlDeviceGetMinorNumber")
-    gpu.once(mig_devices)
+    gpu.once(placements)
     return iter(())
 
 

@@ -44,6 +44,19 @@ def _fabric(structure: Any, handle: Any) -> SimpleNamespace:
     return SimpleNamespace(state=answer.state, status=answer.status, healthMask=answer.healthMask)
 
 
+def _instance(structure: Any, handle: Any, gpu_instance: int) -> SimpleNamespace:
+    """Drivers that tell it to root alone are like those that lack it."""
+    del structure  # pynvml fills it
+    try:
+        instance = pynvml.nvmlDeviceGetGpuInstanceById(handle, gpu_instance)
+        info = pynvml.nvmlGpuInstanceGetInfo(instance)
+    except pynvml.NVMLError as error:
+        if error.value == pynvml.NVML_ERROR_NO_PERMISSION:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED) from error
+        raise
+    return SimpleNamespace(profileId=info.profileId, start=info.placement.start)
+
+
 def _sram(structure: Any, handle: Any) -> Any:
     answer = structure()
     pynvml.nvmlDeviceGetSramEccErrorStatus(handle, ctypes.byref(answer))
@@ -84,6 +97,7 @@ _VERSIONS: Mapping[str, str] = {
 # Functions that fill a structure, which pynvml leaves to its caller, and the structure's name.
 _FILLS: Mapping[str, tuple[str, Callable[..., Any]]] = {
     "nvmlDeviceGetFanSpeedRPM": ("c_nvmlFanSpeedInfo_t", _fan_rpm),
+    "nvmlGpuInstanceGetInfo": ("c_nvmlGpuInstanceInfo_t", _instance),
     "nvmlDeviceGetSramEccErrorStatus": ("c_nvmlEccSramErrorStatus_v1_t", _sram),
     "nvmlDeviceGetGridLicensableFeatures": ("c_nvmlGridLicensableFeatures_v4_t", _licence),
     "nvmlDeviceGetGpuFabricInfoV": ("c_nvmlGpuFabricInfo_v2_t", _fabric),
