@@ -39,7 +39,7 @@ def calls(stub: NvmlStub, *rules: str) -> dict[tuple[str, str], None]:
     """(GPU, call) of a first scrape and a second, with the argument where the call has one."""
     stub.script(*RICH, *rules)
     stub.forget()
-    scraper = Scraper(NvmlDriver(), ON, clock=Clock())
+    scraper = Scraper(NvmlDriver(Clock()), ON, clock=Clock())
     scraper.scrape()
     scraper.scrape()
     scraper.close()
@@ -119,7 +119,7 @@ def healthy(stub: NvmlStub) -> set[tuple[str, tuple[str, ...]]]:
 
 def scrape_with(stub: NvmlStub, *rules: str) -> Seen:
     stub.script(*RICH, *rules)
-    scraper = Scraper(NvmlDriver(), ON, clock=Clock())
+    scraper = Scraper(NvmlDriver(Clock()), ON, clock=Clock())
     try:
         return Seen(scraper.scrape())
     finally:

@@ -58,7 +58,7 @@ def test_lost_gpus(scraper: Scraper, stub: NvmlStub, lost: Sequence[int], code: 
 
 def functions(stub: NvmlStub) -> list[str]:
     stub.forget()
-    scraper = Scraper(NvmlDriver(), ON)
+    scraper = Scraper(NvmlDriver(Clock()), ON)
     scraper.scrape()
     scraper.close()
     return sorted({line.split()[1] for line in stub.calls() if line.startswith("0 ")})
@@ -77,7 +77,7 @@ def test_every_function_hangs(stub: NvmlStub, fault_cases: FaultCases) -> None:
 
 
 def hang_and_come_back(stub: NvmlStub, symbol: str) -> None:
-    scraper = Scraper(NvmlDriver(), ON)
+    scraper = Scraper(NvmlDriver(Clock()), ON)
     stub.script("gpus 2", f"0 {symbol} delay 60")
     started = time.monotonic()
     seen = Seen(scraper.scrape(TIMEOUT_SECONDS))
@@ -106,7 +106,7 @@ def test_nonsense(stub: NvmlStub, fault_cases: FaultCases, data: st.DataObject) 
     number = st.sampled_from([2**64 - 1, 2**32 - 1, 2**63, 2**31, 0]) | st.integers(0, 2**64 - 1)
     values = data.draw(st.lists(number, min_size=len(asked), max_size=len(asked)))
     stub.script(*(f"* {call} value {n}" for call, n in zip(asked, values, strict=True)))
-    scraper = Scraper(NvmlDriver(), ON)
+    scraper = Scraper(NvmlDriver(Clock()), ON)
     seen = Seen(scraper.scrape())
     scraper.close()
     for metric, samples in seen.families.items():
@@ -140,7 +140,7 @@ def test_gpus_change_places(
 ) -> None:
     """Whatever GPU is at whatever index, power and name are those of the GPU with that uuid."""
     stub.script()
-    scraper = Scraper(NvmlDriver(), ON)
+    scraper = Scraper(NvmlDriver(Clock()), ON)
     for order in orders:
         stub.script(*(rule for place in enumerate(order) for rule in at(*place)))
         seen = Seen(scraper.scrape())
@@ -169,7 +169,7 @@ def at(index: int, gpu: int) -> tuple[str, ...]:
 def test_gpus_come_and_go(stub: NvmlStub, fault_cases: FaultCases, counts: list[int]) -> None:
     """Each scrape has the GPUs that there are at that moment, whole, and no other."""
     stub.script()
-    scraper = Scraper(NvmlDriver(), ON)
+    scraper = Scraper(NvmlDriver(Clock()), ON)
     whole = len(Seen(scraper.scrape()).readings(0))
     for count in counts:
         stub.script(f"gpus {count}")
