@@ -56,10 +56,12 @@ def is_still(gpu: GpuReader, device: MigDevice) -> bool:
 def _device(gpu: GpuReader, position: int) -> MigDevice | None:
     """Only if it was the same one from the first question to the last."""
     uuid = gpu.mig(position, _UUID)
+    if uuid is None:
+        return None
     gpu_instance = gpu.mig(position, "nvmlDeviceGetGpuInstanceId")
     compute_instance = gpu.mig(position, "nvmlDeviceGetComputeInstanceId")
     name = gpu.mig(position, "nvmlDeviceGetName")
-    if uuid is None or gpu_instance is None or compute_instance is None:
+    if gpu_instance is None or compute_instance is None:
         return None
     device = MigDevice(position, uuid, gpu_instance, compute_instance, _profile(name or ""))
     return device if is_still(gpu, device) else None

@@ -62,12 +62,12 @@ class Pass:
         self.errors.append(error)
         self.failed[self.stage] = str(error)
 
-    def _collect(self, collector: Collector, readings: Iterator[Reading]) -> None:
+    def _collect(self, collector: Collector, readings: Callable[[Any], Iterator[Reading]]) -> None:
         """A defect in one collector costs that collector alone."""
         self.stage = collector.name
         started = perf_counter()
         try:
-            self.readings.extend(readings)
+            self.readings.extend(readings(self))
         except (GpuLost, DriverUnavailable) as error:
             self.failed[self.stage] = str(error)
             raise
@@ -111,16 +111,14 @@ class GpuPass(Pass):
         self._fields: Mapping[int, Number] | None = None
         self._fields_failure = ""
         self._failed_fields: Collection[int] = ()
-        self._once: dict[Callable[..., Any], Any] = {}
-        self._shared: dict[tuple[str, tuple[int, ...]], tuple[Any, str | None]] = {}
-        self._untold: set[tuple[str, tuple[int, ...]]] = set()  # constants, in this pass
+        self._told: dict[object, tuple[Any, str | None]] = {}  # with why it failed
 
     def run(self) -> None:
         try:
             self._identify()
             for collector in self._collectors:
                 if collector.gpu is not None:
-                    self._collect(collector, collector.gpu(self))
+                    self._collect(collector, collector.gpu)
             if not all(collector.background for collector in self._collectors):
                 self._notice_mode()
         except DriverError as error:
@@ -131,23 +129,28 @@ class GpuPass(Pass):
     def constant(self, function: str, *arguments: int) -> Any:
         key = (function, arguments)
         answer = self._identity.constants.get(key)
-        if answer is None and key not in self._untold:
-            answer = self.read(function, *arguments)
+        if answer is None:
+            answer = self.shared(function, *arguments)
             if answer is not None:
                 self._identity.constants[key] = answer
-            else:
-                self._untold.add(key)
         return answer
 
     def shared(self, function: str, *arguments: int) -> Any:
-        """A failure is every asking collector's, and one error."""
-        key = (function, arguments)
-        if key not in self._shared:
-            errors = len(self.errors)
-            answer = self.read(function, *arguments)
-            failure = str(self.errors[-1]) if len(self.errors) > errors else None
-            self._shared[key] = answer, failure
-        answer, failure = self._shared[key]
+        return self._tell((function, arguments), self.read, function, *arguments)
+
+    def once(self, ask: Callable[[GpuReader], T]) -> T:
+        answer: T = self._tell(ask, ask, self)
+        return answer
+
+    def _tell(self, key: object, call: Callable[..., Any], *arguments: Any) -> Any:
+        """Called once in the pass; a failure is every asking collector's, and one error."""
+        if key not in self._told:
+            before = self.failed.pop(self.stage, None)
+            answer = call(*arguments)
+            self._told[key] = answer, self.failed.get(self.stage)
+            if before is not None:
+                self.failed.setdefault(self.stage, before)
+        answer, failure = self._told[key]
         if failure is not None:
             self.failed[self.stage] = failure
         return answer
@@ -163,21 +166,15 @@ class GpuPass(Pass):
     def mig(self, device: int, function: str, *arguments: int) -> Any:
         return self._answer(self._gpu.read_mig, device, function, *arguments)
 
-    def once(self, ask: Callable[[GpuReader], T]) -> T:
-        if ask not in self._once:
-            self._once[ask] = ask(self)
-        answer: T = self._once[ask]
-        return answer
-
     @property
     def instances(self) -> Mapping[str, tuple[str, str]] | None:
         """Of its MIG devices, its own uuid and the GPU instance, by the device's uuid and by where
         it lies; None if nobody asked.
         """
-        devices: Sequence[MigDevice] | None = self._once.get(mig_devices)
-        if devices is None:
+        if mig_devices not in self._told:
             return None
-        lying: Sequence[tuple[int, int, int]] = self._once.get(placements, ())
+        devices: Sequence[MigDevice] = self._told[mig_devices][0]
+        lying: Sequence[tuple[int, int, int]] = self._told.get(placements, ((), None))[0]
         return {
             **{device.uuid: (self.uuid, str(device.gpu_instance)) for device in devices},
             **{placement(self.uuid, p, start): (self.uuid, str(i)) for i, p, start in lying},
@@ -199,7 +196,7 @@ class GpuPass(Pass):
 
     def _notice_mode(self) -> None:
         """What a GPU supports changes with its MIG mode, whether or not a collector asks for it."""
-        if (_MIG_MODE, ()) not in self._shared:
+        if (_MIG_MODE, ()) not in self._told:
             self.stage = ""
             self.shared(_MIG_MODE)
             self.failed.pop(self.stage, None)
@@ -263,7 +260,7 @@ class NodePass(Pass):
         for collector in self._collectors:
             if collector.node is not None:
                 try:
-                    self._collect(collector, collector.node(self))
+                    self._collect(collector, collector.node)
                 except DriverError as error:
                     if self._available:
                         self.errors.append(error)

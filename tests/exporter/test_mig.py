@@ -20,7 +20,7 @@ from agentaflow_exporter.collectors.mig import (
 from agentaflow_exporter.collectors.mig_gpm import MIG_PIPE_ACTIVE, MIG_SM_ACTIVE
 from agentaflow_exporter.collectors.pods import POD_INFO
 from agentaflow_exporter.collectors.utilization import UTILIZATION
-from agentaflow_exporter.metrics import COLLECTOR_SUCCESS
+from agentaflow_exporter.metrics import COLLECTOR_SUCCESS, NVML_ERRORS
 from agentaflow_exporter.nvml import NvmlDriver
 from agentaflow_exporter.scrape import Scraper
 from agentaflow_exporter.settings import Settings
@@ -254,3 +254,16 @@ def test_a_claim_that_holds_an_instance(driver: NvmlDriver, stub: NvmlStub, clai
     assert POD_INFO not in seen.families
     assert seen.value(COLLECTOR_SUCCESS, "pods") == 1
     unprivileged.close()
+
+
+def test_a_listing_that_failed_is_told_by_all_who_need_it(
+    driver: NvmlDriver, stub: NvmlStub
+) -> None:
+    """Without the MIG devices neither activity nor holders of instances can be whole."""
+    scraper = Scraper(driver, sources=Sources(pods=lambda: [Pod("GPU-none", "ml", "t", "m")]))
+    stub.script(*CUT, *devices(70), "0 nvmlDeviceGetGpuInstanceId error 10")
+    seen = Seen(scraper.scrape())
+    for collector in ("mig", "mig_gpm", "pods"):
+        assert seen.value(COLLECTOR_SUCCESS, collector) == 0
+    ((_, count),) = seen.families[NVML_ERRORS].items()
+    assert count == 1
