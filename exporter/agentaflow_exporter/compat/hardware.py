@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable
-from typing import Literal
+from collections.abc import Iterable
 
 from agentaflow_exporter.collectors import (
     bar1,
@@ -13,71 +12,48 @@ from agentaflow_exporter.collectors import (
     mig,
     modes,
     nvlink,
+    pcie,
+    recovery,
+    remapped_rows,
     retired_pages,
     sram,
     temperature,
     throttle,
     utilization,
     vgpu,
+    xid,
 )
-from agentaflow_exporter.compat.translation import Field, Source
+from agentaflow_exporter.compat.fields import NO_FIELD, field, whole
+from agentaflow_exporter.compat.translation import Field
 from agentaflow_exporter.driver import Number
 from agentaflow_exporter.metric import Metric
-
-_PREFIX = "DCGM_FI_DEV_"
-_NO_FIELD = "DCGM has no such field"
-
-
-def _same(value: Number) -> Number:
-    return value
-
-
-def _percent(ratio: Number) -> int:
-    return round(100 * ratio)
-
-
-def _nanoseconds(seconds: Number) -> int:
-    return round(seconds * 1e9)
 
 
 def _free(total: Number, used: Number) -> int:
     return int(total - used) >> 20
 
 
-def _field(
-    names: str,
-    meaning: str,
-    unit: str,
-    *sources: Source,
-    convert: Callable[..., Number] = _same,
-    kind: Literal["gauge", "counter"] = "gauge",
-) -> Field:
-    """`names`: without DCGM_FI_DEV_; the old one, and 4.6's if it is another."""
-    old, _, new = names.partition(" ")
-    return Field((_PREFIX + old, _PREFIX + (new or old)), kind, meaning, unit, convert, sources)
-
-
 def _boards() -> Iterable[Field]:
     speed, margin = (fans.FAN_SPEED, ("0",)), (temperature.TEMPERATURE_MARGIN, ())
-    yield _field("FAN_SPEED", "Speed of the first fan", "%", speed, convert=_percent)
+    yield field("FAN_SPEED", "Speed of the first fan", "%", speed, convert=whole(100))
     names = "GPU_TEMP_LIMIT GPU_TEMP_MARGIN_CELSIUS"
-    yield _field(names, "Degrees up to the slowdown temperature", "C", margin)
+    yield field(names, "Degrees up to the slowdown temperature", "C", margin)
     total, used = (bar1.BAR1_TOTAL, ()), (bar1.BAR1_USED, ())
-    yield _field("BAR1_FREE", "BAR1 window free", "MiB", total, used, convert=_free)
+    yield field("BAR1_FREE", "BAR1 window free", "MiB", total, used, convert=_free)
     compute, persistence = (modes.COMPUTE_MODE, ()), (modes.PERSISTENCE_MODE, ())
-    yield _field("COMPUTE_MODE GPU_COMPUTE_MODE", "Compute mode", "", compute)
-    yield _field("PERSISTENCE_MODE GPU_PERSISTENCE_MODE", "Persistence mode", "", persistence)
+    yield field("COMPUTE_MODE GPU_COMPUTE_MODE", "Compute mode", "", compute)
+    yield field("PERSISTENCE_MODE GPU_PERSISTENCE_MODE", "Persistence mode", "", persistence)
     for names, label in (
         ("RETIRED_SBE PAGE_RETIRED_SBE_TOTAL", "single_bit_errors"),
         ("RETIRED_DBE PAGE_RETIRED_DBE_TOTAL", "double_bit_error"),
     ):
         pages = (retired_pages.RETIRED_PAGES, (label,))
-        yield _field(names, f"Memory pages retired for {label}", "", pages, kind="counter")
+        yield field(names, f"Memory pages retired for {label}", "", pages, kind="counter")
     pending = (retired_pages.RETIRED_PAGES_PENDING, ())
     names = "RETIRED_PENDING PAGE_RETIRED_PENDING"
-    yield _field(names, "A page waits to be retired", "", pending, kind="counter")
+    yield field(names, "A page waits to be retired", "", pending, kind="counter")
     current = (mig.MIG_MODE, ("current",))
-    yield _field("MIG_MODE", "Whether the GPU is cut into instances", "", current)
+    yield field("MIG_MODE", "Whether the GPU is cut into instances", "", current)
 
 
 def _sram() -> Iterable[Field]:
@@ -85,14 +61,14 @@ def _sram() -> Iterable[Field]:
     corrected = (sram.SRAM_ERRORS, ("corrected",))
     parity, secded = ((sram.SRAM_ERRORS, (f"uncorrected_{code}",)) for code in ("parity", "secded"))
     meaning = "Errors of on-chip memory"
-    yield _field("ECC_SBE_VOL_SRM", f"{meaning}, corrected", "", corrected, kind="counter")
-    yield _field(
+    yield field("ECC_SBE_VOL_SRM", f"{meaning}, corrected", "", corrected, kind="counter")
+    yield field(
         *("ECC_DBE_VOL_SRM", f"{meaning}, uncorrected", "", parity, secded),
         convert=operator.add,
         kind="counter",
     )
     exceeded = (sram.SRAM_THRESHOLD_EXCEEDED, ())
-    yield _field("THRESHOLD_SRM SRAM_EXCEEDED", f"Too many {meaning.lower()}", "", exceeded)
+    yield field("THRESHOLD_SRM SRAM_EXCEEDED", f"Too many {meaning.lower()}", "", exceeded)
 
 
 def _policies() -> Iterable[Field]:
@@ -112,7 +88,7 @@ def _policies() -> Iterable[Field]:
     ):
         meaning = f"Time for which {label} held the clocks down"
         seconds = (metric, (label,))
-        yield _field(name, meaning, "ns", seconds, convert=_nanoseconds, kind="counter")
+        yield field(name, meaning, "ns", seconds, convert=whole(1e9), kind="counter")
 
 
 # Counts of Blackwell's links: DCGM too adds up those of all links.
@@ -139,7 +115,7 @@ _BLACKWELL = (
 
 def _links() -> Iterable[Field]:
     links = (c2c.C2C_LINKS, ())
-    yield _field("C2C_LINK_COUNT C2C_LINK_QUANTITY", "Links to the CPU", "", links)
+    yield field("C2C_LINK_COUNT C2C_LINK_QUANTITY", "Links to the CPU", "", links)
     for names, label in (
         ("NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL NVLINK_CRC_FLIT_ERROR_TOTAL", "crc_flit"),
         ("NVLINK_CRC_DATA_ERROR_COUNT_TOTAL NVLINK_CRC_DATA_ERROR_TOTAL", "crc_data"),
@@ -147,25 +123,81 @@ def _links() -> Iterable[Field]:
         *_BLACKWELL,
     ):
         errors = (nvlink.NVLINK_ERRORS, (label,))
-        yield _field(names, f"NVLink errors, {label}", "", errors, kind="counter")
+        yield field(names, f"NVLink errors, {label}", "", errors, kind="counter")
     for names, metric, way in (
         ("TX_PACKETS NVLINK_TX_PACKET_TOTAL", nvlink.NVLINK_TRANSMIT_PACKETS, "sent"),
         ("RX_PACKETS NVLINK_RX_PACKET_TOTAL", nvlink.NVLINK_RECEIVE_PACKETS, "received"),
     ):
         names = f"NVLINK_COUNT_{names}"
-        yield _field(names, f"Packets {way} over NVLinks", "", (metric, ()), kind="counter")
+        yield field(names, f"Packets {way} over NVLinks", "", (metric, ()), kind="counter")
 
 
-FIELDS: tuple[Field, ...] = (*_boards(), *_sram(), *_policies(), *_links())
+def _pcie() -> Iterable[Field]:
+    for names, meaning, metric in (
+        ("PCIE_LINK_GEN", "PCIe generation", pcie.PCIE_GENERATION),
+        ("PCIE_MAX_LINK_GEN", "Highest PCIe generation", pcie.PCIE_GENERATION_MAX),
+        ("PCIE_LINK_WIDTH", "PCIe lanes", pcie.PCIE_WIDTH),
+        ("PCIE_MAX_LINK_WIDTH", "Most PCIe lanes", pcie.PCIE_WIDTH_MAX),
+    ):
+        yield field(names, meaning, "", (metric, ()))
+    names = "PCIE_REPLAY_COUNTER PCIE_REPLAY_TOTAL"
+    replays = (pcie.PCIE_REPLAYS, ())
+    yield field(names, "PCIe packets sent again", "", replays, kind="counter")
+
+
+def _repair() -> Iterable[Field]:
+    """What becomes of bad memory: pages retired before Ampere, rows remapped since."""
+    counts = (
+        ("UNCORRECTABLE_REMAPPED_ROWS ROW_REMAP_UNCORRECTABLE_TOTAL", "uncorrectable"),
+        ("CORRECTABLE_REMAPPED_ROWS ROW_REMAP_CORRECTABLE_TOTAL", "correctable"),
+    )
+    for names, label in counts:
+        rows = (remapped_rows.REMAPPED_ROWS, (label,))
+        yield field(names, f"Rows remapped for {label} errors", "", rows, kind="counter")
+    pending, failure = (remapped_rows.ROW_REMAP_PENDING, ()), (remapped_rows.ROW_REMAP_FAILURE, ())
+    yield field("ROW_REMAP_PENDING", "A row waits to be remapped", "", pending)
+    yield field("ROW_REMAP_FAILURE ROW_REMAP_FAILED", "Remapping failed", "", failure)
+    for label in ("max", "high", "partial", "low", "none"):
+        names = f"BANKS_REMAP_ROWS_AVAIL_{label} BANK_REMAP_AVAIL_{label}".upper()
+        banks = (remapped_rows.ROW_REMAP_BANKS, (label,))
+        yield field(names, f"Banks with {label} spare rows left", "", banks)
+    last = (xid.XID_LAST, ())
+    yield field("XID_ERRORS XID_ERROR", "The last Xid error", "", last)
+    names, action = "GET_GPU_RECOVERY_ACTION GPU_RECOVERY_ACTION", (recovery.RECOVERY_ACTION, ())
+    yield field(names, "What would bring the GPU back", "", action)
+
+
+def _nvlinks() -> Iterable[Field]:
+    for names, label in (
+        ("NVLINK_ERROR_DL_CRC NVLINK_CRC_ERROR_TOTAL", "crc"),
+        ("NVLINK_REPLAY_ERROR_COUNT_TOTAL NVLINK_REPLAY_ERROR_TOTAL", "replay"),
+        ("NVLINK_RECOVERY_ERROR_COUNT_TOTAL NVLINK_RECOVERY_ERROR_TOTAL", "recovery"),
+    ):
+        errors = (nvlink.NVLINK_ERRORS, (label,))
+        yield field(names, f"NVLink errors, {label}", "", errors, kind="counter")
+    names = "PCIE_COUNT_CORRECTABLE_ERRORS PCIE_CORRECTABLE_ERROR_TOTAL"
+    correctable = (pcie.PCIE_ERRORS, ("correctable",))
+    yield field(names, "PCIe errors, correctable", "", correctable, kind="counter")
+
+
+FIELDS: tuple[Field, ...] = (
+    *_pcie(),
+    *_repair(),
+    *_nvlinks(),
+    *_boards(),
+    *_sram(),
+    *_policies(),
+    *_links(),
+)
 WITHOUT: dict[tuple[Metric, tuple[str, ...]], str] = {
-    (utilization.UTILIZATION, ("jpeg",)): _NO_FIELD,
-    (utilization.UTILIZATION, ("ofa",)): _NO_FIELD,
-    (mig.MIG_MODE, ("pending",)): _NO_FIELD,
+    (utilization.UTILIZATION, ("jpeg",)): NO_FIELD,
+    (utilization.UTILIZATION, ("ofa",)): NO_FIELD,
+    (mig.MIG_MODE, ("pending",)): NO_FIELD,
 }
 METRICS_WITHOUT: dict[Metric, str] = {
     c2c.C2C_ERRORS: "DCGM counts them by link",
     vgpu.VGPU_LICENSED: "DCGM's VGPU_LICENSE_STATUS is that of one feature",
-    vgpu.VGPU_LICENSE_EXPIRY: _NO_FIELD,
-    mig.MIG_MULTIPROCESSORS: _NO_FIELD,
+    vgpu.VGPU_LICENSE_EXPIRY: NO_FIELD,
+    mig.MIG_MULTIPROCESSORS: NO_FIELD,
     mig.MIG_INFO: "it becomes the labels GPU_I_ID and GPU_I_PROFILE",
 }

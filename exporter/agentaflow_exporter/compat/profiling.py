@@ -5,15 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from agentaflow_exporter.collectors import gpm, mig_gpm
+from agentaflow_exporter.compat.fields import PROFILING, field
 from agentaflow_exporter.compat.translation import Field, Source
-from agentaflow_exporter.driver import Number
 from agentaflow_exporter.metric import Metric
-
-_PREFIX = "DCGM_FI_PROF_"
-
-
-def _same(value: Number) -> Number:
-    return value
 
 
 def _field(
@@ -23,11 +17,11 @@ def _field(
     source: Source,
     of_instance: tuple[Source, ...] | None = None,
 ) -> Field:
-    """`names`: without DCGM_FI_PROF_; the old one, and 4.6's if it is another."""
-    old, _, new = names.partition(" ")
-    convert = _same if unit == "0 to 1" else round
-    both = _PREFIX + old, _PREFIX + (new or old)
-    return Field(both, "gauge", meaning, unit, convert, (source,), of_instance)
+    """Ratios as they are, traffic in whole bytes."""
+    convert = None if unit == "0 to 1" else round
+    return field(
+        names, meaning, unit, source, convert=convert, of_instance=of_instance, prefix=PROFILING
+    )
 
 
 _PIPES_OF_INSTANCES = ("tensor", "fp64", "fp32", "fp16", "integer")
