@@ -35,6 +35,7 @@ class Board:
     nvlinks: int = 0
     nvlink_bytes_per_second: float = 0.0  # of all links, in each direction
     in_fabric: bool = False
+    has_mig: bool = False
 
 
 H100 = Board(
@@ -62,6 +63,7 @@ H100 = Board(
     nvlinks=18,
     nvlink_bytes_per_second=450e9,
     in_fabric=True,
+    has_mig=True,
 )
 A100 = Board(
     name="NVIDIA A100-SXM4-80GB",
@@ -86,6 +88,7 @@ A100 = Board(
     bar1_bytes=131072 * MIB,
     memory_banks=640,
     nvlinks=12,
+    has_mig=True,
     nvlink_bytes_per_second=300e9,
 )
 L4 = Board(

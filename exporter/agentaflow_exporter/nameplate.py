@@ -14,7 +14,6 @@ from agentaflow_exporter.stories import Behaviour
 _HOPPER = 9
 FIRST_PID = 2000  # of GPU 0; of the next ones it is the next
 _PCIE_LANES = 16
-_BANKS_OF_BOARDS_THAT_CAN_BE_CUT = 640  # A100 and H100
 _BAR1_USED_BYTES = 2 << 20
 _FABRIC_HEALTHY = 0x1AA  # every check of healthMask says no
 
@@ -60,7 +59,7 @@ def constants(board: Board, behaviour: Behaviour, index: int, uuid: str) -> Mapp
         "nvmlDeviceGetComputeRunningProcesses": processes,
         "nvmlDeviceGetGraphicsRunningProcesses": [],
     }
-    if board.memory_banks >= _BANKS_OF_BOARDS_THAT_CAN_BE_CUT:
+    if board.has_mig:
         plain["nvmlDeviceGetMigMode"] = [0, 0]
     if board.in_fabric:
         plain["nvmlDeviceGetGpuFabricInfoV"] = SimpleNamespace(

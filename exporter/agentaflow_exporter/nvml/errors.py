@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import pynvml
 
-from agentaflow_exporter.driver import DriverError, DriverUnavailable, GpuLost
+from agentaflow_exporter.driver import DriverError, DriverUnavailable, FieldsFailed, GpuLost
 
 UNSUPPORTED = frozenset(
     {
@@ -23,6 +24,7 @@ LOST = frozenset(
         pynvml.NVML_ERROR_UNKNOWN,
     }
 )
+GONE = frozenset({pynvml.NVML_ERROR_GPU_IS_LOST, pynvml.NVML_ERROR_RESET_REQUIRED})
 UNAVAILABLE = frozenset(
     {
         pynvml.NVML_ERROR_UNINITIALIZED,
@@ -31,6 +33,20 @@ UNAVAILABLE = frozenset(
         pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH,
     }
 )
+
+
+def partly(name: str, values: Any, failed: Mapping[int, int]) -> Any:
+    """What single answers of one call came to, if none failed. Raises FieldsFailed, or GpuLost
+    where one of the codes says that there is no GPU any more.
+    """
+    for code in failed.values():
+        if code in GONE:
+            refuse(name, pynvml.NVMLError(code))
+    if failed:
+        code = next(iter(failed.values()))
+        message = f"{name}: {pynvml.NVMLError(code)}"
+        raise FieldsFailed(message, values, frozenset(failed), function=name, code=code)
+    return values
 
 
 def refuse(function: str, error: Any) -> NoReturn:

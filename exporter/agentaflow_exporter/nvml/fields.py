@@ -9,8 +9,8 @@ from typing import Any
 
 import pynvml
 
-from agentaflow_exporter.driver import FieldsFailed, Number
-from agentaflow_exporter.nvml.errors import UNSUPPORTED, refuse
+from agentaflow_exporter.driver import Number
+from agentaflow_exporter.nvml.errors import UNSUPPORTED, partly, refuse
 
 NAME = "nvmlDeviceGetFieldValues"
 # The end of nvmlFieldValue_t: type, code, value. pynvml's own access costs 15 times this.
@@ -67,15 +67,10 @@ class Fields:
                 values[field_id] = decode(kind, raw) if mask is None else raw & mask
             elif code in UNSUPPORTED:
                 self._unsupported.add(field_id)
-            elif code in (pynvml.NVML_ERROR_GPU_IS_LOST, pynvml.NVML_ERROR_RESET_REQUIRED):
-                refuse(NAME, pynvml.NVMLError(code))
             else:
                 failed[field_id] = code
-        if failed:
-            code = next(iter(failed.values()))
-            message = f"{NAME}: {pynvml.NVMLError(code)}"
-            raise FieldsFailed(message, values, frozenset(failed), code=code)
-        return values
+        told: dict[int, Number] = partly(NAME, values, failed)
+        return told
 
 
 def _call(handle: Any, count: int, array: Any) -> int:

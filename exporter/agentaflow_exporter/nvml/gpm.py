@@ -10,8 +10,8 @@ from typing import Any
 
 import pynvml
 
-from agentaflow_exporter.driver import WHOLE_GPU, DriverError, FieldsFailed
-from agentaflow_exporter.nvml.errors import UNSUPPORTED, refuse
+from agentaflow_exporter.driver import WHOLE_GPU, DriverError
+from agentaflow_exporter.nvml.errors import UNSUPPORTED, partly, refuse
 from agentaflow_exporter.nvml.functions import function as function_named
 
 NAME = "nvmlGpmMetricsGet"
@@ -140,15 +140,10 @@ class _Window:
                     values.append((metric_id, value))
             elif code in UNSUPPORTED:
                 self._unsupported.add(metric_id)
-            elif code in (pynvml.NVML_ERROR_GPU_IS_LOST, pynvml.NVML_ERROR_RESET_REQUIRED):
-                refuse(NAME, pynvml.NVMLError(code))
             else:
                 failed[metric_id] = code
-        if failed:
-            code = next(iter(failed.values()))
-            message = f"{NAME}: {pynvml.NVMLError(code)}"
-            raise FieldsFailed(message, values, frozenset(failed), function=NAME, code=code)
-        return values
+        told: Answer = partly(NAME, values, failed)
+        return told
 
 
 class _Request:
