@@ -27,24 +27,38 @@ def constants(board: Board, behaviour: Behaviour, index: int, uuid: str) -> Mapp
         SimpleNamespace(pid=FIRST_PID + index + number, usedGpuMemory=used)
         for number in range(behaviour.processes)
     ]
-    limit, lowest = int(board.limit_watts * 1000), int(board.lowest_limit_watts * 1000)
     plain: dict[str, Any] = {
         "nvmlDeviceGetUUID": uuid,
         "nvmlDeviceGetName": board.name,
         "nvmlDeviceGetPciInfo": SimpleNamespace(busId=f"00000000:{0x18 + 0x11 * index:02X}:00.0"),
         "nvmlDeviceGetSerial": str(1_650_000_000_000 + int(uuid[-8:], 16)),
+        "nvmlDeviceGetMinorNumber": index,
+        "nvmlDeviceGetPerformanceState": 0 if processes else 8,
+        "nvmlDeviceGetCurrPcieLinkGeneration": board.pcie_generation if processes else 1,
+        "nvmlDeviceGetComputeRunningProcesses": processes,
+        "nvmlDeviceGetGraphicsRunningProcesses": [],
+        **_of_board(board),
+    }
+    return {
+        **{(function, ()): answer for function, answer in plain.items()},
+        **_ratings(board),
+        **_memory(board.memory_bytes, board.reserved_bytes, used),
+    }
+
+
+def _of_board(board: Board) -> dict[str, Any]:
+    """What all boards of a model answer to a question without arguments."""
+    limit, lowest = int(board.limit_watts * 1000), int(board.lowest_limit_watts * 1000)
+    plain: dict[str, Any] = {
         "nvmlDeviceGetVbiosVersion": board.vbios_version,
         "nvmlDeviceGetArchitecture": board.architecture,
         "nvmlDeviceGetCudaComputeCapability": list(board.compute_capability),
-        "nvmlDeviceGetMinorNumber": index,
         "nvmlDeviceGetEncoderUtilization": [0, 167_000],
         "nvmlDeviceGetDecoderUtilization": [0, 167_000],
         "nvmlDeviceGetEnforcedPowerLimit": limit,
         "nvmlDeviceGetPowerManagementLimit": limit,
         "nvmlDeviceGetPowerManagementDefaultLimit": limit,
         "nvmlDeviceGetPowerManagementLimitConstraints": [lowest, limit],
-        "nvmlDeviceGetPerformanceState": 0 if processes else 8,
-        "nvmlDeviceGetCurrPcieLinkGeneration": board.pcie_generation if processes else 1,
         "nvmlDeviceGetMaxPcieLinkGeneration": board.pcie_generation,
         "nvmlDeviceGetCurrPcieLinkWidth": _PCIE_LANES,
         "nvmlDeviceGetMaxPcieLinkWidth": _PCIE_LANES,
@@ -56,8 +70,6 @@ def constants(board: Board, behaviour: Behaviour, index: int, uuid: str) -> Mapp
         "nvmlDeviceGetNumFans": 0,
         "nvmlDeviceGetPersistenceMode": 1,
         "nvmlDeviceGetComputeMode": 0,
-        "nvmlDeviceGetComputeRunningProcesses": processes,
-        "nvmlDeviceGetGraphicsRunningProcesses": [],
     }
     if board.has_mig:
         plain["nvmlDeviceGetMigMode"] = [0, 0]
@@ -65,6 +77,11 @@ def constants(board: Board, behaviour: Behaviour, index: int, uuid: str) -> Mapp
         plain["nvmlDeviceGetGpuFabricInfoV"] = SimpleNamespace(
             state=nvml.NVML_GPU_FABRIC_STATE_COMPLETED, status=0, healthMask=_FABRIC_HEALTHY
         )
+    return plain
+
+
+def _ratings(board: Board) -> dict[Call, Any]:
+    """Thresholds in degrees and highest clocks in MHz."""
     thresholds = {
         nvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN: board.slowdown_celsius,
         nvml.NVML_TEMPERATURE_THRESHOLD_SHUTDOWN: board.shutdown_celsius,
@@ -78,11 +95,9 @@ def constants(board: Board, behaviour: Behaviour, index: int, uuid: str) -> Mapp
         nvml.NVML_CLOCK_VIDEO: board.video_mhz,
     }
     return {
-        **{(function, ()): answer for function, answer in plain.items()},
         **{("nvmlDeviceGetTemperatureThreshold", (i,)): t for i, t in thresholds.items()},
         **{("nvmlDeviceGetMaxClockInfo", (i,)): mhz for i, mhz in highest_mhz.items()},
         ("nvmlDeviceGetClockInfo", (nvml.NVML_CLOCK_MEM,)): board.memory_mhz,
-        **_memory(board.memory_bytes, board.reserved_bytes, used),
     }
 
 

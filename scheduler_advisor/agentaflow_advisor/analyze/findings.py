@@ -12,7 +12,7 @@ from agentaflow_advisor.model import Evidence, Recommendation, Refusal, Snapshot
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Both in a fixed order: what saves most first, refusals by subject."""
+    """Both in a fixed order: what saves most first, then what is surest, refusals by subject."""
 
     recommendations: tuple[Recommendation, ...]
     refusals: tuple[Refusal, ...]
@@ -26,8 +26,9 @@ def ordered(recommendations: Iterable[Recommendation], refusals: Iterable[Refusa
     )
 
 
-def _rank(found: Recommendation) -> tuple[Decimal, str]:
-    return (-found.saves.per_month.amount if found.saves else Decimal(0), found.id)
+def _rank(found: Recommendation) -> tuple[Decimal, float, str]:
+    saving = found.saves.per_month.amount if found.saves else Decimal(0)
+    return (-saving, -found.confidence, found.id)
 
 
 def stable_id(kind: str, *what: str) -> str:

@@ -24,31 +24,35 @@ _MOST_SEEDS = 1000
 SEEDS = "42-51"  # those of the FGD paper
 
 
+Nodes = Annotated[
+    Path, typer.Option(metavar="FILE", help="Nodes as CSV: sn, cpu_milli, memory_mib, gpu, model.")
+]
+Pods = Annotated[
+    Path,
+    typer.Option(
+        metavar="FILE",
+        help="Pods as CSV: name, cpu_milli, memory_mib, num_gpu, gpu_milli, gpu_spec.",
+    ),
+]
+Strategies = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help=f"One of {', '.join(kind.name for kind in KINDS)}; repeatable; ours if none.",
+    ),
+]
+Seeds = Annotated[str, typer.Option(metavar="LIST", help="Such as 42-51, or 1,2,3.")]
+Jobs = Annotated[int, typer.Option(min=0, metavar="N", help="Processes; 0 for one per core.")]
+
+
 @command()
 def replay(
     session: Session,
-    nodes: Annotated[
-        Path,
-        typer.Option(metavar="FILE", help="Nodes as CSV: sn, cpu_milli, memory_mib, gpu, model."),
-    ],
-    pods: Annotated[
-        Path,
-        typer.Option(
-            metavar="FILE",
-            help="Pods as CSV: name, cpu_milli, memory_mib, num_gpu, gpu_milli, gpu_spec.",
-        ),
-    ],
-    strategy: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help=f"One of {', '.join(kind.name for kind in KINDS)}; repeatable; ours if none.",
-        ),
-    ] = None,
-    seeds: Annotated[str, typer.Option(metavar="LIST", help="Such as 42-51, or 1,2,3.")] = SEEDS,
-    jobs: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Processes; 0 for one per core.")
-    ] = 0,
+    nodes: Nodes,
+    pods: Pods,
+    strategy: Strategies = None,
+    seeds: Seeds = SEEDS,
+    jobs: Jobs = 0,
 ) -> int:
     """Let pods arrive at an empty cluster until it overflows, and say what stays unallocated.
 

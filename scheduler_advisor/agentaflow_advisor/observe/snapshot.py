@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from itertools import chain
 
 from agentaflow_advisor.model import ClusterState, Refusal, Snapshot
 from agentaflow_advisor.observe.detect import AUTO, detect
@@ -37,17 +38,8 @@ def take(
     taken_at = prometheus.now() if at is None else at
     asked = _asked(signals, now=at is None)
     found = detect(prometheus, dialect, window_seconds=window_seconds, at=taken_at)
-    readings = [
-        read(
-            prometheus,
-            each,
-            asked,
-            window_seconds=window_seconds,
-            percentile=percentile,
-            at=taken_at,
-        )
-        for each in found.dialects
-    ]
+    how = {"window_seconds": window_seconds, "percentile": percentile, "at": taken_at}
+    readings = [read(prometheus, each, asked, **how) for each in found.dialects]
     told, notes = merge(readings, cluster_state)
     gpus = tuple(gpu_of(each, window_seconds, taken_at) for each in told)
     if not gpus:
@@ -62,13 +54,8 @@ def take(
         nodes=nodes,
         workloads=state.workloads,
         namespaces=state.namespaces,
-        queries=(*found.queries, *(query for each in readings for query in each.queries)),
-        refusals=(
-            *found.refusals,
-            *(refusal for each in readings for refusal in each.refusals),
-            *notes,
-            *more,
-        ),
+        queries=(*found.queries, *chain(*(each.queries for each in readings))),
+        refusals=(*found.refusals, *chain(*(each.refusals for each in readings)), *notes, *more),
         has_cluster=cluster_state is not None,
         dialects=tuple(each.name for each in found.dialects),
         asked=asked - {CLOCK},

@@ -38,6 +38,18 @@ class Scoring(Protocol):
         """
 
 
+class ByScore:
+    """What strategies that score all nodes at once have in common."""
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+
+    def queue(self, workload: Workload) -> Rank:
+        return oldest_first(workload)
+
+    def rank(self, candidate: Candidate) -> Rank:
+        return (candidate.value,)
+
+
 class Strategy(Protocol):
     """One way to choose a node. Implementations are frozen dataclasses, fields are settings."""
 

@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from agentaflow_advisor.model import Workload
 from agentaflow_advisor.place.demand import WHOLE, Demand
 from agentaflow_advisor.place.mix import Mix
 from agentaflow_advisor.place.scorer import Scorer
 from agentaflow_advisor.place.scorers.least_waste import LeastWaste as Waste
-from agentaflow_advisor.place.strategy import Candidate, Rank, oldest_first
+from agentaflow_advisor.place.strategy import ByScore, Candidate
 
 
 @dataclass(frozen=True, slots=True)
-class LeastWaste:
+class LeastWaste(ByScore):
     """Scores all nodes at once from the mix of pods that the cluster has had; see scorers/."""
 
     name: ClassVar[str] = "least_waste"
@@ -23,10 +22,6 @@ class LeastWaste:
         "the node on which a placement is expected to leave the fewest GPUs unusable, "
         "by the mix of pods that the cluster has"
     )
-    needs: ClassVar[frozenset[str]] = frozenset()
-
-    def queue(self, workload: Workload) -> Rank:
-        return oldest_first(workload)
 
     def scorer(self, past: Sequence[Demand], models: int) -> Scorer:
         """The mix of a cluster with few pods is mostly the uninformed one."""
@@ -35,9 +30,6 @@ class LeastWaste:
         for demand in past:
             mix.learn(demand)
         return Waste(mix=mix)
-
-    def rank(self, candidate: Candidate) -> Rank:
-        return (candidate.value,)
 
     def explain(self, candidate: Candidate) -> str:
         parts = ", ".join(
