@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,20 +11,12 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from agentaflow_advisor.analyze import IdleSettings
 from agentaflow_advisor.cost_settings import CostSettings, LocalPath
 from agentaflow_advisor.decide.policy import SYSTEM_NAMESPACES, Policy
+from agentaflow_advisor.durations import DAY, Seconds
+from agentaflow_advisor.durations import seconds as seconds
 from agentaflow_advisor.place import STRATEGIES, EvidenceSettings
+from agentaflow_advisor.waste_settings import WasteSettings
 
 PREFIX = "AGENTAFLOW_"
-DAY = 86_400.0
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": DAY, "w": 7 * DAY, "y": 365 * DAY}
-_DURATION = re.compile(r"(?:\d+(?:ms|[smhdwy]))+")
-
-
-def seconds(value: object) -> object:
-    """A duration as Prometheus writes it ("7d", "1h30m") in seconds; anything else as it is."""
-    if isinstance(value, str) and _DURATION.fullmatch(value):
-        parts = re.findall(r"(\d+)(ms|[smhdwy])", value)
-        return sum(int(number) * _UNITS[unit] for number, unit in parts)
-    return value
 
 
 def _split(value: object) -> object:
@@ -41,12 +32,11 @@ def _known_strategy(name: str) -> str:
     return name
 
 
-Seconds = Annotated[float, BeforeValidator(seconds)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Channels = Annotated[tuple[Literal["scheduling-gate"], ...], NoDecode, BeforeValidator(_split)]
 
 
-class Settings(CostSettings, BaseSettings):
+class Settings(WasteSettings, CostSettings, BaseSettings):
     """Everything that can be set. A duration is in seconds, or written as in Prometheus: 7d."""
 
     model_config = SettingsConfigDict(
