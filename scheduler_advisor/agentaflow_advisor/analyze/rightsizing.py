@@ -123,8 +123,8 @@ def _smaller(need: Need, price: NodePrice, homes: Homes) -> _Option | None:
     return _Option(
         "smaller-gpu",
         f"a {home.name} has room for that: {home.price.instance_type} with one costs "
-        f"{home.price.per_hour.rounded(4)} an hour, this one's part of its node "
-        f"{price.per_gpu_hour_whole.rounded(4)}",
+        f"{home.price.per_hour} an hour, this one's part of its node "
+        f"{price.per_gpu_hour_whole}",
         home.saving(price),
         _risk(need, home),
         home.here,

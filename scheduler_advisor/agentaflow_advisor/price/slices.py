@@ -1,4 +1,4 @@
-"""The MIG slices that a GPU can be cut into, by product: an exact table, as NVIDIA's guide has it."""
+"""The MIG slices that GPUs can be cut into, by product: an exact table, from NVIDIA's guide."""
 
 from __future__ import annotations
 
