@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 from agentaflow_advisor.price.models import plain
 
@@ -72,6 +73,7 @@ NVIDIA MIG User Guide, "Supported MIG Profiles".
 """
 
 
+@lru_cache(maxsize=256)
 def slices_of(model: str) -> tuple[Slice, ...]:
     """From the smallest; none where the GPU cannot be cut, or is not known."""
     return tuple(sorted(SLICES.get(plain(model), ()), key=lambda one: (one.share, one.profile)))
