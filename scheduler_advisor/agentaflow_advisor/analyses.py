@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from agentaflow_advisor.analyze import Findings, activity, capacity, health, idle, throttling
+from agentaflow_advisor.analyze import (
+    Findings,
+    activity,
+    capacity,
+    fragmentation,
+    health,
+    idle,
+    rightsizing,
+    stranded,
+    throttling,
+    zombies,
+)
 from agentaflow_advisor.analyze.findings import ordered
 from agentaflow_advisor.model import Recommendation, Refusal, Snapshot
-from agentaflow_advisor.price import NodeKey, NodePrice
+from agentaflow_advisor.price import FleetPrices, NodeKey, NodePrice, PriceTable
 from agentaflow_advisor.settings import Settings
 
 Prices = Mapping[NodeKey, NodePrice | Refusal]
@@ -45,11 +56,44 @@ class Outcome:
         return self.failed | self.lacking
 
 
+def _table(prices: Prices) -> PriceTable | None:
+    """What else could be rented, where the prices tell it."""
+    return prices.table if isinstance(prices, FleetPrices) else None
+
+
 ANALYSES: tuple[Analysis, ...] = (
     Analysis(
         "idle",
-        idle.SIGNALS,
-        lambda snapshot, prices, settings: idle.analyze(snapshot, prices, settings.idle()),
+        idle.SIGNALS | zombies.SIGNALS,
+        lambda snapshot, prices, settings: idle.analyze(
+            snapshot, prices, settings.idle(), zombies.owned(snapshot, settings.zombies())
+        ),
+    ),
+    Analysis(
+        "zombies",
+        zombies.SIGNALS,
+        lambda snapshot, prices, settings: zombies.analyze(
+            snapshot, prices, settings.zombies(), settings.idle()
+        ),
+    ),
+    Analysis(
+        "rightsizing",
+        rightsizing.SIGNALS,
+        lambda snapshot, prices, settings: rightsizing.analyze(
+            snapshot, prices, _table(prices), settings.rightsizing(), settings.idle()
+        ),
+    ),
+    Analysis(
+        "stranded",
+        stranded.SIGNALS,
+        lambda snapshot, prices, settings: stranded.analyze(snapshot, prices, settings.stranded()),
+    ),
+    Analysis(
+        "fragmentation",
+        fragmentation.SIGNALS,
+        lambda snapshot, prices, settings: fragmentation.analyze(
+            snapshot, prices, settings.fragmentation()
+        ),
     ),
     Analysis(
         "health",

@@ -15,6 +15,7 @@ from agentaflow_advisor.decide.policy import SYSTEM_NAMESPACES, Policy
 from agentaflow_advisor.durations import DAY, Seconds
 from agentaflow_advisor.durations import seconds as seconds
 from agentaflow_advisor.place import STRATEGIES, EvidenceSettings
+from agentaflow_advisor.waste_settings import WasteSettings
 
 PREFIX = "AGENTAFLOW_"
 
@@ -36,7 +37,7 @@ Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Channels = Annotated[tuple[Literal["scheduling-gate"], ...], NoDecode, BeforeValidator(_split)]
 
 
-class Settings(AnalysisSettings, CostSettings, BaseSettings):
+class Settings(AnalysisSettings, WasteSettings, CostSettings, BaseSettings):
     """Everything that can be set. A duration is in seconds, or written as in Prometheus: 7d."""
 
     model_config = SettingsConfigDict(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from agentaflow_advisor.analyze.findings import Findings, evidence, ordered, stable_id
 from agentaflow_advisor.analyze.holding import Holder, Holders
@@ -48,13 +48,19 @@ def analyze(
     snapshot: Snapshot,
     prices: Mapping[NodeKey, NodePrice | Refusal],
     settings: IdleSettings,
+    told: Collection[str] = frozenset(),
 ) -> Findings:
-    """A recommendation for each idle GPU, a refusal for each that cannot be judged."""
+    """A recommendation for each idle GPU, a refusal for each that cannot be judged.
+
+    `told` are UUIDs of which another analysis says more: they are left to it.
+    """
     holders = Holders(snapshot, settings)
     found: list[Recommendation] = []
     refused: list[Refusal] = []
     for gpu in snapshot.gpus:
         match judge(gpu, snapshot, settings):
+            case Idle() if gpu.uuid in told:
+                pass
             case Idle() as idle:
                 price = prices.get((gpu.cluster, gpu.node))
                 if isinstance(price, Refusal):

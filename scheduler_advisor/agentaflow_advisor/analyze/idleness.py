@@ -84,7 +84,7 @@ def judge(gpu: Gpu, snapshot: Snapshot, settings: IdleSettings) -> Verdict:
     usage = gpu.utilization
     if usage and (usage.maximum > settings.maximum_ratio or usage.high > settings.high_ratio):
         return Busy()
-    reason = _doubt(gpu, snapshot, settings)
+    reason = doubt(gpu, snapshot, settings)
     if reason or not usage:
         return Unknown(reason)
     return Idle(usage, confidence(usage, snapshot.window_seconds))
@@ -100,8 +100,8 @@ def confidence(usage: Usage, window_seconds: float) -> float:
     return coverage * max(0.0, 1.0 - 3.0 / max(1, usage.samples))
 
 
-def _doubt(gpu: Gpu, snapshot: Snapshot, settings: IdleSettings) -> str:
-    """Why the GPU cannot be called idle; empty where nothing stands against it."""
+def doubt(gpu: Gpu, snapshot: Snapshot, settings: IdleSettings) -> str:
+    """Why no verdict can rest on the GPU's samples; empty where nothing stands against it."""
     window = snapshot.window_seconds
     usage = gpu.utilization
     if gpu.doubt:

@@ -151,6 +151,7 @@ class Workload:
     tolerations: tuple[Toleration, ...] = ()
     owner: str | None = None  # Kind/name of the controller
     deleting: bool = False
+    deletes_at: float | None = None  # end of its grace period, where it is being deleted
     has_affinity: bool = False  # rules of its own that this version does not evaluate
     unmodelled: tuple[str, ...] = field(default=())  # constraints we saw and cannot evaluate
 

@@ -85,6 +85,7 @@ def workload(pod: Pod) -> Workload:
             None,
         ),
         deleting=meta.deletionTimestamp is not None,
+        deletes_at=meta.deletionTimestamp.timestamp() if meta.deletionTimestamp else None,
         has_affinity=any(_affinity(spec.affinity)),
         unmodelled=tuple(sorted({*_affinity(spec.affinity), *_others(spec, asked)})),
     )

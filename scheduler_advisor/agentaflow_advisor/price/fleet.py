@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from agentaflow_advisor.model import Gpu, Refusal, Snapshot
 from agentaflow_advisor.price.nodeprice import NodePrice
@@ -13,7 +14,24 @@ NodeKey = tuple[str, str]
 """Cluster and name."""
 
 
-def price_nodes(snapshot: Snapshot, table: PriceTable) -> Mapping[NodeKey, NodePrice | Refusal]:
+@dataclass(frozen=True, slots=True, eq=False)
+class FleetPrices(Mapping[NodeKey, NodePrice | Refusal]):
+    """Node → its price, or why there is none; and the table that tells what else there is."""
+
+    prices: Mapping[NodeKey, NodePrice | Refusal]
+    table: PriceTable
+
+    def __getitem__(self, key: NodeKey) -> NodePrice | Refusal:
+        return self.prices[key]
+
+    def __iter__(self) -> Iterator[NodeKey]:
+        return iter(self.prices)
+
+    def __len__(self) -> int:
+        return len(self.prices)
+
+
+def price_nodes(snapshot: Snapshot, table: PriceTable) -> FleetPrices:
     """Node → its price, or why there is none."""
     gpus: defaultdict[NodeKey, list[Gpu]] = defaultdict(list)
     for gpu in snapshot.gpus:
@@ -31,4 +49,4 @@ def price_nodes(snapshot: Snapshot, table: PriceTable) -> Mapping[NodeKey, NodeP
         count = max(node.gpus if node.known else 0, seen) or len(gpus[key])
         model = models[0] if models else None
         prices[key] = table.price(node, model, count, snapshot.taken_at)
-    return prices
+    return FleetPrices(prices, table)

@@ -68,7 +68,11 @@ PRODUCTS: Mapping[str, Product] = {
 _BRAND = re.compile(r"^(nvidia )?(tesla )?")
 
 
+def plain(name: str) -> str:
+    """NVML's name of a GPU as the tables have it."""
+    return _BRAND.sub("", " ".join(name.lower().replace("-", " ").split()))
+
+
 def product(name: str) -> Product | None:
     """The product of that name as NVML tells it; None where no list price is known for it."""
-    plain = " ".join(name.lower().replace("-", " ").split())
-    return PRODUCTS.get(_BRAND.sub("", plain))
+    return PRODUCTS.get(plain(name))

@@ -9,6 +9,7 @@ from agentaflow_advisor.model import Node
 
 Capacity = Literal["on_demand", "spot", "own"]
 
+INSTANCE = "node.kubernetes.io/instance-type"
 REGION = ("topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/region")
 PROVIDERS: Mapping[str, tuple[str, ...]] = {
     "AWS": ("eks.amazonaws.com/", "karpenter.k8s.aws/", "alpha.eksctl.io/", "topology.k8s.aws/"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from importlib import resources
@@ -13,13 +13,21 @@ from typing import Self
 from agentaflow_advisor.model import Money, Node, Refusal
 from agentaflow_advisor.price.models import product
 from agentaflow_advisor.price.nodeprice import NodePrice, Step, from_row
-from agentaflow_advisor.price.offer import capacity_of, provider_of, region_of
+from agentaflow_advisor.price.offer import INSTANCE, capacity_of, provider_of, region_of
 from agentaflow_advisor.price.pricelist import Match, PriceList, named
-from agentaflow_advisor.price.tablefile import ResidualRates, read
+from agentaflow_advisor.price.tablefile import PriceRow, ResidualRates, read
 from agentaflow_advisor.price.terms import OwnPrice, Terms, applying, day_of
 
 SHIPPED = ("aws_us_east_1.csv", "azure.csv", "gcp.csv")
 ASSUMED = "AWS"
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """Another instance in a node's place, under the same terms."""
+
+    row: PriceRow
+    price: NodePrice
 
 
 class PriceTable:
@@ -112,6 +120,26 @@ class PriceTable:
                 f"but the metrics show {gpu_model}",
             )
         return self._listed(listed, match, node, row.gpus, at)
+
+    def alternatives(
+        self, node: Node, price: NodePrice, gpus: int, at: float | None = None
+    ) -> tuple[Alternative, ...]:
+        """Instances with so many GPUs of the list and region that the node's price is from.
+
+        None in place of a node with a price of one's own: what else one owns is not known.
+        """
+        found: list[Alternative] = []
+        for listed in self.lists:
+            if listed.title != price.source:
+                continue
+            for row in listed.rows:
+                if row.gpus != gpus or row.region != price.region:
+                    continue
+                there = replace(node, labels={**node.labels, INSTANCE: row.instance_type})
+                told = self._listed(listed, Match(row), there, gpus, at)
+                if isinstance(told, NodePrice):
+                    found.append(Alternative(row, told))
+        return tuple(found)
 
     def _list_for(self, node: Node) -> tuple[PriceList, bool]:
         """Its list, and whether something about the node names it."""

@@ -146,6 +146,7 @@ def test_a_workload() -> None:
         ),
         owner="Job/j",
         deleting=True,
+        deletes_at=1_767_312_000.0,
     )
 
 

@@ -9,7 +9,15 @@ from pathlib import Path
 import promql_parser
 import pytest
 
-from agentaflow_advisor.analyze import cost, efficiency, idle
+from agentaflow_advisor.analyze import (
+    cost,
+    efficiency,
+    fragmentation,
+    idle,
+    rightsizing,
+    stranded,
+    zombies,
+)
 from agentaflow_advisor.observe.detect import TEXT
 from agentaflow_advisor.observe.dialects import (
     DIALECTS,
@@ -43,7 +51,9 @@ def test_every_dialect_is_documented() -> None:
     assert rows == [(dialect.name, dialect.probes[0]) for dialect in DIALECTS]
 
 
-@pytest.mark.parametrize("analysis", [idle, cost, efficiency])
+@pytest.mark.parametrize(
+    "analysis", [idle, cost, efficiency, rightsizing, stranded, fragmentation, zombies]
+)
 def test_analyses_declare_signals_that_exist(analysis: object) -> None:
     """What an analysis needs is in the dialect."""
     assert set(ours.DIALECT) >= analysis.SIGNALS  # type: ignore[attr-defined]
