@@ -10,7 +10,7 @@ from typing import Literal
 from agentaflow_advisor.analyze.idleness import Busy, Idle, IdleSettings, Verdict, judge
 from agentaflow_advisor.model import Gpu, Held, Snapshot
 from agentaflow_advisor.price import NodeKey, NodePrice
-from agentaflow_advisor.price.mig import share
+from agentaflow_advisor.price.slices import share
 
 Part = Literal["used", "idle", "unallocated", "unjudged"]
 HOUR = Decimal(3600)
@@ -56,17 +56,12 @@ def attributed_clusters(snapshot: Snapshot) -> frozenset[str]:
     return frozenset(gpu.cluster for gpu in snapshot.gpus if gpu.held)
 
 
-def pod_of(held: Held) -> str:
-    """The pod's name, from looks that tell it; empty where only the namespace is told."""
-    return held.pod
-
-
 def _pieces(gpu: Gpu, price: NodePrice | None, verdict: Verdict, *, blind: bool) -> Iterator[Piece]:
     held_as: Part = (
         "used" if isinstance(verdict, Busy) else "idle" if isinstance(verdict, Idle) else "unjudged"
     )
     seen = _seconds(seen_seconds(gpu))
-    parts = [(held.namespace, pod_of(held), held_as, seconds) for held, seconds in _held(gpu, seen)]
+    parts = [(held.namespace, held.pod, held_as, seconds) for held, seconds in _held(gpu, seen)]
     left = seen - sum((seconds for *_, seconds in parts), Decimal(0))
     outside_pods = isinstance(verdict, Busy) and not gpu.held  # worked, yet for no pod
     if left > 0 or not gpu.held:
@@ -79,7 +74,7 @@ def _pieces(gpu: Gpu, price: NodePrice | None, verdict: Verdict, *, blind: bool)
 
 def _held(gpu: Gpu, seen: Decimal) -> list[tuple[Held, Decimal]]:
     """Each holder's seconds of the whole GPU, together never more than it was there."""
-    ordered = sorted(gpu.held, key=lambda held: (held.namespace, pod_of(held), held.seconds))
+    ordered = sorted(gpu.held, key=lambda one: (one.namespace, one.pod, one.profile, one.seconds))
     claims = [_seconds(held.seconds) * _share(gpu, held) for held in ordered]
     claimed = sum(claims, Decimal(0))
     scale = seen / claimed if claimed > seen else Decimal(1)
@@ -93,7 +88,7 @@ def _held(gpu: Gpu, seen: Decimal) -> list[tuple[Held, Decimal]]:
 
 def _share(gpu: Gpu, held: Held) -> Decimal:
     """The part of the GPU that a holder's MIG slice is; 1 where it has no slice."""
-    return share(held.profile, gpu.memory_total_bytes) or Decimal(1)
+    return share(held.profile, gpu.model, gpu.memory_total_bytes) or Decimal(1)
 
 
 def _energies(gpu: Gpu, seconds: list[Decimal]) -> list[Decimal | None]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from agentaflow_advisor.model import Gpu, Held, Usage
 from agentaflow_advisor.observe.dialects import grid_points
-from agentaflow_advisor.observe.readings import GpuKey, Readings
+from agentaflow_advisor.observe.readings import GpuKey, Holding, Readings
 from agentaflow_advisor.observe.signals import COUNTS, FAMILIES, MEASURES
 
 Source = tuple[Readings, GpuKey]
@@ -55,6 +55,7 @@ def tells(source: Source, signal: str) -> bool:
         or (signal == "pods" and key in readings.pods)
         or (signal == "held" and key in readings.held)
         or (signal == "held_pods" and key in readings.held_pods)
+        or (signal == "held_slices" and key in readings.held_slices)
     )
 
 
@@ -127,20 +128,23 @@ def _grid_seconds(points: float | None, window: float, at: float) -> float | Non
     return None if points is None else window * min(1.0, points / grid_points(window, at))
 
 
-def _points(holders: Source) -> Mapping[tuple[str, str], float]:
-    """Of pods, where they were asked for."""
+def _points(holders: Source) -> Holding:
+    """Of slices and of pods, where they were asked for."""
     readings, key = holders
-    return readings.held_pods.get(key) or readings.held.get(key, {})
+    return (
+        readings.held_slices.get(key) or readings.held_pods.get(key) or readings.held.get(key, {})
+    )
 
 
-def _held(
-    points: Mapping[tuple[str, str], float], present: float | None, window: float, at: float
-) -> tuple[Held, ...]:
-    """Seconds by namespace and pod; together never more than the GPU was there."""
-    total = sum(points.values()) or 1.0
-    held = _grid_seconds(total, window, at) or 0.0
-    seconds = min(held, present) if present is not None else held
+def _held(points: Holding, present: float | None, window: float, at: float) -> tuple[Held, ...]:
+    """Seconds by holder. Those of the whole GPU never come to more than it was there; each slice
+    has seconds of its own.
+    """
+    there = window if present is None else present
+    step = window / grid_points(window, at)
+    whole = sum(part for (*_, profile), part in points.items() if not profile) * step
+    scale = min(1.0, there / whole) if whole else 1.0
     return tuple(
-        Held(namespace, seconds * part / total, pod)
-        for (namespace, pod), part in sorted(points.items())
+        Held(namespace, part * step * (1.0 if profile else scale), pod, profile)
+        for (namespace, pod, profile), part in sorted(points.items())
     )

@@ -26,8 +26,10 @@ class GpuKey(NamedTuple):
     uuid: str
 
 
-Holding = dict[tuple[str, str], float]
-"""By namespace and pod (empty where only the namespace is told): steps of the grid."""
+Holding = dict[tuple[str, str, str], float]
+"""By namespace, pod (empty where only the namespace is told) and MIG profile (empty: the whole
+GPU): steps of the grid.
+"""
 
 
 @dataclass(slots=True)
@@ -42,6 +44,7 @@ class Readings:
     pods: dict[GpuKey, set[PodRef]] = field(default_factory=dict)
     held: dict[GpuKey, Holding] = field(default_factory=dict)
     held_pods: dict[GpuKey, Holding] = field(default_factory=dict)
+    held_slices: dict[GpuKey, Holding] = field(default_factory=dict)
     stood_in: set[GpuKey] = field(default_factory=set)  # whose node is the host of `instance`
     queries: list[Query] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
@@ -105,10 +108,13 @@ def _take(readings: Readings, labels: Labels, signal: str, key: GpuKey, sample: 
         readings.pods.setdefault(key, set()).add(_pod(sample.labels))
         return True
     if signal == "held":
-        return _hold(readings.held.setdefault(key, {}), sample, "")
+        return _hold(readings.held.setdefault(key, {}), sample)
     if signal == "held_pods":
         pod = _ours(sample.labels, "pod")
         return _hold(readings.held_pods.setdefault(key, {}), sample, pod)
+    if signal == "held_slices":
+        holder = _ours(sample.labels, "pod"), sample.labels.get(labels.profile, "")
+        return _hold(readings.held_slices.setdefault(key, {}), sample, *holder)
     if signal in ("info", "up"):
         _identify(readings, labels, key, sample.labels)
     if signal in COUNTS:
@@ -159,8 +165,8 @@ def _pod(labels: Mapping[str, str]) -> PodRef:
     return PodRef(*(_ours(labels, name) for name in ("namespace", "pod", "container")))
 
 
-def _hold(held: Holding, sample: Sample, pod: str) -> bool:
-    holder = _ours(sample.labels, "namespace"), pod
+def _hold(held: Holding, sample: Sample, pod: str = "", profile: str = "") -> bool:
+    holder = _ours(sample.labels, "namespace"), pod, profile
     if not math.isfinite(sample.value):
         return False
     held[holder] = max(held.get(holder, 0.0), sample.value)

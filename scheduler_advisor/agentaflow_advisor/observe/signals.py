@@ -98,7 +98,7 @@ COUNTS: Mapping[str, Counted] = {
 """What `Gpu.counts` holds, by the same names."""
 
 _UTILIZATION = tuple(name for name in FIELDS if name.startswith("utilization_"))
-_HOLDERS = ("pods", "held", "held_pods")
+_HOLDERS = ("pods", "held", "held_pods", "held_slices")
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(_UTILIZATION, _UTILIZATION),
     **dict.fromkeys(_HOLDERS, _HOLDERS),

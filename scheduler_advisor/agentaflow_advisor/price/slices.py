@@ -1,7 +1,8 @@
-"""The MIG slices that GPUs can be cut into, by product: an exact table, from NVIDIA's guide."""
+"""The MIG slices that GPUs can be cut into, and what part of its GPU each is."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -65,6 +66,8 @@ SLICES: Mapping[str, tuple[Slice, ...]] = {
     "h200": _141,
     "h200 nvl": _141,
     "b200": _sevenths(23, 45, 90),
+    "b300": _sevenths(34, 67, 135),
+    "b300 sxm6 ac": _sevenths(34, 67, 135),
     "rtx pro 6000 blackwell server edition": _quarters("1g.24gb", "2g.48gb"),
 }
 """By nvmlDeviceGetName as `plain` has it; the whole GPU as a slice saves nothing and is left out.
@@ -77,3 +80,28 @@ NVIDIA MIG User Guide, "Supported MIG Profiles".
 def slices_of(model: str) -> tuple[Slice, ...]:
     """From the smallest; none where the GPU cannot be cut, or is not known."""
     return tuple(sorted(SLICES.get(plain(model), ()), key=lambda one: (one.share, one.profile)))
+
+
+_PROFILE = re.compile(r"(?:\d+c\.)?((\d+)g\.(\d+)gb)(?:\+\S+|-\S+)?", re.IGNORECASE)
+"""A compute instance's part of it before a c, attributes such as +me behind."""
+
+
+def share(profile: str, model: str | None, memory_total_bytes: float | None) -> Decimal | None:
+    """What a slice takes of its GPU; None where that cannot be told.
+
+    Of a product without a row: sevenths of the compute and eighths of the memory, in which MIG cuts
+    most GPUs (NVIDIA MIG User Guide, partitioning). A profile's gigabytes are rounded.
+    """
+    found = _PROFILE.fullmatch(profile.strip())
+    if not found:
+        return None
+    known = slices_of(model) if model else ()
+    for each in known:
+        if each.profile == found[1].lower():
+            return each.share
+    if known:
+        return Decimal(1)  # the one that is all of it
+    if not memory_total_bytes:
+        return None
+    eighths = max(1, round(float(found[3]) * 1e9 / memory_total_bytes * 8))
+    return min(Decimal(1), max(Decimal(found[2]) / 7, Decimal(eighths) / 8))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -34,14 +34,6 @@ BUSY = Usage(1.0, 0.9, 0.6, 5760, 15.0, DAY)
 EVERY_BY: tuple[By, ...] = ("gpu", "node", "pod", "workload", "namespace", "team", "cluster")
 
 
-@dataclass(frozen=True, slots=True)
-class HeldBy(Held):
-    """What a look tells that knows pods and slices."""
-
-    pod: str = ""
-    profile: str = ""
-
-
 def price(amount: str = "10", currency: str = "USD") -> NodePrice:
     each = Money(Decimal(amount), currency)
     return NodePrice("own", each * 8, each, each, assumed=False, how=f"own {amount}")
@@ -69,7 +61,7 @@ def named(report: CostReport) -> dict[str, int]:
 def test_pods_have_rows_of_their_own_once_they_are_told() -> None:
     """Half a day each, the rest of the GPU in no pod."""
     half = DAY / 2
-    snapshot = look(gpu(0, HeldBy("a", half, "x"), HeldBy("a", half / 2, "y")))
+    snapshot = look(gpu(0, Held("a", half, "x"), Held("a", half / 2, "y")))
     assert named(bill(snapshot, "pod")) == {"a/x": 120, "a/y": 60, "(none)": 60}
     assert bill(snapshot, "pod").refusals == ()
 
@@ -96,7 +88,7 @@ def test_workloads_by_their_owner() -> None:
     ]
     pods.append(Workload("a", "train-0", "u", "1", owner="Job/train"))
     quarter = DAY / 4
-    held = (HeldBy("a", quarter, name) for name in ("chat-1", "chat-2", "train-0", "gone"))
+    held = (Held("a", quarter, name) for name in ("chat-1", "chat-2", "train-0", "gone"))
     report = bill(look(gpu(0, *held), workloads=tuple(pods)), "workload")
     assert named(report) == {"a/Deployment/chat": 120, "a/Job/train": 60, "a/Pod/gone": 60}
 
@@ -122,7 +114,7 @@ def test_a_cluster_is_one_row() -> None:
 
 def test_mig_slices_pay_for_their_part() -> None:
     """A 3g.40gb is half of an 80 GB GPU, a 1g.10gb a seventh; the rest is unallocated."""
-    held = (HeldBy("a", DAY, "x", "3g.40gb"), HeldBy("b", DAY, "y", "1g.10gb"))
+    held = (Held("a", DAY, "x", "3g.40gb"), Held("b", DAY, "y", "1g.10gb"))
     report = bill(look(gpu(0, *held, memory_total_bytes=80 * GIB)), "namespace")
     assert named(report) == {"a": 120, "b": 34, "(none)": 86}
     assert report.total.cost == Money(Decimal(240))
@@ -130,7 +122,7 @@ def test_mig_slices_pay_for_their_part() -> None:
 
 def test_slices_that_claim_more_than_the_gpu_are_scaled_down() -> None:
     """4g and 3g of 40 GB claim 4/7 and 1/2; together they pay for one GPU."""
-    held = (HeldBy("a", DAY, "x", "4g.40gb"), HeldBy("b", DAY, "y", "3g.40gb"))
+    held = (Held("a", DAY, "x", "4g.40gb"), Held("b", DAY, "y", "3g.40gb"))
     report = bill(look(gpu(0, *held, memory_total_bytes=80 * GIB)), "namespace")
     assert named(report) == {"a": 128, "b": 112}
 
@@ -165,7 +157,7 @@ def test_currencies_are_never_added() -> None:
 seconds = st.floats(0, DAY)
 helds = st.lists(
     st.builds(
-        HeldBy,
+        Held,
         st.sampled_from(["a", "b", "c"]),
         seconds,
         st.sampled_from(["", "x", "y"]),

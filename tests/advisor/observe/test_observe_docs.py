@@ -35,7 +35,7 @@ from agentaflow_exporter.compat.dcgm import FIELDS
 from agentaflow_exporter.metrics import ALL
 
 QUERIES = Path(__file__).parents[3] / "docs" / "queries.md"
-SIGNALS = {"info", "pods", "held", "held_pods", *SCALARS, *COUNTS}
+SIGNALS = {"info", "pods", "held", "held_pods", "held_slices", *SCALARS, *COUNTS}
 
 
 def test_every_signal_is_documented() -> None:

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from agentaflow_advisor.model import Node, Refusal
 from agentaflow_advisor.price import NodePrice, PriceTable
-from agentaflow_advisor.price.mig import share
 from agentaflow_advisor.price.models import PRODUCTS, product
 
 TYPE = "node.kubernetes.io/instance-type"
@@ -189,30 +188,3 @@ def test_the_order_of_lists_and_rows_does_not_matter(
     for label in ("eks.amazonaws.com/x", "cloud.google.com/x", "kubernetes.azure.com/x"):
         there = node(**{label: "y"})
         assert shuffled.price(there, model, gpus) == TABLE.price(there, model, gpus)
-
-
-@pytest.mark.parametrize(
-    ("profile", "total", "part"),
-    [
-        ("1g.10gb", 80 * 2**30, Decimal(1) / 7),
-        ("1g.20gb", 80 * 2**30, Decimal("0.25")),
-        ("3g.40gb", 80 * 2**30, Decimal("0.5")),
-        ("4g.40gb", 80 * 2**30, Decimal(4) / 7),
-        ("7g.80gb", 80 * 2**30, Decimal(1)),
-        ("1g.5gb", 40 * 2**30, Decimal(1) / 7),
-        ("1g.10gb+me", 80 * 2**30, Decimal(1) / 7),
-        ("1c.3g.40gb", 80 * 2**30, Decimal("0.5")),
-        ("1g.18gb", 141 * 2**30, Decimal(1) / 7),
-    ],
-)
-def test_a_mig_slice_is_its_compute_or_its_memory(
-    profile: str, total: float, part: Decimal
-) -> None:
-    """Whichever of the two is more."""
-    assert share(profile, total) == part
-
-
-@pytest.mark.parametrize(("profile", "total"), [("", 1e11), ("big", 1e11), ("1g.10gb", None)])
-def test_a_slice_that_is_not_understood_has_no_share(profile: str, total: float | None) -> None:
-    """None, rather than a guess."""
-    assert share(profile, total) is None

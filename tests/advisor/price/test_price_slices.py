@@ -8,9 +8,8 @@ import pytest
 
 from agentaflow_advisor.model import Node
 from agentaflow_advisor.price import NodePrice, PriceTable, Terms
-from agentaflow_advisor.price.mig import share
 from agentaflow_advisor.price.peaks import PEAKS, slowdown
-from agentaflow_advisor.price.slices import SLICES, slices_of
+from agentaflow_advisor.price.slices import SLICES, share, slices_of
 from agentaflow_advisor.price.terms import Discount, Selector
 
 
@@ -32,13 +31,47 @@ def test_slices_by_product(model: str, profiles: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "total_bytes"),
-    [("NVIDIA A100-SXM4-40GB", 40e9), ("NVIDIA H100 80GB HBM3", 80e9), ("NVIDIA H200", 141e9)],
+    ("profile", "total", "part"),
+    [
+        ("1g.10gb", 80 * 2**30, Decimal(1) / 7),
+        ("1g.20gb", 80 * 2**30, Decimal("0.25")),
+        ("3g.40gb", 80 * 2**30, Decimal("0.5")),
+        ("4g.40gb", 80 * 2**30, Decimal(4) / 7),
+        ("7g.80gb", 80 * 2**30, Decimal(1)),
+        ("1g.5gb", 40 * 2**30, Decimal(1) / 7),
+        ("1g.10gb+me", 80 * 2**30, Decimal(1) / 7),
+        ("1c.3g.40gb", 80 * 2**30, Decimal("0.5")),
+        ("1g.18gb", 141 * 2**30, Decimal(1) / 7),
+    ],
 )
-def test_a_slice_is_priced_as_the_cost_report_does(model: str, total_bytes: float) -> None:
-    """One profile is one part of the GPU, wherever it is counted."""
-    for each in slices_of(model):
-        assert each.share == share(each.profile, total_bytes)
+def test_a_slice_of_an_unknown_product_is_told_by_its_gigabytes(
+    profile: str, total: float, part: Decimal
+) -> None:
+    """Its compute in sevenths or its memory in eighths, whichever is more."""
+    assert share(profile, "NVIDIA H900", total) == part
+    assert share(profile, None, total) == part
+
+
+@pytest.mark.parametrize(
+    ("profile", "model", "part"),
+    [
+        ("2g.12gb", "NVIDIA A30", Decimal("0.5")),
+        ("4g.24gb", "NVIDIA A30", Decimal(1)),
+        ("1g.24gb", "NVIDIA RTX PRO 6000 Blackwell Server Edition", Decimal("0.25")),
+        ("1c.3g.71gb", "NVIDIA H200", Decimal("0.5")),
+    ],
+)
+def test_a_slice_of_a_known_product_is_told_by_its_table(
+    profile: str, model: str, part: Decimal
+) -> None:
+    """Whatever its memory, which DCGM does not tell of a GPU that is cut; an A30 is cut in four."""
+    assert share(profile, model, None) == part
+
+
+@pytest.mark.parametrize(("profile", "total"), [("", 1e11), ("big", 1e11), ("1g.10gb", None)])
+def test_a_slice_that_is_not_understood_has_no_share(profile: str, total: float | None) -> None:
+    """None, rather than a guess."""
+    assert share(profile, None, total) is None
 
 
 def test_no_slice_is_the_whole_gpu() -> None:

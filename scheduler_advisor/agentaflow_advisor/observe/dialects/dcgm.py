@@ -54,7 +54,9 @@ def dialect(name: str, exporter: str, names: Mapping[str, str]) -> Dialect:
         exporter=exporter,
         probes=probes,
         table={**_fleet(names, probes), **_activity(names), **_health(names)},
-        labels=Labels("UUID", "", ("node", "Hostname", "hostname"), "gpu", "modelName"),
+        labels=Labels(
+            "UUID", "", ("node", "Hostname", "hostname"), "gpu", "modelName", "GPU_I_PROFILE"
+        ),
     )
 
 
@@ -84,6 +86,7 @@ def _fleet(names: Mapping[str, str], probes: tuple[str, ...]) -> Table:
         f"group_left () count by ({GPU}) ({_pods(there)}))[{{window}}:{{step}}])",
         "held_pods": f"sum_over_time((count by ({GPU}, namespace, pod) ({_pods(there)}) "
         f"/ on ({GPU}) group_left () count by ({GPU}) ({_pods(there)}))[{{window}}:{{step}}])",
+        "held_slices": _held_slices(there),
     }
 
 
@@ -173,7 +176,20 @@ def _memory_total() -> str:
     return f"({_now('DCGM_FI_DEV_FB_TOTAL')} or {used} + {free} + {reserved}) * {MEBIBYTE}"
 
 
-def _pods(there: str) -> str:
+def _held_slices(there: str) -> str:
+    """By pod and MIG profile; and whole, on GPUs that were cut within the window."""
+    cut, by, its = f'{there}, GPU_I_ID!=""', "namespace, pod", f"{GPU}, GPU_I_ID"
+    sliced, whole = _pods(cut, f"{its}, GPU_I_PROFILE"), _pods(f"{there}, {WHOLE}")
+    parts = (
+        f"sum by ({GPU}, {by}, GPU_I_PROFILE) (count by ({its}, {by}, GPU_I_PROFILE) ({sliced}) "
+        f"/ on ({its}) group_left () count by ({its}) ({sliced}))"
+    )
+    rest = f"count by ({GPU}, {by}) ({whole}) / on ({GPU}) group_left () count by ({GPU}) ({whole})"
+    ever = f"group by ({GPU}) (last_over_time({{{cut}}}[{{window}}] @ end()))"
+    return f"sum_over_time(({parts} or ({rest} and on ({GPU}) {ever}))[{{window}}:{{step}}])"
+
+
+def _pods(there: str, by: str = GPU) -> str:
     """Who holds each GPU.
 
     Where Prometheus renamed the exporter's labels (honor_labels is off), the plain ones are of the
@@ -187,7 +203,7 @@ def _pods(there: str) -> str:
         f'({{{there}, exported_pod="", pod!=""}} unless on (cluster, job, instance, namespace, pod)'
         f' up unless on (cluster, job, instance) {{{there}, exported_pod!=""}})'
     )
-    return f"max by ({GPU}, {HOLDER}) ({renamed} or {plain})"
+    return f"max by ({by}, {HOLDER}) ({renamed} or {plain})"
 
 
 DIALECT = dialect("dcgm", "dcgm-exporter", OLD)

@@ -25,6 +25,7 @@ class Labels:
     node: tuple[str, ...] = ("node",)
     index: str = "gpu"
     model: str = "name"
+    profile: str = "profile"  # of a MIG slice
 
 
 @dataclass(frozen=True, slots=True, eq=False)

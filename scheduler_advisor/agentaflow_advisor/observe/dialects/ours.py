@@ -34,6 +34,29 @@ def _presence(metric: str, *matchers: str) -> str:
 
 _HELD_BY = f"{GPU}, namespace, exported_namespace"
 _PODS = f"max by ({GPU}, {POD}) (agentaflow_gpu_pod_info)"
+_SLICE = f"{GPU}, gpu_instance"
+_PROFILES = (
+    f"topk by ({_SLICE}) (1, max by ({_SLICE}, profile) (label_replace(agentaflow_gpu_mig_info, "
+    '"profile", "$1", "profile", "(?:[0-9]+c[.])?(.+)")))'
+)
+"""Of each GPU instance. A compute instance in it has the same behind its own part and a c."""
+
+
+def _held_slices() -> str:
+    """By pod and MIG profile; and whole, on GPUs that were cut within the window."""
+    sliced, whole = (
+        f"max by ({_SLICE}, {POD}) (agentaflow_gpu_pod_info{{gpu_instance{matcher}}})"
+        for matcher in ('!=""', '=""')
+    )
+    by = f"{_HELD_BY}, pod, exported_pod"
+    parts = (
+        f"sum by ({by}, profile) (count by ({by}, gpu_instance) ({sliced}) / on ({_SLICE}) "
+        f"group_left () count by ({_SLICE}) ({sliced}) "
+        f"* on ({_SLICE}) group_left (profile) {_PROFILES})"
+    )
+    rest = f"count by ({by}) ({whole}) / on ({GPU}) group_left () count by ({GPU}) ({whole})"
+    cut = "last_over_time(agentaflow_gpu_mig_info[{window}] @ end())"
+    return f"sum_over_time(({parts} or ({rest} and on ({GPU}) {cut}))[{{window}}:{{step}}])"
 
 
 def _now(metric: str) -> str:
@@ -80,10 +103,12 @@ _FLEET: Table = {
     f"count by ({GPU}) ({_PODS}))[{{window}}:{{step}}])",
     "held_pods": f"sum_over_time((count by ({_HELD_BY}, pod, exported_pod) ({_PODS}) / on ({GPU}) "
     f"group_left () count by ({GPU}) ({_PODS}))[{{window}}:{{step}}])",
+    "held_slices": _held_slices(),
 }
 """`held` counts the steps of the grid in which a namespace's pods held the GPU; where n pods share
 it at a step, each has 1/n of that step. `held_pods` has a series for each pod of the window, and is
-asked for only where pods are told apart."""
+asked for only where pods are told apart. `held_slices` counts the steps of each slice, so that one
+of seven counts as much as a whole GPU: what part of it that is, is for prices to say."""
 
 
 _ACTIVITY: Table = {
