@@ -11,7 +11,7 @@ from tests.support.history import History, always
 from tools.prometheus import JOB
 
 TRUE = {("GPU-idle", "idle-gpu"), ("GPU-lost", "drain-gpu-node")}
-COUNTERS = (
+COUNTERS: tuple[tuple[str, dict[str, str]], ...] = (
     ("clock_event_seconds_total", {"reason": "hw_thermal_slowdown"}),
     ("ecc_errors_total", {"type": "uncorrected"}),
     ("xid_errors_total", {"xid": "79"}),
