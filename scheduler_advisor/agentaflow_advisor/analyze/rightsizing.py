@@ -40,6 +40,7 @@ SIGNALS = frozenset(USAGE) | {
     SM_HIGH,
 }
 EVIDENCE = ("utilization_max", "utilization_samples", "memory_used_max", "held", SM_HIGH)
+SMALLER, SLICE = "smaller-gpu", "mig-slice"
 UNPROFILED = (
     "it needs less than half of its memory, but utilization does not tell how much of the GPU "
     f"works, and nobody tells {SM_HIGH}"
@@ -121,7 +122,7 @@ def _smaller(need: Need, price: NodePrice, homes: Homes) -> _Option | None:
     if home is None:
         return None
     return _Option(
-        "smaller-gpu",
+        SMALLER,
         f"a {home.name} has room for that: {home.price.instance_type} with one costs "
         f"{home.price.per_hour} an hour, this one's part of its node "
         f"{price.per_gpu_hour_whole}",
@@ -148,7 +149,7 @@ def _slice(need: Need, price: NodePrice, settings: RightsizingSettings) -> _Opti
     if chosen is None:
         return None
     return _Option(
-        "mig-slice",
+        SLICE,
         f"a slice {chosen.profile} has room for that, {chosen.share:.0%} of the GPU",
         Saving(
             per_month=_month(price, 1 - chosen.share),

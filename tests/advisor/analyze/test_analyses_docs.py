@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from agentaflow_advisor.analyze import capacity, health, throttling
+from agentaflow_advisor.analyze import (
+    capacity,
+    fragmentation,
+    health,
+    idle,
+    rightsizing,
+    sharing,
+    stranded,
+    throttling,
+    zombies,
+)
 from agentaflow_advisor.analyze.activity import KIND
 from agentaflow_advisor.analyze.signs import ACTIONS, XIDS
 
@@ -36,5 +46,7 @@ def test_every_recovery_action_has_its_row(action: int) -> None:
 
 def test_every_kind_is_named() -> None:
     """A recommendation's kind can be looked up."""
-    kinds = {*health.KINDS.values(), *throttling.KINDS.values(), KIND, capacity.KIND}
+    kinds = {*idle.KINDS.values(), *health.KINDS.values(), *throttling.KINDS.values(), KIND}
+    kinds |= {rightsizing.SMALLER, rightsizing.SLICE, sharing.KIND, stranded.KIND}
+    kinds |= {fragmentation.KIND, zombies.PROCESS, zombies.ENDED, capacity.KIND}
     assert all(f"`{kind}`" in PAGE for kind in kinds)
