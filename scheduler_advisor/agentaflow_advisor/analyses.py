@@ -97,8 +97,13 @@ ANALYSES: tuple[Analysis, ...] = (
     ),
     Analysis(
         "health",
-        health.SIGNALS,
-        lambda snapshot, prices, settings: health.analyze(snapshot, prices, settings.health()),
+        health.SIGNALS | throttling.SIGNALS,
+        lambda snapshot, prices, settings: health.analyze(
+            snapshot,
+            prices,
+            settings.health(),
+            throttling.told(snapshot, settings.throttling()),
+        ),
     ),
     Analysis(
         "throttling",

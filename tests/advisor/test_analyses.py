@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -91,3 +92,25 @@ def test_shuffling_the_input_changes_nothing(
     other = snapshot(nodes, pods, gpus, refusals=tuple(refusals))
     one, two = advise(SETTINGS, seen, table), advise(SETTINGS, other, table)
     assert (one.recommendations, one.refusals) == (two.recommendations, two.refusals)
+
+
+@pytest.mark.parametrize(
+    ("hours", "errors", "kinds"),
+    [
+        (60.0, 0.0, {"thermal-throttling"}),
+        (2.0, 0.0, {"check-gpu"}),
+        (60.0, 4.0, {"thermal-throttling", "reset-gpu"}),
+    ],
+)
+def test_what_heat_does_is_told_once(hours: float, errors: float, kinds: set[str]) -> None:
+    """With its cost where it took long; else as a sign, or as one of several."""
+    (gpu,) = gpus_of("a", 0.9)
+    hot = replace(
+        gpu,
+        up=True,
+        present_seconds=SEEN.window_seconds,
+        measures={"ecc_uncorrected": errors},
+        counts={"throttled_seconds": {"hw_thermal_slowdown": hours * 3600}},
+    )
+    advice = advise(SETTINGS, snapshot([node("a")], gpus=[hot]), PriceTable.load())
+    assert {each.kind for each in advice.recommendations} == kinds

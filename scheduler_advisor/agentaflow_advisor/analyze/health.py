@@ -7,7 +7,7 @@ told was not looked at, and a refusal lists it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -107,8 +107,13 @@ def analyze(
     snapshot: Snapshot,
     prices: Mapping[NodeKey, NodePrice | Refusal],
     settings: HealthSettings,
+    told: Collection[str] = frozenset(),
 ) -> Findings:
-    """A recommendation for each sick GPU; refusals for what could not be looked at."""
+    """A recommendation for each sick GPU; refusals for what could not be looked at.
+
+    `told` are UUIDs of which another analysis says that they are held down: where nothing else is
+    wrong with one, it is left to that.
+    """
     found: list[Recommendation] = []
     refused: list[Refusal] = []
     blind: defaultdict[tuple[str, str, tuple[str, ...]], int] = defaultdict(int)
@@ -121,6 +126,8 @@ def analyze(
             refused.append(Refusal(gpu.name, _why_not(gpu, health)))
         elif health.blind:
             blind[gpu.cluster, gpu.model or "GPUs of no known model", health.blind] += 1
+        if gpu.uuid in told and {reason.organ for reason in health.reasons} == {"cooling"}:
+            continue
         if health.score < settings.below_score and gpu.up is not None:
             found.append(_recommend(gpu, health, prices.get((gpu.cluster, gpu.node)), snapshot))
     return ordered(found, [*refused, *_not_looked_at(blind)])

@@ -6,7 +6,7 @@ such, and what is counted as lost is that times a factor that the settings state
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
@@ -88,6 +88,16 @@ def causes(gpu: Gpu, seen: float) -> tuple[Throttled, ...]:
     return tuple(Throttled(each.cause, min(each.seconds, seen), each.reasons) for each in found)
 
 
+def told(snapshot: Snapshot, settings: ThrottlingSettings) -> frozenset[str]:
+    """UUIDs of GPUs that heat or their power supply held down for long enough to be told here."""
+    return frozenset(
+        gpu.uuid
+        for gpu in snapshot.gpus
+        if not _doubt(gpu, _seen(gpu, snapshot))
+        and any(each.cause in ("heat", "brake") for each in _notable(gpu, snapshot, settings))
+    )
+
+
 def analyze(
     snapshot: Snapshot,
     prices: Mapping[NodeKey, NodePrice | Refusal],
@@ -97,15 +107,12 @@ def analyze(
     found: list[Recommendation] = []
     refused: list[Refusal] = []
     for gpu in snapshot.gpus:
-        seen = min(seen_seconds(gpu), snapshot.window_seconds)
-        reason = _doubt(gpu, seen)
+        reason = _doubt(gpu, _seen(gpu, snapshot))
         if reason:
             refused.append(Refusal(gpu.name, reason))
             continue
         price = prices.get((gpu.cluster, gpu.node))
-        for each in _worst(causes(gpu, seen)):
-            if each.seconds < max(1.0, settings.min_ratio * seen) or each.cause == "limit":
-                continue
+        for each in _notable(gpu, snapshot, settings):
             if each.cause == "unknown cap":
                 refused.append(Refusal(gpu.name, _unknown(each)))
                 continue
@@ -114,6 +121,18 @@ def analyze(
             known = price if isinstance(price, NodePrice) else None
             found.append(_recommend(gpu, each, known, snapshot, settings))
     return ordered(found, refused)
+
+
+def _seen(gpu: Gpu, snapshot: Snapshot) -> float:
+    return min(seen_seconds(gpu), snapshot.window_seconds)
+
+
+def _notable(gpu: Gpu, snapshot: Snapshot, settings: ThrottlingSettings) -> Iterator[Throttled]:
+    """The causes that held it down for long enough; to work at the board's own limit is none."""
+    seen = _seen(gpu, snapshot)
+    for each in _worst(causes(gpu, seen)):
+        if each.cause != "limit" and each.seconds >= max(1.0, settings.min_ratio * seen):
+            yield each
 
 
 def _doubt(gpu: Gpu, seen: float) -> str:
