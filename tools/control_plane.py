@@ -224,7 +224,8 @@ class ControlPlane:
             with self._opener.open(request, timeout=30) as response:
                 status, text = response.status, response.read()
         except urllib.error.HTTPError as error:
-            status, text = error.code, error.read()
+            with error:
+                status, text = error.code, error.read()
         try:
             return status, json.loads(text)
         except ValueError:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from lightkube import Client
 
@@ -30,7 +32,7 @@ def open_prometheus(settings: Settings) -> Prometheus:
 
 
 def open_cluster(settings: Settings) -> Client:
-    """The cluster that a command needs. Raises ClusterUnreachable."""
+    """The cluster that a command needs; `with` closes it. Raises ClusterUnreachable."""
     if settings.kubernetes == "off":
         raise ClusterUnreachable(
             "this needs a Kubernetes cluster and the setting kubernetes is off; set it to auto"
@@ -38,7 +40,8 @@ def open_cluster(settings: Settings) -> Client:
     return connect(settings.kubeconfig, settings.context)
 
 
-def open_cluster_if_given(settings: Settings) -> Client | None:
+@contextmanager
+def open_cluster_if_given(settings: Settings) -> Iterator[Client | None]:
     """The cluster that advice is better with; None where nothing names one."""
     named = (
         settings.kubeconfig
@@ -46,4 +49,8 @@ def open_cluster_if_given(settings: Settings) -> Client | None:
         or os.environ.get("KUBECONFIG", os.devnull) not in ("", os.devnull)
         or "KUBERNETES_SERVICE_HOST" in os.environ
     )
-    return open_cluster(settings) if named and settings.kubernetes != "off" else None
+    if not named or settings.kubernetes == "off":
+        yield None
+        return
+    with open_cluster(settings) as client:
+        yield client

@@ -123,8 +123,8 @@ class Service:
     def _pass(self) -> None:
         """What was seen is shown even if acting on it fails."""
         acting = bool(self.settings.channels)
-        client = (open_cluster if acting else open_cluster_if_given)(self.settings)
-        with open_prometheus(self.settings) as prometheus:
+        opened = (open_cluster if acting else open_cluster_if_given)(self.settings)
+        with opened as client, open_prometheus(self.settings) as prometheus:
             snapshot = observe(self.settings, prometheus, client, SIGNALS | PLACE_SIGNALS)
             self.status = self._advised(snapshot)
             self.note(_told(self.status))

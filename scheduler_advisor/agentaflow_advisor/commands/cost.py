@@ -89,8 +89,11 @@ def cost(
         raise typer.BadParameter(said, param_hint="--format")
     settings, output = session.settings, session.output
     table = load_prices(settings)
-    client = open_cluster_if_given(settings)
-    with open_prometheus(settings) as prometheus, output.progress("asking Prometheus"):
+    with (
+        open_cluster_if_given(settings) as client,
+        open_prometheus(settings) as prometheus,
+        output.progress("asking Prometheus"),
+    ):
         accountant = Accountant(
             settings, table, prometheus, read_cluster(client) if client else None
         )

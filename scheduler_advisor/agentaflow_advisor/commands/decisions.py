@@ -81,8 +81,11 @@ def apply(
             "agentaflow: no channel is on, so nothing was applied; add --channel scheduling-gate"
         )
         return EXIT_NOT_DONE
-    client = open_cluster(settings)
-    with open_prometheus(settings) as prometheus, session.journal() as journal:
+    with (
+        open_cluster(settings) as client,
+        open_prometheus(settings) as prometheus,
+        session.journal() as journal,
+    ):
         prometheus.now()  # without it the age of the evidence cannot be told, and all is vetoed
         decisions = act(settings, journal, client, prometheus.now, actor=session.actor)
         outcome = _verified(session, journal, client, decisions, wait)

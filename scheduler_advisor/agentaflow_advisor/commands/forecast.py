@@ -71,8 +71,8 @@ def forecast(session: Session, by: Grouping = By.NAMESPACE, days: Days = None) -
 def _look(session: Session, by: By) -> tuple[Snapshot, Demand, tuple[Refusal, ...]]:
     """What the GPUs cost now, and how many were held over time."""
     settings = session.settings
-    client = open_cluster_if_given(settings)
     with (
+        open_cluster_if_given(settings) as client,
         open_prometheus(settings) as prometheus,
         session.output.progress("asking Prometheus"),
     ):

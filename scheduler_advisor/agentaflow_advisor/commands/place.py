@@ -47,8 +47,11 @@ def place(
     """
     pods = read_pods(file) if file else ()
     settings = session.settings
-    client = open_cluster(settings)
-    with open_prometheus(settings) as prometheus, session.output.progress("looking at the fleet"):
+    with (
+        open_cluster(settings) as client,
+        open_prometheus(settings) as prometheus,
+        session.output.progress("looking at the fleet"),
+    ):
         snapshot = observe(settings, prometheus, client, PLACE_SIGNALS)
     if pods:
         strategy, evidence = STRATEGIES[settings.strategy], settings.placement_evidence()

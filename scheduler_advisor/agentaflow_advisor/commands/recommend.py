@@ -72,8 +72,11 @@ def look(session: Session, *, record: bool, also: Collection[str] = ()) -> Advic
     """
     settings = session.settings
     table = load_prices(settings)
-    client = open_cluster_if_given(settings)
-    with open_prometheus(settings) as prometheus, session.output.progress("asking Prometheus"):
+    with (
+        open_cluster_if_given(settings) as client,
+        open_prometheus(settings) as prometheus,
+        session.output.progress("asking Prometheus"),
+    ):
         advice = advise(settings, observe(settings, prometheus, client, SIGNALS.union(also)), table)
     reviewed, problem = review(settings, advice, actor=session.actor, record=record)
     if problem:

@@ -66,8 +66,8 @@ def efficiency(session: Session, by: Grouping = By.NAMESPACE) -> int:
 
 
 def _look(session: Session, signals: Collection[str]) -> Snapshot:
-    client = open_cluster_if_given(session.settings)
     with (
+        open_cluster_if_given(session.settings) as client,
         open_prometheus(session.settings) as prometheus,
         session.output.progress("asking Prometheus"),
     ):
