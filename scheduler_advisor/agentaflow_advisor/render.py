@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -180,6 +181,11 @@ def duration(seconds: float) -> str:
 def percent(ratio: float | None) -> str:
     """A ratio from 0 to 1 in percent; a dash where there is none."""
     return "-" if ratio is None else f"{ratio:.1%}"
+
+
+def sureness(confidence: float) -> str:
+    """A confidence from 0 to 1 in whole percent, rounded down: 99.8 % is not 100 %."""
+    return f"{math.floor(confidence * 100 + 1e-9)}%"
 
 
 def short(decision_id: str) -> str:

@@ -23,6 +23,7 @@ from agentaflow_advisor.render import (
     money,
     percent,
     short,
+    sureness,
     to_json,
 )
 
@@ -127,6 +128,7 @@ def test_small_words() -> None:
     assert money(Money(Decimal("1234.5"))) == "1,234.50 USD"
     assert (money(None), percent(None)) == ("-", "-")
     assert percent(0.0234) == "2.3%"
+    assert (sureness(0.999), sureness(1.0), sureness(0.29)) == ("99%", "100%", "29%")
     assert (counted(1, "pod"), counted(2000, "pod")) == ("1 pod", "2,000 pods")
     assert counted(2, "query", "queries") == "2 queries"
     assert short("01a2053e-c6e5-7628-8b32-4458398a9f68") == "4458398a9f68"

@@ -41,6 +41,8 @@ SIGNALS = frozenset(USAGE) | {
 }
 EVIDENCE = ("utilization_max", "utilization_samples", "memory_used_max", "held", SM_HIGH)
 SMALLER, SLICE = "smaller-gpu", "mig-slice"
+BY_DATA_SHEET, SAME_SILICON = 0.8, 0.9
+"""Ours, not measured: another GPU's speed is by published peaks, a slice's by its part."""
 UNPROFILED = (
     "it needs less than half of its memory, but utilization does not tell how much of the GPU "
     f"works, and nobody tells {SM_HIGH}"
@@ -58,6 +60,7 @@ class _Option:
     said: str
     saves: Saving
     risk: str
+    certainty: float  # that what has room by these figures does in practice, 0 to 1
     enforceable: bool = False
 
 
@@ -123,11 +126,12 @@ def _smaller(need: Need, price: NodePrice, homes: Homes) -> _Option | None:
         return None
     return _Option(
         SMALLER,
-        f"a {home.name} has room for that: {home.price.instance_type} with one costs "
+        f"one {home.name} has room for that: {home.price.instance_type} with one costs "
         f"{home.price.per_hour} an hour, this one's part of its node "
         f"{price.per_gpu_hour_whole}",
         home.saving(price),
         _risk(need, home),
+        BY_DATA_SHEET,
         home.here,
     )
 
@@ -163,6 +167,7 @@ def _slice(need: Need, price: NodePrice, settings: RightsizingSettings) -> _Opti
             },
         ),
         SLICE_RISK,
+        SAME_SILICON,
     )
 
 
@@ -187,7 +192,7 @@ def _recommend(need: Need, option: _Option, snapshot: Snapshot) -> Recommendatio
         ),
         where=Where(gpu.cluster, gpu.node, gpu.index, gpu.uuid, pod.namespace, pod.name),
         saves=option.saves,
-        confidence=need.confidence,
+        confidence=need.confidence * option.certainty,
         evidence=grounds(gpu, snapshot, EVIDENCE),
         enforceable="node" if option.enforceable else "none",
         risk=option.risk,

@@ -29,7 +29,7 @@ class Smaller:
 
     @property
     def name(self) -> str:
-        return f"{self.row.gpu} of {self.row.memory_mib / 1024:.0f} GiB"
+        return f"{self.row.gpu.upper()} of {self.row.memory_mib / 1024:.0f} GiB"
 
     def saving(self, now: NodePrice) -> Saving:
         """Whole prices both: what one GPU's part of its node costs, and the other instance."""

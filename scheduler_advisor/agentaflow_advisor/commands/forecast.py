@@ -15,7 +15,7 @@ from agentaflow_advisor.connections import open_cluster_if_given, open_prometheu
 from agentaflow_advisor.model import Demand, Money, Refusal, Snapshot
 from agentaflow_advisor.observe.demand import demand
 from agentaflow_advisor.price import price_nodes
-from agentaflow_advisor.render import Column, duration, iso
+from agentaflow_advisor.render import Column, duration, iso, sureness
 
 DAY = 86_400.0
 
@@ -130,7 +130,7 @@ def _show(session: Session, snapshot: Snapshot, found: Outlook, by: By, horizon:
         "errors in GPUs, from going back in the same history"
     )
     for each in found.recommendations:
-        output.line(f"{each.what} (confidence {each.confidence:.0%})")
+        output.line(f"{each.what} (confidence {sureness(each.confidence)})")
 
 
 def _cells(row: OutlookRow, *, several: bool) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from agentaflow_advisor.documents import advice_document, told
 from agentaflow_advisor.history import Standing
 from agentaflow_advisor.model import Money, Recommendation
 from agentaflow_advisor.price import NodePrice
-from agentaflow_advisor.render import Column, counted, duration, iso, money
+from agentaflow_advisor.render import Column, counted, duration, iso, money, sureness
 from agentaflow_advisor.review import review
 from agentaflow_advisor.savings import saved, totals
 from agentaflow_advisor.tables import Format
@@ -113,7 +113,7 @@ def _row(advice: Advice, found: Recommendation) -> tuple[str, ...]:
     standing, life = advice.standing(found), advice.lives.get(found.id)
     what = found.what if standing is Standing.ACTIVE else f"{found.what} [{standing}]"
     age = duration(max(0.0, advice.snapshot.taken_at - life.first_seen_at)) if life else "-"
-    return (found.id, money(per_month), what, f"{found.confidence:.0%}", age)
+    return (found.id, money(per_month), what, sureness(found.confidence), age)
 
 
 def _csv(session: Session, advice: Advice, found: tuple[Recommendation, ...]) -> None:

@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 
 from agentaflow_advisor.advice import Advice, reasons
 from agentaflow_advisor.model import Money, Recommendation
-from agentaflow_advisor.render import counted, duration, iso, money
+from agentaflow_advisor.render import counted, duration, iso, money, sureness
 from agentaflow_advisor.reports import charts
 from agentaflow_advisor.reports.charts import HALF, Bar
 from agentaflow_advisor.reports.elements import document, styled, tag
@@ -211,7 +211,7 @@ def _row(advice: Advice, each: Recommendation) -> Element:
     saves, evidence, life = each.saves, each.evidence, advice.lives.get(each.id)
     known = [
         f"{counted(evidence.samples, 'sample')} over {duration(advice.snapshot.window_seconds)}",
-        f"confidence {each.confidence:.0%}",
+        f"confidence {sureness(each.confidence)}",
     ]
     if saves:
         known.append(f"saves {saves.formula}")

@@ -123,7 +123,7 @@ def test_a_smaller_gpu_by_whole_prices_by_hand() -> None:
     assert found.kind == "smaller-gpu"
     assert found.what == (
         "research/p0 holds GPU 0 (NVIDIA H100 80GB HBM3) on n and used 5.0 GiB of its memory at "
-        "most, SM activity up to 5%; a t4 of 16 GiB has room for that: g4dn.xlarge with one costs "
+        "most, SM activity up to 5%; one T4 of 16 GiB has room for that: g4dn.xlarge with one costs "
         "0.50 USD an hour, this one's part of its node 10.00 USD"
     )
     assert found.saves
@@ -135,7 +135,7 @@ def test_a_smaller_gpu_by_whole_prices_by_hand() -> None:
         "promql of memory_used_max",
         "promql of sm_active_high",
     )
-    assert found.confidence == pytest.approx((1 - 3 / 40_000) * 0.95)
+    assert found.confidence == pytest.approx((1 - 3 / 40_000) * 0.95 * 0.8)
     assert found.enforceable == "none"
     assert "The bill falls when the node goes" in found.risk
     assert "not known here" in found.risk
