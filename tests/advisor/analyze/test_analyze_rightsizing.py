@@ -123,8 +123,8 @@ def test_a_smaller_gpu_by_whole_prices_by_hand() -> None:
     assert found.kind == "smaller-gpu"
     assert found.what == (
         "research/p0 holds GPU 0 (NVIDIA H100 80GB HBM3) on n and used 5.0 GiB of its memory at "
-        "most, SM activity up to 5%; one T4 of 16 GiB has room for that: g4dn.xlarge with one costs "
-        "0.50 USD an hour, this one's part of its node 10.00 USD"
+        "most, SM activity up to 5%; one T4 of 16 GiB has room for that: g4dn.xlarge with one "
+        "costs 0.50 USD an hour, this one's part of its node 10.00 USD"
     )
     assert found.saves
     assert found.saves.per_month == Money(Decimal("9.5") * 730)
