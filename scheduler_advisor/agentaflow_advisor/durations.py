@@ -13,10 +13,18 @@ _DURATION = re.compile(r"(?:\d+(?:ms|[smhdwy]))+")
 
 
 def seconds(value: object) -> object:
-    """A duration as Prometheus writes it ("7d", "1h30m") in seconds; anything else as it is."""
+    """A duration as Prometheus writes it ("7d", "1h30m") in seconds; a number as it is.
+
+    Raises ValueError for any other text.
+    """
     if isinstance(value, str) and _DURATION.fullmatch(value):
         parts = re.findall(r"(\d+)(ms|[smhdwy])", value)
         return sum(int(number) * _UNITS[unit] for number, unit in parts)
+    if isinstance(value, str):
+        try:
+            float(value)
+        except ValueError:
+            raise ValueError("should be seconds or a duration such as 7d or 1h30m") from None
     return value
 
 

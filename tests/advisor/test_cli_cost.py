@@ -49,6 +49,14 @@ def test_terms_change_every_figure_and_are_named(asking: Cli, terms: Path) -> No
     assert Decimal(paid["amount"]) * 4 == Decimal(listed["amount"])
 
 
+def test_what_has_no_price_does_not_look_free(asking: Cli) -> None:
+    """A dash, not 0.00, and a line that counts the hours."""
+    table = asking("report", "cost", "--by", "node").out
+    (row,) = (line.split() for line in table.splitlines() if line.startswith("node-2"))
+    assert row[1:] == ["168.0", *"-----"]
+    assert "168.0 GPU hours have no price and are in no amount" in table
+
+
 def test_recommendations_are_in_the_same_money(
     asking: Cli, terms: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -129,6 +129,10 @@ def test_variables_of_others_are_left_alone(name: str, monkeypatch: pytest.Monke
         ("a: [1\n", "is not YAML"),
         ("interval_seconds: 0\n", "interval_seconds should be greater than or equal to 1, not 0"),
         ("percentile: high\n", "percentile should be a valid number"),
+        (
+            "window_seconds: 5x\n",
+            "window_seconds should be seconds or a duration such as 7d or 1h30m",
+        ),
         ("strategy: [best_fit]\n", "strategy should be a valid string"),
     ],
 )

@@ -132,10 +132,13 @@ def _name(row: CostRow, several: bool) -> str:
 
 
 def _amounts(row: CostRow) -> tuple[str, ...]:
+    hours = f"{row.gpu_hours:,.1f}"
+    if row.gpu_hours and row.unpriced_gpu_hours == row.gpu_hours:
+        return (hours, *["-"] * (len(PARTS) + 1))
     amounts = (row.cost, row.used, row.idle, row.unallocated, row.unjudged)
     cells = [f"{amount.rounded().amount:,}" for amount in amounts]
     cells[0] = f"~{cells[0]}" if row.assumed else cells[0]
-    return (f"{row.gpu_hours:,.1f}", *cells)
+    return (hours, *cells)
 
 
 def _explanations(output: Output, bill: Bill) -> None:
