@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from agentaflow_advisor.analyze import Findings, activity, capacity, health, idle, throttling
 from agentaflow_advisor.analyze.findings import ordered
-from agentaflow_advisor.model import Recommendation, Refusal, Snapshot
+from agentaflow_advisor.model import Recommendation, Refusal, Snapshot, Where
 from agentaflow_advisor.price import NodeKey, NodePrice
 from agentaflow_advisor.settings import Settings
 
@@ -92,7 +92,10 @@ def run(
     settings: Settings,
     analyses: Iterable[Analysis] = ANALYSES,
 ) -> Outcome:
-    """Every analysis, each on its own; one id is one recommendation. Pure."""
+    """Every analysis, each on its own; one id is one recommendation. Pure.
+
+    None is trusted to heed what is in doubt: what it recommends there becomes a refusal.
+    """
     found: dict[str, Recommendation] = {}
     found_by: dict[str, str] = {}
     refusals: list[Refusal] = []
@@ -100,6 +103,7 @@ def run(
     unpriced = {price for price in prices.values() if isinstance(price, Refusal)}
     failed: set[str] = set()
     lacking: set[str] = set()
+    doubts = Doubts(snapshot)
     for analysis in analyses:
         missing = _missing(analysis, snapshot)
         if missing:
@@ -112,15 +116,54 @@ def run(
             failed.add(analysis.name)
             refusals.append(Refusal(_subject(analysis), _bug(error)))
             continue
-        refusals += findings.refusals
+        sound, unsound = _sound(findings, doubts)
+        told = (*findings.refusals, *unsound)
+        refusals += told
         refused[analysis.name] = frozenset(
-            refusal.subject for refusal in findings.refusals if refusal not in unpriced
+            refusal.subject for refusal in told if refusal not in unpriced
         )
-        for each in findings.recommendations:
+        for each in sound:
             if each.id not in found:
                 found[each.id], found_by[each.id] = each, analysis.name
     findings = ordered(found.values(), refusals)
     return Outcome(findings, found_by, refused, frozenset(failed), frozenset(lacking))
+
+
+class Doubts:
+    """What no verdict may rest on: GPUs in doubt, their nodes, and clusters not told whole."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._missing = snapshot.missing
+        self._places: dict[tuple[str, ...], Refusal] = {}
+        for gpu in snapshot.gpus:
+            if gpu.doubt:
+                refusal = Refusal(gpu.name, gpu.doubt)
+                self._places[gpu.cluster, gpu.node, gpu.uuid] = refusal
+                self._places.setdefault((gpu.cluster, gpu.node, ""), refusal)
+
+    def about(self, where: Where) -> Refusal | None:
+        """None where nothing stands against it. What names no cluster is about all of them."""
+        if doubt := self._places.get((where.cluster, where.node, where.uuid)):
+            return doubt
+        everywhere = not where.cluster and not where.node
+        why = self._missing.reason if everywhere else self._missing.why(where.cluster)
+        subject = "fleet" if everywhere else f"cluster {where.cluster}".strip()
+        return Refusal(subject, why) if why else None
+
+
+def _sound(
+    findings: Findings, doubts: Doubts
+) -> tuple[tuple[Recommendation, ...], tuple[Refusal, ...]]:
+    """Those on which a verdict may rest, and refusals in the place of the others."""
+    sound: list[Recommendation] = []
+    refused: list[Refusal] = []
+    for each in findings.recommendations:
+        doubt = doubts.about(each.where)
+        if doubt is None:
+            sound.append(each)
+        else:
+            refused.append(doubt)
+    return tuple(sound), tuple(refused)
 
 
 def _subject(analysis: Analysis) -> str:
