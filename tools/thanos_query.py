@@ -7,6 +7,7 @@ with Sidecar(folder / "a", prometheus) as a, ThanosQuery(folder / "query", [a]) 
 from __future__ import annotations
 
 import json
+import urllib.parse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -81,8 +82,7 @@ class ThanosQuery(_Thanos):
 
     def stores(self) -> list[dict[str, Any]]:
         """Its list of what it asks, each with its labels and the error of its last check."""
-        with OPENER.open(f"{self.url}/api/v1/stores", timeout=5) as answer:
-            groups = json.load(answer)["data"]
+        groups = self._get("/api/v1/stores")["data"]
         return [store for group in groups.values() for store in group]
 
     def wait_for_stores(self, healthy: int) -> None:
@@ -92,3 +92,12 @@ class ThanosQuery(_Thanos):
             READY_SECONDS,
             what=f"{healthy} healthy stores",
         )
+
+    def wait_for_an_answer_without_warnings(self, promql: str) -> None:
+        """Until no store fails to answer."""
+        path = f"/api/v1/query?{urllib.parse.urlencode({'query': promql})}"
+        eventually(lambda: not self._get(path).get("warnings"), READY_SECONDS, what=path)
+
+    def _get(self, path: str) -> Any:
+        with OPENER.open(self.url + path, timeout=30) as answer:
+            return json.load(answer)
