@@ -178,7 +178,7 @@ class Accountant:
         text = render(promql("{window}"), window_seconds=window, percentile=0.5)
         answer = self._prometheus.ask(text, at=bill.snapshot.taken_at)
         warned = [("tokens", warning) for warning in answer.warnings]
-        lost = missing(warned, self._prometheus.stores() if warned else ())
+        lost = missing(warned, self._prometheus.stores())
         served = [
             Served(
                 cluster=each.labels.get("cluster", ""),

@@ -116,13 +116,12 @@ def run(
             failed.add(analysis.name)
             refusals.append(Refusal(_subject(analysis), _bug(error)))
             continue
-        sound, unsound = _sound(findings, doubts)
-        told = (*findings.refusals, *unsound)
-        refusals += told
+        findings = _sound(findings, doubts)
+        refusals += findings.refusals
         refused[analysis.name] = frozenset(
-            refusal.subject for refusal in told if refusal not in unpriced
+            refusal.subject for refusal in findings.refusals if refusal not in unpriced
         )
-        for each in sound:
+        for each in findings.recommendations:
             if each.id not in found:
                 found[each.id], found_by[each.id] = each, analysis.name
     findings = ordered(found.values(), refusals)
@@ -151,19 +150,12 @@ class Doubts:
         return Refusal(subject, why) if why else None
 
 
-def _sound(
-    findings: Findings, doubts: Doubts
-) -> tuple[tuple[Recommendation, ...], tuple[Refusal, ...]]:
+def _sound(findings: Findings, doubts: Doubts) -> Findings:
     """Those on which a verdict may rest, and refusals in the place of the others."""
-    sound: list[Recommendation] = []
-    refused: list[Refusal] = []
-    for each in findings.recommendations:
-        doubt = doubts.about(each.where)
-        if doubt is None:
-            sound.append(each)
-        else:
-            refused.append(doubt)
-    return tuple(sound), tuple(refused)
+    judged = [(each, doubts.about(each.where)) for each in findings.recommendations]
+    sound = tuple(each for each, doubt in judged if doubt is None)
+    unsound = tuple(doubt for _, doubt in judged if doubt is not None)
+    return Findings(sound, (*findings.refusals, *unsound))
 
 
 def _subject(analysis: Analysis) -> str:
