@@ -1,5 +1,5 @@
 # The commands of this repository. Each sets up what it needs: a virtual environment, the Python
-# packages, the real parts (Prometheus, a Kubernetes control plane).
+# packages, the real parts (Prometheus, Thanos, a Kubernetes control plane).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,7 +18,7 @@ $(VENV)/.stamp: pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,bench]'
 	@touch $@
 
-parts: venv ## Prometheus and the Kubernetes control plane (about 6 minutes, once)
+parts: venv ## Prometheus, Thanos and the Kubernetes control plane (about 10 minutes, once)
 	@$(BIN)/python -m tools.realparts
 
 check: venv ## the fast inner loop: style, types, layers, unit tests

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bench.contender import OURS, Contender, running
 from bench.table import Row, show, verdict
-from tools.realparts import PartMissing, node_exporter
+from tools.programs import PartMissing, node_exporter
 from tools.terminal import BIN
 
 GPUS = 8

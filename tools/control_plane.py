@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.processes import Program, free_port
-from tools.realparts import PartMissing, cluster_programs, has_cluster
+from tools.programs import PartMissing, cluster_programs, has_cluster
 
 ADMIN = "admin"
 SCHEDULER = "system:kube-scheduler"

@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from tools.processes import Program, eventually, free_port
-from tools.realparts import PartMissing, prometheus_assets, prometheus_program
+from tools.programs import PartMissing, prometheus_assets, prometheus_program
 
 JOB = "agentaflow-exporter"
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never by way of a proxy
@@ -37,6 +37,7 @@ class PrometheusServer:
         blocks_from: Path | None = None,
         rule_files: Sequence[Path] = (),
         alertmanager: str | None = None,
+        external_labels: Mapping[str, str] | None = None,
         port: int | None = None,
     ) -> None:
         """targets: "host:port", or that and its labels. blocks_from: an OpenMetrics file."""
@@ -58,6 +59,8 @@ class PrometheusServer:
             "rule_files": [str(path.resolve()) for path in rule_files],
             "scrape_configs": [scrape],
         }
+        if external_labels:
+            self.config["global"]["external_labels"] = dict(external_labels)
         if alertmanager:
             self.config["alerting"] = {
                 "alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]

@@ -1,139 +1,41 @@
-"""The real parts that tests and demos run against: where each is found, and how it is had.
+"""The real parts that tests and demos run against, and how each is had.
 
-A part is looked for on PATH (the control plane in $KUBEBUILDER_ASSETS first), then in the cache,
-`${XDG_CACHE_HOME:-~/.cache}/agentaflow`, by version. `python -m tools.realparts` fills the cache:
-Prometheus by apt's download, unpacked there (nothing is installed on the system), else by Go; so
-too node_exporter, a peer that only `make bench` needs; the control plane by Go, from modules.
+`python -m tools.realparts` fills the cache with what is not there yet (programs.py): Prometheus by
+apt's download, unpacked there (nothing is installed on the system), else by Go; so too
+node_exporter, a peer that only `make bench` needs; the control plane and Thanos by Go, from
+modules.
 Standard library only, so that it runs before anything else.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
-import re
 import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tools.commands import CommandFailed, run, say
+from tools.programs import (
+    CACHE,
+    CLUSTER_PROGRAMS,
+    CLUSTER_SOURCE,
+    OLDEST_NODE_EXPORTER,
+    OLDEST_PROMETHEUS,
+    THANOS_SOURCE,
+    PartMissing,
+    cluster_folder,
+    missing,
+    thanos_folder,
+    version_of,
+)
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "agentaflow"
-OLDEST_PROMETHEUS = (2, 42)
 GO_PROMETHEUS = "3.16.0"  # in Go's numbering v0.316.0
-OLDEST_NODE_EXPORTER = (1, 3)
 GO_NODE_EXPORTER = "v1.9.1"
-NODE_EXPORTER_NAMES = ("node_exporter", "prometheus-node-exporter")  # its own, Debian's
-PARTS = ("compiler", "prometheus", "kubernetes", "node-exporter")
+PARTS = ("compiler", "prometheus", "kubernetes", "thanos", "node-exporter")
 NOT_FOR_TESTS = ("node-exporter",)
-CLUSTER_SOURCE = Path(__file__).parent / "testcluster"
-CLUSTER_PROGRAMS = (
-    "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kwok",
-)  # fmt: skip
-
-STAGES = "kwok-stages.yaml"  # what kwok does to its nodes and pods
-
-
-class PartMissing(Exception):
-    """A real part is neither there nor to be had; the message says what the user can do."""
-
-
-# -- where things are -----------------------------------------------------
-
-
-def prometheus_program(name: str) -> Path | None:
-    """`prometheus` or `promtool`, 2.42 or newer."""
-    on_path = shutil.which(name)
-    if on_path and _version_of(on_path) >= OLDEST_PROMETHEUS:
-        return Path(on_path)
-    cached = CACHE / "prometheus" / "current" / name
-    return cached.resolve() if cached.exists() else None
-
-
-def node_exporter() -> Path | None:
-    """node_exporter 1.3 or newer, by either of its names."""
-    for name in NODE_EXPORTER_NAMES:
-        on_path = shutil.which(name)
-        if on_path and _version_of(on_path) >= OLDEST_NODE_EXPORTER:
-            return Path(on_path)
-    cached = [CACHE / "node-exporter" / "current" / name for name in NODE_EXPORTER_NAMES]
-    return next((program.resolve() for program in cached if program.exists()), None)
-
-
-def prometheus_assets() -> Path | None:
-    """Debian's build reads its web UI from a folder; this is the one that was unpacked with it."""
-    program = prometheus_program("prometheus")
-    folder = program.parent.parent / "share" / "prometheus" / "web" if program else None
-    return folder if folder and folder.is_dir() and CACHE in folder.parents else None
-
-
-def cluster_programs() -> Mapping[str, Path]:
-    """Each program of the control plane that is there, by its name; and kwok's stages file."""
-    built = CACHE / "control-plane" / _cluster_stamp()
-    own = os.environ.get("KUBEBUILDER_ASSETS")
-    folders = [Path(own)] if own else []
-    folders.append(built)
-    found = {}
-    for name in (*CLUSTER_PROGRAMS, STAGES):
-        for folder in folders:
-            if (folder / name).exists():
-                found[name] = folder / name
-                break
-    return found
-
-
-def has_cluster() -> bool:
-    return not missing("kubernetes")
-
-
-def missing(part: str) -> Sequence[str]:
-    """A line for each program of a part that is not there."""
-    if part == "compiler":
-        return [] if _compiler() else ["compiler: no cc on PATH"]
-    if part == "prometheus":
-        return [
-            f"{name}: no 2.42 or newer on PATH, none in {CACHE}"
-            for name in ("prometheus", "promtool")
-            if prometheus_program(name) is None
-        ]
-    if part == "node-exporter":
-        there = node_exporter() is not None
-        return [] if there else [f"node_exporter: no 1.3 or newer on PATH, none in {CACHE}"]
-    programs = cluster_programs()
-    return [
-        f"{name}: not in $KUBEBUILDER_ASSETS, not in {CACHE}"
-        for name in (*CLUSTER_PROGRAMS, STAGES)
-        if name not in programs
-    ]
-
-
-def _compiler() -> str | None:
-    return shutil.which("cc") or shutil.which("gcc")
-
-
-def _version_of(program: str) -> tuple[int, ...]:
-    try:
-        said = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20)
-    except (OSError, subprocess.TimeoutExpired):
-        return ()
-    match = re.search(r"version (\d+)\.(\d+)", said.stdout + said.stderr)
-    return tuple(map(int, match.groups())) if match else ()
-
-
-def _cluster_stamp() -> str:
-    """Names a build by all that goes into it."""
-    digest = hashlib.sha256()
-    for name in ("go.mod", "go.sum", "main.go", "build.sh"):
-        digest.update((CLUSTER_SOURCE / name).read_bytes())
-    match = re.search(r"k8s\.io/kubernetes (v\S+)", (CLUSTER_SOURCE / "go.mod").read_text())
-    return f"{match.group(1) if match else 'v0'}-{digest.hexdigest()[:12]}"
-
-
-# -- how they are had -----------------------------------------------------
 
 
 def install(wanted: Sequence[str]) -> None:
@@ -142,6 +44,7 @@ def install(wanted: Sequence[str]) -> None:
         "compiler": _install_compiler,
         "prometheus": _install_prometheus,
         "kubernetes": _build_cluster,
+        "thanos": _build_thanos,
         "node-exporter": _install_node_exporter,
     }
     for part in wanted:
@@ -194,7 +97,7 @@ def _by_apt(part: str, package: str, oldest: tuple[int, ...]) -> bool:
         if not packages:
             return False
         run(f"{part}: unpacking", ["dpkg-deb", "-x", str(packages[0]), str(download / "tree")])
-        if _version_of(str(download / "tree/usr/bin" / package)) < oldest:
+        if version_of(str(download / "tree/usr/bin" / package)) < oldest:
             return False
         version = packages[0].name.split("_")[1].replace("%3a", "-")
         shutil.rmtree(folder / version, ignore_errors=True)
@@ -236,9 +139,26 @@ def _build_cluster() -> None:
             "Kubernetes control plane: needs Go 1.26 to build it, or $KUBEBUILDER_ASSETS with"
             f" {', '.join(CLUSTER_PROGRAMS)}"
         )
-    folder = CACHE / "control-plane" / _cluster_stamp()
+    folder = cluster_folder()
     script = CLUSTER_SOURCE / "build.sh"
     run("kubernetes control plane: go build (about 6 minutes once)", [str(script), str(folder)])
+
+
+def _build_thanos() -> None:
+    if not shutil.which("go"):
+        raise PartMissing("thanos: needs Go 1.26 to build it, or thanos (0.30 or newer) on PATH")
+    folder = thanos_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    new = folder / f"thanos.{os.getpid()}"
+    # Without the tag it builds, and panics at the first gRPC message.
+    options = ["-trimpath", "-buildvcs=false", "-tags", "slicelabels", "-ldflags", "-s -w"]
+    run(
+        "thanos: go build (about 4 minutes once)",
+        ["go", "build", *options, "-o", str(new), "github.com/thanos-io/thanos/cmd/thanos"],
+        THANOS_SOURCE,
+        environment={"CGO_ENABLED": "0", "GOGC": "400"},
+    )
+    new.rename(folder / "thanos")
 
 
 def _make_current(part: str, folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
@@ -13,9 +13,10 @@ from agentaflow_advisor.analyze.periods import Calendar, Period, days_of, period
 from agentaflow_advisor.analyze.tokens import Served, TokenCost, cost_of_tokens, promql
 from agentaflow_advisor.model import ClusterState, Refusal, Snapshot
 from agentaflow_advisor.observe.dialects import render
+from agentaflow_advisor.observe.partial import missing, refusals
 from agentaflow_advisor.observe.prometheus import Prometheus
 from agentaflow_advisor.observe.snapshot import take
-from agentaflow_advisor.price import NodeKey, NodePrice, PriceTable, price_nodes
+from agentaflow_advisor.price import Budget, NodeKey, NodePrice, PriceTable, price_nodes
 from agentaflow_advisor.settings import Settings
 
 
@@ -118,7 +119,8 @@ class Accountant:
         so_far = {scope: [self._by(day, scope) for day in days] for scope in scopes}
         recent = {scope: self._by(lately, scope) for scope in scopes}
         return tuple(
-            judge_budget(
+            _untold(budget, (*days, lately))
+            or judge_budget(
                 budget,
                 month=month,
                 so_far=so_far[budget.scope],
@@ -142,6 +144,7 @@ class Accountant:
             self._prometheus,
             window_seconds=span.seconds,
             percentile=self._settings.percentile,
+            cluster_name=self._settings.kubernetes_cluster,
             cluster_state=self._state,
             at=span.end,
             signals=signals,
@@ -173,7 +176,9 @@ class Accountant:
         """One more query, for all engines together."""
         window = bill.snapshot.window_seconds
         text = render(promql("{window}"), window_seconds=window, percentile=0.5)
-        samples = self._prometheus.query(text, at=bill.snapshot.taken_at)
+        answer = self._prometheus.ask(text, at=bill.snapshot.taken_at)
+        warned = [("tokens", warning) for warning in answer.warnings]
+        lost = missing(warned, self._prometheus.stores())
         served = [
             Served(
                 cluster=each.labels.get("cluster", ""),
@@ -183,10 +188,23 @@ class Accountant:
                 kind=each.labels.get("kind", ""),
                 tokens=each.value,
             )
-            for each in samples
+            for each in answer.samples
+            if not lost.why(each.labels.get("cluster", ""))
+            and not bill.snapshot.missing.why(each.labels.get("cluster", ""))
         ]
         pieces = [piece for found in bill.report.pieces.values() for piece in found]
         rows, refused = cost_of_tokens(
             served, pieces, bill.report.basis, bill.report.total.cost.currency
         )
-        return replace(bill, tokens=rows, refusals=(*bill.refusals, *refused))
+        said = dict.fromkeys((*bill.refusals, *refusals(lost), *refused))
+        return replace(bill, tokens=rows, refusals=tuple(said))
+
+
+def _untold(budget: Budget, bills: Iterable[Bill]) -> Refusal | None:
+    """What a partial response left out of a bill was spent all the same."""
+    for bill in bills:
+        lost = bill.snapshot.missing
+        why = lost.why(budget.name) if budget.scope == "cluster" else lost.reason
+        if why:
+            return Refusal(f"budget of {budget.scope} {budget.name}", why)
+    return None

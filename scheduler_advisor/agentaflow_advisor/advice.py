@@ -64,6 +64,7 @@ def observe(
         prometheus,
         window_seconds=settings.window_seconds,
         percentile=settings.percentile,
+        cluster_name=settings.kubernetes_cluster,
         cluster_state=read_cluster(client) if client else None,
         dialect=settings.dialect,
         signals=signals,

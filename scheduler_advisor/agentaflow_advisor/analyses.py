@@ -18,7 +18,7 @@ from agentaflow_advisor.analyze import (
     zombies,
 )
 from agentaflow_advisor.analyze.findings import ordered
-from agentaflow_advisor.model import Recommendation, Refusal, Snapshot
+from agentaflow_advisor.model import Recommendation, Refusal, Snapshot, Where
 from agentaflow_advisor.price import FleetPrices, NodeKey, NodePrice, PriceTable
 from agentaflow_advisor.settings import Settings
 
@@ -141,7 +141,10 @@ def run(
     settings: Settings,
     analyses: Iterable[Analysis] = ANALYSES,
 ) -> Outcome:
-    """Every analysis, each on its own; one id is one recommendation. Pure."""
+    """Every analysis, each on its own; one id is one recommendation. Pure.
+
+    None is trusted to heed what is in doubt: what it recommends there becomes a refusal.
+    """
     found: dict[str, Recommendation] = {}
     found_by: dict[str, str] = {}
     refusals: list[Refusal] = []
@@ -149,6 +152,7 @@ def run(
     unpriced = {price for price in prices.values() if isinstance(price, Refusal)}
     failed: set[str] = set()
     lacking: set[str] = set()
+    doubts = Doubts(snapshot)
     for analysis in analyses:
         missing = _missing(analysis, snapshot)
         if missing:
@@ -161,6 +165,7 @@ def run(
             failed.add(analysis.name)
             refusals.append(Refusal(_subject(analysis), _bug(error)))
             continue
+        findings = _sound(findings, doubts)
         refusals += findings.refusals
         refused[analysis.name] = frozenset(
             refusal.subject for refusal in findings.refusals if refusal not in unpriced
@@ -170,6 +175,36 @@ def run(
                 found[each.id], found_by[each.id] = each, analysis.name
     findings = ordered(found.values(), refusals)
     return Outcome(findings, found_by, refused, frozenset(failed), frozenset(lacking))
+
+
+class Doubts:
+    """What no verdict may rest on: GPUs in doubt, their nodes, and clusters not told whole."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._missing = snapshot.missing
+        self._places: dict[tuple[str, ...], Refusal] = {}
+        for gpu in snapshot.gpus:
+            if gpu.doubt:
+                refusal = Refusal(gpu.name, gpu.doubt)
+                self._places[gpu.cluster, gpu.node, gpu.uuid] = refusal
+                self._places.setdefault((gpu.cluster, gpu.node, ""), refusal)
+
+    def about(self, where: Where) -> Refusal | None:
+        """None where nothing stands against it. What names no cluster is about all of them."""
+        if doubt := self._places.get((where.cluster, where.node, where.uuid)):
+            return doubt
+        everywhere = not where.cluster and not where.node
+        why = self._missing.reason if everywhere else self._missing.why(where.cluster)
+        subject = "fleet" if everywhere else f"cluster {where.cluster}".strip()
+        return Refusal(subject, why) if why else None
+
+
+def _sound(findings: Findings, doubts: Doubts) -> Findings:
+    """Those on which a verdict may rest, and refusals in the place of the others."""
+    judged = [(each, doubts.about(each.where)) for each in findings.recommendations]
+    sound = tuple(each for each, doubt in judged if doubt is None)
+    unsound = tuple(doubt for _, doubt in judged if doubt is not None)
+    return Findings(sound, (*findings.refusals, *unsound))
 
 
 def _subject(analysis: Analysis) -> str:

@@ -42,6 +42,7 @@ class Judged:
 
     def __init__(self, advice: Advice) -> None:
         self._outcome = advice.outcome
+        self._missing = advice.snapshot.missing
         self._looking = frozenset(refusal.subject for refusal in advice.snapshot.refusals)
         self._gpus: defaultdict[tuple[str, ...], list[Gpu]] = defaultdict(list)
         for gpu in advice.snapshot.gpus:
@@ -50,7 +51,7 @@ class Judged:
             self._gpus[gpu.cluster,].append(gpu)
 
     def __call__(self, life: Life) -> bool:
-        if life.analysis in self._outcome.silent:
+        if life.analysis in self._outcome.silent or self._missing.why(life.where.cluster):
             return False
         refused = self._looking | self._outcome.refused.get(life.analysis, frozenset())
         where = life.where
@@ -82,7 +83,8 @@ def _recorded(settings: Settings, advice: Advice, history: History, actor: str) 
     )
     reviewed = replace(advice, lives=history.record(look, actor=actor))
     active = reviewed.active
-    history.remember(replace(look, together=saved(active), shown=len(active)))
+    if not advice.snapshot.missing:  # a sum without a cluster would look like a saving made
+        history.remember(replace(look, together=saved(active), shown=len(active)))
     return reviewed
 
 

@@ -187,4 +187,6 @@ def _told(status: Status) -> str:
     hidden = sum(advice.hidden.values()) if advice else 0
     gpus = len(advice.snapshot.gpus) if advice else 0
     beside = f", {hidden} hidden" if hidden else ""
+    lost = advice.snapshot.missing.reason if advice else ""
+    beside += f"; {lost}" if lost else ""
     return f"looked at {counted(gpus, 'GPU')}: {counted(found, 'recommendation')}{beside}"

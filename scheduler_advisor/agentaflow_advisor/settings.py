@@ -83,6 +83,11 @@ class Settings(AnalysisSettings, WasteSettings, CostSettings, BaseSettings):
     context: str | None = Field(
         None, description="Context in the kubeconfig, if not the current one."
     )
+    kubernetes_cluster: str | None = Field(
+        None,
+        description="Which `cluster` of the metrics that one is; by default the one whose nodes' "
+        "names fit best.",
+    )
     namespace: str = Field(
         "agentaflow", description="The advisor's own, where the kill switch is looked for."
     )

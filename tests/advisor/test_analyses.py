@@ -13,7 +13,7 @@ from agentaflow_advisor.advice import SIGNALS, advise
 from agentaflow_advisor.analyses import ANALYSES, Analysis, Prices, run
 from agentaflow_advisor.analyze import Findings
 from agentaflow_advisor.configuration import load
-from agentaflow_advisor.model import Query, Recommendation, Refusal, Snapshot
+from agentaflow_advisor.model import Gpu, Missing, Query, Recommendation, Refusal, Snapshot, Where
 from agentaflow_advisor.price import PriceTable
 from agentaflow_advisor.settings import Settings
 from tests.support.advice import recommendation
@@ -55,6 +55,51 @@ def test_an_analysis_without_its_signals_refuses_as_a_whole() -> None:
     assert [each.id for each in outcome.findings.recommendations] == ["idle-gpu-y"]
     assert Refusal("analysis health", "no series tells xids") in outcome.findings.refusals
     assert outcome.silent == {"health"}
+
+
+DOUBT = "a partial response"
+
+
+@pytest.mark.parametrize(
+    ("where", "subject"),
+    [
+        (Where("b", "n", "0", "GPU-0"), "b/n/gpu 0"),
+        (Where("b", "n", "0", "GPU-0", "research", "notebook"), "b/n/gpu 0"),
+        (Where("b", "n"), "b/n/gpu 0"),
+        (Where("b", namespace="research", pod="notebook"), "cluster b"),
+        (Where("b"), "cluster b"),
+        (Where(namespace="research"), "fleet"),
+    ],
+)
+def test_no_analysis_can_judge_what_is_in_doubt(where: Where, subject: str) -> None:
+    """Also one that never asks: what it recommends there becomes a refusal, the rest stays."""
+    gpus = tuple(
+        Gpu(cluster, "n", "0", "GPU-0", doubt=doubt) for cluster, doubt in (("a", ""), ("b", DOUBT))
+    )
+    seen = replace(SEEN, gpus=gpus, missing=Missing({"b": DOUBT}))
+    sound = recommendation("sound", where=Where("a", "n", "0", "GPU-0"))
+    careless = finding("careless", sound, recommendation("unsound", where=where))
+    outcome = run(seen, {}, SETTINGS, (careless,))
+    assert [each.id for each in outcome.findings.recommendations] == ["idle-gpu-sound"]
+    assert Refusal(subject, DOUBT) in outcome.findings.refusals
+    assert subject in outcome.refused["careless"]
+
+
+@pytest.mark.parametrize("analysis", ANALYSES, ids=lambda each: each.name)
+def test_every_analysis_is_silent_about_a_fleet_in_doubt(analysis: Analysis) -> None:
+    """Whatever samples its GPUs have."""
+    gpus = (
+        replace(gpu, doubt=DOUBT, up=up, counts={"xids": {"79": 1.0}, "throttled_seconds": HELD})
+        for gpu in gpus_of("a", 0.0, 1.0)
+        for up in (True, False)
+    )
+    seen = replace(SEEN, gpus=tuple(gpus), missing=Missing(anywhere=DOUBT))
+    outcome = run(seen, {}, SETTINGS, (analysis,))
+    assert outcome.findings.recommendations == ()
+    assert outcome.failed == frozenset()
+
+
+HELD = {"hw_thermal_slowdown": 300_000.0}
 
 
 def test_one_id_is_one_recommendation() -> None:

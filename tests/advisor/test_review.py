@@ -13,7 +13,7 @@ from agentaflow_advisor.analyses import Outcome
 from agentaflow_advisor.analyze import Findings
 from agentaflow_advisor.configuration import load
 from agentaflow_advisor.history import History
-from agentaflow_advisor.model import Gpu, Money, Refusal, Snapshot, Where
+from agentaflow_advisor.model import Gpu, Missing, Money, Refusal, Snapshot, Where
 from agentaflow_advisor.price import PriceTable
 from agentaflow_advisor.review import review, scope
 from agentaflow_advisor.settings import Settings
@@ -23,18 +23,26 @@ from tests.support.fleet import gpus_of
 GPUS = gpus_of("node-0", 0.0, 0.0)
 FOUND = recommendation(where=Where("", "node-0", "0", GPUS[0].uuid))
 
+WHOLE = Missing()
+LEFT_OUT = Missing({"": "a partial response"})
+
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return load(None, {"journal": tmp_path / "journal.db"})
 
 
-def looked(at: float, *gpus: Gpu, **changes: frozenset[str]) -> Advice:
+def looked(
+    at: float,
+    *gpus: Gpu,
+    missing: Missing = WHOLE,
+    **changes: frozenset[str],
+) -> Advice:
     """A later look that found nothing."""
     refused = changes.pop("refused", frozenset())
     outcome = Outcome(Findings((), ()), {}, {"idle": refused}, **changes)
     refusals = tuple(Refusal(subject, "thin") for subject in refused)
-    snapshot = Snapshot(at, 604_800.0, 0.95, gpus)
+    snapshot = Snapshot(at, 604_800.0, 0.95, gpus, missing=missing)
     return Advice(snapshot, PriceTable.load(), {}, (), refusals, outcome)
 
 
@@ -67,6 +75,8 @@ def test_a_refusal_about_another_gpu_keeps_nothing_open(settings: Settings) -> N
         pytest.param(looked(NOW + 60, *GPUS, failed=frozenset({"idle"})), id="a bug"),
         pytest.param(looked(NOW + 60, *GPUS, lacking=frozenset({"idle"})), id="no signals"),
         pytest.param(looked(NOW - 60, *GPUS), id="an older look"),
+        pytest.param(looked(NOW + 60, *GPUS, missing=LEFT_OUT), id="its cluster is left out"),
+        pytest.param(looked(NOW + 60, missing=Missing(anywhere="x")), id="some cluster is"),
     ],
 )
 def test_what_could_not_be_judged_is_not_over(settings: Settings, later: Advice) -> None:
@@ -85,6 +95,19 @@ def test_the_sum_of_what_is_shown_is_remembered(settings: Settings) -> None:
     with History(settings.history_file) as history:
         ((_, amount),) = history.trend(scope(settings))
     assert amount == Money(Decimal(5))
+
+
+def test_a_sum_that_lacks_a_cluster_is_not_remembered(settings: Settings) -> None:
+    """It would look like a saving made."""
+    review(settings, advice([FOUND]), actor="serve")
+    review(settings, looked(NOW + 7200, missing=Missing({"b": "x"})), actor="serve")
+    with History(settings.history_file) as history:
+        assert [amount for _, amount in history.trend(scope(settings))] == [Money(Decimal(10))]
+
+
+def test_what_another_cluster_lacks_keeps_nothing_open(settings: Settings) -> None:
+    """Each cluster is judged by itself."""
+    assert closed(settings, looked(NOW + 60, *GPUS, missing=Missing({"b": "x"})))
 
 
 def test_a_damaged_history_costs_no_advice(settings: Settings) -> None:

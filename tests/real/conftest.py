@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.parts import need
 from tools.control_plane import ControlPlane
-from tools.realparts import has_cluster, prometheus_program
+from tools.programs import has_cluster, prometheus_program
 
 
 @pytest.fixture(scope="session")

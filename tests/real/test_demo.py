@@ -15,7 +15,7 @@ import pytest
 
 from agentaflow_exporter.simulated import SimulatedFleet
 from tests.support.parts import need
-from tools.realparts import has_cluster
+from tools.programs import has_cluster
 
 pytestmark = pytest.mark.usefixtures("prometheus_binary")
 

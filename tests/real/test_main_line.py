@@ -18,7 +18,7 @@ from tests.support.fault_proxy import Fault, FaultProxy, Kind
 from tests.support.line import Line, running_line
 from tests.support.parts import need
 from tools.control_plane import ControlPlane
-from tools.realparts import has_cluster
+from tools.programs import has_cluster
 
 
 @pytest.fixture(scope="module")

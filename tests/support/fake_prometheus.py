@@ -54,6 +54,8 @@ class FakePrometheus:
         self.answered.set()
         if self.broken:
             return self.broken
+        if not path.startswith("/api/v1/query"):
+            return 404, "text/plain", b"404 page not found"
         query = parse_qs(body.decode() or urlsplit(path).query)["query"][0]
         self.asked.append(query)
         now = time.time()

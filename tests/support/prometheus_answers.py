@@ -75,8 +75,15 @@ class PrometheusAnswers:
         table: Table,
         warnings: Sequence[str] = (),
         others: Mapping[str, Table] | None = None,
+        *,
+        partial: Mapping[str, str] | None = None,
+        stores: object = None,
     ) -> None:
-        """`table` is our own exporter's."""
+        """`table` is our own exporter's.
+
+        `warnings` are those of every answer, `partial` has one by signal; with `stores`, what
+        /api/v1/stores says, it is a Thanos Query.
+        """
         self.asked: list[str] = []
         tables = {"agentaflow": table, **(others or {})}
         answers = self
@@ -89,11 +96,17 @@ class PrometheusAnswers:
                 form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
                 promql = form["query"][0]
                 answers.asked.append(promql)
-                content = {
-                    "status": "success",
-                    "data": _data(promql, tables),
-                    "warnings": list(warnings),
-                }
+                own = (partial or {}).get(SIGNAL_OF.get(promql, ("", ""))[1])
+                self._answer(_data(promql, tables), [*warnings, *([own] if own else ())])
+
+            def do_GET(self) -> None:
+                if stores is None or self.path != "/api/v1/stores":
+                    self.send_error(404)
+                else:
+                    self._answer(stores, [])
+
+            def _answer(self, data: object, warned: Sequence[str]) -> None:
+                content = {"status": "success", "data": data, "warnings": warned}
                 body = json.dumps(content).encode()
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")

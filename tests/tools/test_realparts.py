@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.realparts import CLUSTER_PROGRAMS, STAGES
+from tools.programs import CLUSTER_PROGRAMS, STAGES
 
 
 def check(*parts: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -58,6 +58,17 @@ def test_a_node_exporter_is_missed_only_where_it_is_asked_for(tmp_path: Path) ->
     assert "node_exporter: no 1.3" not in check(**environment).stdout
 
 
+@pytest.mark.parametrize(("version", "taken"), [("0.42.1", True), ("0.29.0", False)])
+def test_a_thanos_on_path_that_is_new_enough_is_taken(
+    tmp_path: Path, version: str, taken: bool
+) -> None:
+    """From 0.30 on a user's own needs no Go; the tests need one."""
+    program(tmp_path / "bin", "thanos", f"thanos, version {version} (branch: HEAD)")
+    environment = {"PATH": f"{tmp_path}/bin:/bin", "XDG_CACHE_HOME": str(tmp_path)}
+    assert ("thanos: no 0.30" not in check("thanos", **environment).stdout) is taken
+    assert ("thanos: no 0.30" not in check(**environment).stdout) is taken
+
+
 def test_kubebuilder_assets_are_honoured(tmp_path: Path) -> None:
     """Programs in $KUBEBUILDER_ASSETS are taken, and only the ones it lacks are missed."""
     for name in CLUSTER_PROGRAMS:
@@ -75,7 +86,5 @@ def test_an_unknown_part_is_named(tmp_path: Path) -> None:
     """A misspelt part ends in a line that lists the parts there are."""
     ended = check("promethius", XDG_CACHE_HOME=str(tmp_path))
     assert ended.returncode == 2
-    assert (
-        "no such part: promethius (there are compiler, prometheus, kubernetes, node-exporter)"
-        in ended.stderr
-    )
+    there = "compiler, prometheus, kubernetes, thanos, node-exporter"
+    assert f"no such part: promethius (there are {there})" in ended.stderr

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from agentaflow_advisor.analyze.idleness import Busy, Idle, IdleSettings, Verdict, judge
+from agentaflow_advisor.analyze.idleness import Busy, Idle, IdleSettings, Unknown, Verdict, judge
 from agentaflow_advisor.model import Gpu, Held, Snapshot
 from agentaflow_advisor.price import NodeKey, NodePrice
 from agentaflow_advisor.price.slices import share
@@ -46,8 +46,10 @@ def allocate(
     for gpu in sorted(snapshot.gpus, key=lambda gpu: (gpu.cluster, gpu.node, gpu.uuid)):
         price = prices.get((gpu.cluster, gpu.node))
         known = price if isinstance(price, NodePrice) else None
-        verdict = judge(gpu, snapshot, settings)
-        pieces += _pieces(gpu, known, verdict, blind=gpu.cluster not in attributed)
+        lost = snapshot.missing.why(gpu.cluster)
+        verdict = Unknown(lost) if lost else judge(gpu, snapshot, settings)
+        blind = bool(lost) or gpu.cluster not in attributed
+        pieces += _pieces(gpu, known, verdict, blind=blind)
     return tuple(pieces)
 
 

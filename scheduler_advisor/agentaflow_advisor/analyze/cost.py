@@ -172,7 +172,7 @@ def _refusals(
             f"{BLIND} ({witness(gpu)}): nothing is called unallocated",
         )
         for gpu in snapshot.gpus
-        if gpu.cluster not in attributed
+        if gpu.cluster not in attributed and not snapshot.missing.why(gpu.cluster)
     }
     if by in ("pod", "workload"):
         found |= {

@@ -67,9 +67,10 @@ class _Share:
 
 
 def report(snapshot: Snapshot, *, by: By) -> tuple[EfficiencyRow, ...]:
-    """Rows by falling GPU hours."""
+    """Rows by falling GPU hours. Clusters that were not told whole are left out."""
     groups: defaultdict[tuple[str, str], list[_Share]] = defaultdict(list)
-    for gpu in sorted(snapshot.gpus, key=lambda gpu: (gpu.cluster, gpu.node, gpu.uuid)):
+    whole = [gpu for gpu in snapshot.gpus if not snapshot.missing.why(gpu.cluster)]
+    for gpu in sorted(whole, key=lambda gpu: (gpu.cluster, gpu.node, gpu.uuid)):
         for name, share in _shares(gpu, seen_seconds(gpu), by):
             groups[gpu.cluster, name].append(share)
     rows = [_row(by, *key, groups[key]) for key in sorted(groups)]

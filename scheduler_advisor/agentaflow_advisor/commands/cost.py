@@ -104,6 +104,7 @@ def cost(
             count=periods,
             tokens=tokens,
         )
+    session.warn_of(*(bill.snapshot.missing for bill in books.bills))
     if form:
         cost_faces.export(output, books)
     elif output.as_json:

@@ -39,6 +39,7 @@ def forecast(session: Session, by: Grouping = By.NAMESPACE, days: Days = None) -
     horizon = days * DAY if days else settings.forecast_seconds
     table = load_prices(settings)
     snapshot, told, refusals = _look(session, by)
+    session.warn_of(snapshot.missing)
     report = cost.report(
         snapshot,
         price_nodes(snapshot, table),

@@ -78,6 +78,7 @@ def look(session: Session, *, record: bool, also: Collection[str] = ()) -> Advic
         session.output.progress("asking Prometheus"),
     ):
         advice = advise(settings, observe(settings, prometheus, client, SIGNALS.union(also)), table)
+    session.warn_of(advice.snapshot.missing)
     reviewed, problem = review(settings, advice, actor=session.actor, record=record)
     if problem:
         session.output.note(f"agentaflow: warning: {problem}")

@@ -31,6 +31,7 @@ Grouping = Annotated[By, typer.Option("--by", help="What a row is about.")]
 def efficiency(session: Session, by: Grouping = By.NAMESPACE) -> int:
     """Say how busy the GPUs were over the window, and what energy that took."""
     snapshot = _look(session, EFFICIENCY_SIGNALS)
+    session.warn_of(snapshot.missing)
     rows = efficiency_of(snapshot, by=by.value)
     if session.output.as_json:
         session.output.document(

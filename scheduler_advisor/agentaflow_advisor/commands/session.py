@@ -17,6 +17,8 @@ from agentaflow_advisor.configuration import load
 from agentaflow_advisor.decide.errors import JournalError
 from agentaflow_advisor.decide.journal import Journal
 from agentaflow_advisor.history import History
+from agentaflow_advisor.model import Missing
+from agentaflow_advisor.observe.partial import refusals
 from agentaflow_advisor.render import Output
 from agentaflow_advisor.settings import Settings, flag
 from agentaflow_advisor.tables import Format
@@ -24,7 +26,7 @@ from agentaflow_advisor.tables import Format
 Command = Callable[..., int]
 """Takes a Session and the command's own options; answers with the exit code."""
 
-GLOBAL_SETTINGS = ("prometheus_url", "kubeconfig", "context", "journal")
+GLOBAL_SETTINGS = ("prometheus_url", "kubeconfig", "context", "kubernetes_cluster", "journal")
 PATHS = frozenset(
     {"kubeconfig", "journal", "history", "prices_file", "cost_file", "web_config_file"}
 )
@@ -60,6 +62,11 @@ class Session:
                 f"no history {path}; `agentaflow recommend` makes it, --history names another"
             )
         return History(path)
+
+    def warn_of(self, *lost: Missing) -> None:
+        """A line on stderr for what partial responses left out, whatever is printed."""
+        for refusal in dict.fromkeys(refusal for each in lost for refusal in refusals(each)):
+            self.output.note(f"agentaflow: warning: {refusal.subject}: {refusal.reason}")
 
     @property
     def actor(self) -> str:

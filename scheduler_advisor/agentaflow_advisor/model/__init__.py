@@ -23,7 +23,7 @@ from agentaflow_advisor.model.fleet import (
 )
 from agentaflow_advisor.model.money import HOURS_PER_MONTH, CurrencyMismatch, Money
 from agentaflow_advisor.model.series import Demand, Series
-from agentaflow_advisor.model.snapshot import ClusterState, Query, Refusal, Snapshot
+from agentaflow_advisor.model.snapshot import ClusterState, Missing, Query, Refusal, Snapshot
 
 __all__ = [
     "HOURS_PER_MONTH",
@@ -38,6 +38,7 @@ __all__ = [
     "Evidence",
     "Gpu",
     "Held",
+    "Missing",
     "Money",
     "Node",
     "PlacePod",

@@ -29,6 +29,26 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Missing:
+    """Clusters of which a look may lack series, and why: nothing follows from what is absent."""
+
+    clusters: Mapping[str, str] = field(default_factory=dict)  # its name → why
+    anywhere: str = ""  # why, where it is not known which clusters lack something
+
+    def __bool__(self) -> bool:
+        return bool(self.clusters or self.anywhere)
+
+    @property
+    def reason(self) -> str:
+        """The first one; empty where all of them were told whole."""
+        return self.anywhere or next(iter(self.clusters.values()), "")
+
+    def why(self, cluster: str) -> str:
+        """Empty where the cluster was told whole."""
+        return self.clusters.get(cluster, "") or self.anywhere
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterState:
     """What the Kubernetes API said: nodes, pods that matter to placement, namespaces' labels."""
 
@@ -54,6 +74,7 @@ class Snapshot:
     demand: Demand | None = None  # of each cluster over time, where it was asked for
     dialects: tuple[str, ...] = ()  # the exporters' names that were asked for
     asked: frozenset[str] = frozenset()  # signals, whether or not a dialect has them
+    missing: Missing = Missing()  # by partial responses
 
     @property
     def untold(self) -> frozenset[str]:

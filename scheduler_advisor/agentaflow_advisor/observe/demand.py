@@ -14,7 +14,8 @@ from typing import Literal
 
 from agentaflow_advisor.model import Demand, Refusal, Series
 from agentaflow_advisor.observe.dialects import DIALECTS, Dialect
-from agentaflow_advisor.observe.prometheus import Prometheus, Track
+from agentaflow_advisor.observe.partial import missing, refusals, remarks
+from agentaflow_advisor.observe.prometheus import Prometheus, Sample, Track
 
 By = Literal["cluster", "namespace"]
 STEP_SECONDS = 3600.0
@@ -47,29 +48,39 @@ def demand(
 ) -> tuple[Demand, tuple[Refusal, ...]]:
     """The full hours up to `at`. A cluster's own series always comes, those of namespaces after it.
 
-    Of several exporters (`dialects`, the preferred one first) the first that knows pods tells all.
+    A cluster that a partial response left out has no series: an hour of it that is absent is no
+    demand of 0. Of several exporters (`dialects`, the preferred one first) the first that knows
+    pods tells all.
     Raises ObserveError.
     """
     knowing = [each for each in DIALECTS if each.name in dialects and "held" in each]
     if not knowing:
         return Demand(evaluated_at=at), (Refusal("demand", NOBODY),)
-    dialect = knowing[0]
     last = math.floor(at / STEP_SECONDS)
     count = round(history_seconds / STEP_SECONDS)
     hours = _Hours(last - count + 1, count)
-    texts = (_held(dialect), _capacity(dialect))
+    texts = (_held(knowing[0]), _capacity(knowing[0]))
     _ask(prometheus, texts[0], hours)
-    capacity = {
-        sample.labels.get("cluster", ""): sample.value
-        for sample in prometheus.query(texts[1], at=at)
-        if math.isfinite(sample.value)
-    }
-    found = Demand(_series(hours, by), capacity, texts, at)
-    reasons = [*sorted(hours.warnings)] if found.series else [*sorted(hours.warnings), NOBODY]
+    now = prometheus.ask(texts[1], at=at)
+    hours.warnings.update(now.warnings)
+    warned = [("demand", text) for text in sorted(hours.warnings)]
+    lost = missing(warned, prometheus.stores())
+    whole = tuple(each for each in _series(hours, by) if not lost.why(each.cluster))
+    reasons = [] if whole or lost else [NOBODY]
     if len(knowing) > 1:
         names = ", ".join(each.exporter for each in knowing[1:])
-        reasons.append(f"only what {dialect.exporter} tells is in it, not {names}")
-    return found, tuple(Refusal("demand", reason) for reason in reasons)
+        reasons.append(f"only what {knowing[0].exporter} tells is in it, not {names}")
+    said = (*refusals(lost), *remarks(warned), *(Refusal("demand", reason) for reason in reasons))
+    return Demand(whole, _gpus(now.samples), texts, at), said
+
+
+def _gpus(samples: Iterable[Sample]) -> Mapping[str, float]:
+    """How many each cluster has."""
+    return {
+        sample.labels.get("cluster", ""): sample.value
+        for sample in samples
+        if math.isfinite(sample.value)
+    }
 
 
 def _ask(prometheus: Prometheus, promql: str, hours: _Hours) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agentaflow_advisor.model import Query, Refusal
+from agentaflow_advisor.model import Query
 from agentaflow_advisor.observe.dialects import DIALECTS, Dialect, render
+from agentaflow_advisor.observe.partial import Warned
 from agentaflow_advisor.observe.prometheus import Prometheus
 
 AUTO = "auto"
@@ -17,7 +18,7 @@ class Detected:
 
     dialects: tuple[Dialect, ...]
     queries: tuple[Query, ...] = ()
-    refusals: tuple[Refusal, ...] = ()
+    warned: tuple[Warned, ...] = ()
 
 
 def detect(prometheus: Prometheus, wanted: str, *, window_seconds: float, at: float) -> Detected:
@@ -30,10 +31,7 @@ def detect(prometheus: Prometheus, wanted: str, *, window_seconds: float, at: fl
     return Detected(
         tuple(dialect for dialect in DIALECTS if metrics.intersection(dialect.probes)),
         (Query("dialects", promql, len(answer.samples), answer.seconds),),
-        tuple(
-            Refusal("dialects", f"Prometheus warns that parts may be missing: {warning}")
-            for warning in answer.warnings
-        ),
+        tuple(("dialects", warning) for warning in answer.warnings),
     )
 
 

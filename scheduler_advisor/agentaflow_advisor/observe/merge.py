@@ -158,7 +158,7 @@ def _moved(found: Iterable[Told]) -> list[Refusal]:
     for told in found:
         for readings, key in told.sources:
             if key.node != told.key.node and key not in readings.stood_in:
-                names[told.key.node, told.dialect, key.node, readings.dialect] += 1
+                names[_place(told), told.dialect, key.node, readings.dialect] += 1
     return [
         Refusal(
             f"node {node}",
@@ -174,7 +174,7 @@ def _ahead(found: list[Told]) -> list[Refusal]:
     nodes: Counter[str] = Counter()
     for index, told in enumerate(found):
         if told.get("utilization_ahead"):
-            nodes[told.key.node] += 1
+            nodes[_place(told)] += 1
             doubt = "its samples are ahead of Prometheus' clock: set the clocks right"
             found[index] = replace(told, doubt=told.doubt or doubt)
     return [
@@ -185,3 +185,8 @@ def _ahead(found: list[Told]) -> list[Refusal]:
         )
         for node, count in sorted(nodes.items())
     ]
+
+
+def _place(told: Told) -> str:
+    """Its node, and the cluster where it has one: nodes of two clusters may share a name."""
+    return f"{told.key.cluster}/{told.key.node}" if told.key.cluster else told.key.node

@@ -6,18 +6,32 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
-from agentaflow_advisor.model import ClusterState, Gpu, Node, Refusal
+from agentaflow_advisor.model import ClusterState, Gpu, Missing, Node, Refusal
+
+UNTOLD = (
+    "which cluster of the metrics it is cannot be told while a partial response leaves clusters "
+    "out: name it in the setting kubernetes_cluster"
+)
 
 
 def nodes_of(
-    gpus: tuple[Gpu, ...], state: ClusterState | None, cluster_name: str | None
-) -> tuple[tuple[Node, ...], list[Refusal]]:
-    """Kubernetes' nodes under their metrics' cluster, and a node for each that only metrics see."""
+    gpus: tuple[Gpu, ...],
+    state: ClusterState | None,
+    cluster_name: str | None,
+    lost: Missing,
+) -> tuple[tuple[Node, ...], list[Refusal], Missing]:
+    """Kubernetes' nodes under their metrics' cluster, and a node for each that only metrics see.
+
+    Where its cluster cannot be told for what is missing, nothing may rest on its nodes either.
+    """
     notes: list[Refusal] = []
     known: tuple[Node, ...] = ()
     cluster = ""
     if state:
         cluster, doubt = _cluster_of(state.nodes, gpus, cluster_name)
+        if cluster_name is None and lost.clusters and not lost.why(cluster):
+            cluster, doubt = "", [Refusal("Kubernetes", UNTOLD)]
+            lost = replace(lost, clusters={**lost.clusters, "": UNTOLD})
         notes += doubt
         known = tuple(replace(node, cluster=cluster) for node in state.nodes)
     names = {(node.cluster, node.name) for node in known}
@@ -29,7 +43,7 @@ def nodes_of(
         if state and place == cluster
     ]
     made = tuple(Node(place, name, seen[place, name], known=False) for place, name in strangers)
-    return (*known, *made), notes
+    return (*known, *made), notes, lost
 
 
 def _cluster_of(

@@ -21,8 +21,10 @@ from agentaflow_advisor.observe.errors import (
     QueryTooLarge,
     one_line,
 )
+from agentaflow_advisor.observe.partial import Store, stores_in
 from agentaflow_advisor.observe.transport import BearerToken, Reply, Transport
 
+WARNING_LENGTH = 100_000
 TOO_MUCH = ("too many samples", "exceed")  # in Prometheus' and Thanos' error texts
 
 
@@ -115,8 +117,7 @@ class Prometheus:
         started = time.monotonic()
         content = self._content(self._transport.request("POST", "/api/v1/query", form), promql)
         samples = self._samples(content.get("data"), promql)
-        warnings = tuple(one_line(text) for text in content.get("warnings") or ())
-        return Answer(samples, warnings, time.monotonic() - started)
+        return Answer(samples, _warnings(content), time.monotonic() - started)
 
     def query_range(
         self, promql: str, *, start: float, end: float, step_seconds: float
@@ -139,7 +140,7 @@ class Prometheus:
             raise self._unusable(
                 f"holds a series that is no floats over time, to: {one_line(promql)}"
             ) from error
-        return tracks, tuple(one_line(text) for text in content.get("warnings") or ())
+        return tracks, _warnings(content)
 
     def now(self) -> float:
         """Prometheus' own clock, in seconds since the epoch."""
@@ -150,6 +151,14 @@ class Prometheus:
         content = self._content(self._transport.request("GET", "/api/v1/status/buildinfo"), "")
         data = content.get("data")
         return str(data.get("version", "")) if isinstance(data, dict) else ""
+
+    def stores(self) -> tuple[Store, ...]:
+        """What a Thanos Query asks; empty where this is none, or does not tell."""
+        try:
+            reply = self._transport.request("GET", "/api/v1/stores")
+            return stores_in(self._content(reply, "").get("data"))
+        except ObserveError:
+            return ()
 
     def _content(self, reply: Reply, promql: str) -> dict[str, Any]:
         """The answer's envelope, or the error that it carries."""
@@ -217,6 +226,12 @@ class Prometheus:
         return AnswerUnusable(
             f"the answer of {self.url} {what}. Try again; if it stays so, look at the proxies."
         )
+
+
+def _warnings(content: dict[str, Any]) -> tuple[str, ...]:
+    """Each on one line, whole: the labels of many clusters may be in one."""
+    warned = [one_line(text, WARNING_LENGTH) for text in content.get("warnings") or ()]
+    return (*warned, "the answer is partial") if content.get("isPartial") is True else tuple(warned)
 
 
 def _sample(item: dict[str, Any]) -> Sample:

@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 
 from agentaflow_advisor.model import PodRef, Query, Refusal
 from agentaflow_advisor.observe.dialects import Dialect, Labels, render
+from agentaflow_advisor.observe.partial import Warned
 from agentaflow_advisor.observe.prometheus import Answer, Prometheus, Sample
 from agentaflow_advisor.observe.signals import COUNTS, SCALARS, Rule
 
@@ -48,6 +49,7 @@ class Readings:
     stood_in: set[GpuKey] = field(default_factory=set)  # whose node is the host of `instance`
     queries: list[Query] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
+    warned: list[Warned] = field(default_factory=list)
 
     def get(self, signal: str, key: GpuKey) -> float | None:
         return self.values.get(signal, {}).get(key)
@@ -85,10 +87,7 @@ def read(
 def _answered(readings: Readings, labels: Labels, signal: str, promql: str, answer: Answer) -> None:
     count = len(answer.samples)
     readings.queries.append(Query(signal, promql, count, answer.seconds, readings.dialect))
-    readings.refusals += [
-        Refusal(f"signal {signal}", f"Prometheus warns that parts may be missing: {warning}")
-        for warning in answer.warnings
-    ]
+    readings.warned += [(signal, warning) for warning in answer.warnings]
     problems: Counter[str] = Counter()
     for sample in answer.samples:
         key = _key(readings, labels, sample.labels)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 from itertools import chain
 
-from agentaflow_advisor.model import ClusterState, Refusal, Snapshot
-from agentaflow_advisor.observe.detect import AUTO, detect
+from agentaflow_advisor.model import ClusterState, Gpu, Missing, Refusal, Snapshot
+from agentaflow_advisor.observe.detect import AUTO, Detected, detect
 from agentaflow_advisor.observe.dialects import DIALECTS
 from agentaflow_advisor.observe.fleet import gpu_of
 from agentaflow_advisor.observe.merge import merge
 from agentaflow_advisor.observe.nodes import nodes_of
+from agentaflow_advisor.observe.partial import missing, refusals, remarks
 from agentaflow_advisor.observe.prometheus import Prometheus
-from agentaflow_advisor.observe.readings import read
+from agentaflow_advisor.observe.readings import Readings, read
 
 CLOCK = "utilization_ahead"  # asked for beside utilization_age, where the time is now
 
@@ -41,11 +43,12 @@ def take(
     how = {"window_seconds": window_seconds, "percentile": percentile, "at": taken_at}
     readings = [read(prometheus, each, asked, **how) for each in found.dialects]
     told, notes = merge(readings, cluster_state)
-    gpus = tuple(gpu_of(each, window_seconds, taken_at) for each in told)
-    if not gpus:
+    lost, warnings = _lost(prometheus, found, readings)
+    gpus = tuple(_doubted(gpu_of(each, window_seconds, taken_at), lost) for each in told)
+    if not gpus and not lost:
         notes.append(_nothing(prometheus, dialect))
     state = cluster_state or ClusterState()
-    nodes, more = nodes_of(gpus, cluster_state, cluster_name)
+    nodes, more, lost = nodes_of(gpus, cluster_state, cluster_name, lost)
     return Snapshot(
         taken_at=taken_at,
         window_seconds=window_seconds,
@@ -55,11 +58,27 @@ def take(
         workloads=state.workloads,
         namespaces=state.namespaces,
         queries=(*found.queries, *chain(*(each.queries for each in readings))),
-        refusals=(*found.refusals, *chain(*(each.refusals for each in readings)), *notes, *more),
+        refusals=(*chain(*(each.refusals for each in readings)), *notes, *warnings, *more),
         has_cluster=cluster_state is not None,
         dialects=tuple(each.name for each in found.dialects),
         asked=asked - {CLOCK},
+        missing=lost,
     )
+
+
+def _lost(
+    prometheus: Prometheus, found: Detected, readings: Iterable[Readings]
+) -> tuple[Missing, list[Refusal]]:
+    """What partial responses left out, and all that was warned of, in lines."""
+    warned = [*found.warned, *chain(*(each.warned for each in readings))]
+    lost = missing(warned, prometheus.stores())
+    return lost, [*refusals(lost), *remarks(warned)]
+
+
+def _doubted(gpu: Gpu, lost: Missing) -> Gpu:
+    """In doubt where a partial response may have left out what would speak for it."""
+    why = lost.why(gpu.cluster)
+    return replace(gpu, doubt=why) if why else gpu
 
 
 def _asked(signals: Collection[str] | None, *, now: bool) -> frozenset[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from agentaflow_advisor.model import Gpu, Node, Placement, Refusal, Snapshot, Workload
+from agentaflow_advisor.model import Gpu, Missing, Node, Placement, Refusal, Snapshot, Workload
 from agentaflow_advisor.model.names import GATE
 from agentaflow_advisor.place.capacity import Capacity, Occupancy, occupancy
 from agentaflow_advisor.place.demand import Demand
@@ -59,6 +59,7 @@ def explain(
         attributed=frozenset(gpu.cluster for gpu in snapshot.gpus if gpu.pods),
         taken=occupancy(snapshot.nodes, snapshot.workloads, held or {}),
         evidence=evidence or EvidenceSettings(),
+        missing=snapshot.missing,
         last_node=last_node,
     )
     if isinstance(strategy, Scoring):
@@ -77,6 +78,7 @@ class _Run:
     attributed: frozenset[str]  # clusters in which it is known which pod holds which GPU
     taken: Occupancy
     evidence: EvidenceSettings
+    missing: Missing
     last_node: str | None
     arrays: _Arrays | None = None
 
@@ -110,7 +112,7 @@ class _Run:
 
     def _judge(self, pod: Workload, node: Node) -> Candidate | str:
         """The node as a candidate, or the reason why it is none."""
-        reason = refusal(pod, node)
+        reason = refusal(pod, node) or self.missing.why(node.cluster) or None
         if reason is not None:
             return reason
         there = self.gpus.get((node.cluster, node.name), ())

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from agentaflow_advisor.analyze import IdleSettings, cost, efficiency
 from agentaflow_advisor.analyze.cost import CostReport, CostRow
-from agentaflow_advisor.model import Gpu, Held, Money, Node, Refusal, Snapshot, Usage
+from agentaflow_advisor.model import Gpu, Held, Missing, Money, Node, Refusal, Snapshot, Usage
 from agentaflow_advisor.price import NodeKey, NodePrice
 
 DAY = 86_400.0
@@ -251,3 +251,21 @@ def test_no_work_per_energy_where_a_part_is_missing(
     (row,) = efficiency.report(look(gpu(0, **changes)), by="node")
     assert row.sm_active_hours == hours
     assert row.kwh_per_sm_active_hour is None
+
+
+@pytest.mark.parametrize("usage", [IDLE, BUSY, None])
+@pytest.mark.parametrize("held", [(), (Held("research", DAY / 2),)])
+def test_a_cluster_that_was_not_told_whole_is_neither_idle_nor_unallocated(
+    usage: Usage | None, held: tuple[Held, ...]
+) -> None:
+    """All that was seen of it is unjudged; another cluster's bill is as ever."""
+    lost = gpu(0, *held, usage=usage)
+    whole = replace(gpu(0, Held("research", DAY / 2), usage=IDLE), cluster="d")
+    snapshot = replace(look(lost, whole), missing=Missing({"c": "a partial response"}))
+    prices: dict[NodeKey, NodePrice | Refusal] = {("c", "n"): PRICE, ("d", "n"): PRICE}
+    told = cost.report(snapshot, prices, IdleSettings(), by="cluster")
+    rows = {row.name: row for row in told.rows}
+    assert rows["c"].unjudged == rows["c"].cost == Money(Decimal(240))
+    assert rows["d"].idle == rows["d"].unallocated == Money(Decimal(120))
+    assert told.refusals == ()
+    assert {row.cluster for row in efficiency.report(snapshot, by="gpu")} == {"d"}

@@ -113,14 +113,47 @@ def test_long_histories_are_asked_for_a_week_at_a_time() -> None:
     assert [one.values[hour] for hour in (166, 167, 168, 503)] == [None, 167.0, 168.0, 503.0]
 
 
-def test_warnings_and_nothing_at_all_are_said() -> None:
-    """A partial response is passed on; no holder in the history is no demand of zero."""
-    found, refusals = look(matrix(warnings=("store b is down",)), vector(), hours=1)
+def test_nothing_at_all_is_said() -> None:
+    """No holder in the history is no demand of zero."""
+    found, refusals = look(matrix(), vector(), hours=1)
     assert found.series == ()
-    assert {refusal.reason for refusal in refusals} == {
-        "no pod is known to have held a GPU in the history: no forecast",
-        "store b is down",
-    }
+    assert [refusal.reason for refusal in refusals] == [
+        "no pod is known to have held a GPU in the history: no forecast"
+    ]
+
+
+HELD = (
+    ({"cluster": "a", "namespace": "x"}, [(LAST - HOUR, "2"), (LAST, "2")]),
+    ({"cluster": "b", "namespace": "x"}, [(LAST - HOUR, "2")]),
+)
+LOST = 'fetch series for {cluster="b", replica="0"} Addr: 10.0.0.2:10901 MinTime: 1 MaxTime: 2: EOF'
+
+
+@pytest.mark.parametrize("where", ["history", "capacity"])
+def test_a_cluster_that_a_partial_response_leaves_out_has_no_demand(where: str) -> None:
+    """What is absent of it is no demand of zero, nor is its number of GPUs known."""
+    told = matrix(*HELD, warnings=(LOST,) if where == "history" else ())
+    now = vector(({"cluster": "a"}, "8"), warnings=(LOST,) if where == "capacity" else ())
+    found, (refusal,) = look(told, now, hours=2, by="cluster")
+    assert [(one.cluster, one.values) for one in found.series] == [("a", (2.0, 2.0))]
+    assert refusal.subject == "cluster b"
+    assert "fetch series for" in refusal.reason
+
+
+def test_a_partial_response_that_names_no_cluster_leaves_no_demand() -> None:
+    """Any of them may be the one that lacks hours."""
+    found, (refusal,) = look(matrix(*HELD, warnings=("store b is down",)), vector(), hours=2)
+    assert found.series == ()
+    assert refusal.subject == "fleet"
+    assert "store b is down" in refusal.reason
+
+
+def test_a_remark_on_the_query_leaves_nothing_out() -> None:
+    """Prometheus' annotations are about PromQL, not about missing parts; an info is not told."""
+    remarks = ("PromQL warning: encountered a mix", "PromQL info: metric might not be a counter")
+    found, (refusal,) = look(matrix(*HELD, warnings=remarks), vector(), hours=2)
+    assert {one.cluster for one in found.series} == {"a", "b"}
+    assert refusal.reason == "Prometheus warns: PromQL warning: encountered a mix"
 
 
 def test_an_exporter_that_knows_no_pods() -> None:

@@ -111,8 +111,8 @@ def test_names_of_a_node() -> None:
     dcgm = merged(*(whole_dcgm(dcgm_gpu(f"GPU-{i}")) for i in range(3)))
     snapshot = look(ours, dcgm, state=ClusterState(nodes=(Node("", "node-0", 3),)))
     assert {gpu.node for gpu in snapshot.gpus} == {"node-0"}
-    assert reasons(snapshot)["node node-0"].startswith(
-        "3 GPUs are told on 10.0.0.1 by agentaflow: counted once, on node-0"
+    assert reasons(snapshot)["node a/node-0"].startswith(
+        "3 GPUs are told on 10.0.0.1 by agentaflow: counted once, on a/node-0"
     )
 
 
@@ -144,11 +144,12 @@ def test_a_target_without_a_cluster_label() -> None:
 
 
 def test_samples_from_the_future() -> None:
-    """The node is named and its GPUs get no verdict; a look at the past does not ask."""
-    ahead = whole_gpu(labelled("GPU-1"), utilization_ahead=4)
+    """Nodes are named, with their cluster, and their GPUs get no verdict; of the past none asks."""
+    clusters = (labelled("GPU-1"), labelled("GPU-1", cluster="b"))
+    ahead = merged(*(whole_gpu(labels, utilization_ahead=4) for labels in clusters))
     snapshot = look(ahead, {}, at=None)
     assert "ahead of Prometheus' clock" in snapshot.gpus[0].doubt
-    assert set(reasons(snapshot)) == {"node node-0"}
+    assert set(reasons(snapshot)) == {"node a/node-0", "node b/node-0"}
     assert look(ahead, {}, at=NOW).refusals == ()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -30,10 +29,9 @@ def look(
     table: Table,
     state: ClusterState | None = None,
     *,
-    warnings: Sequence[str] = (),
     cluster_name: str | None = None,
 ) -> Snapshot:
-    with PrometheusAnswers(table, warnings) as answers, Prometheus(answers.url) as prometheus:
+    with PrometheusAnswers(table) as answers, Prometheus(answers.url) as prometheus:
         return take(
             prometheus,
             window_seconds=WINDOW,
@@ -245,13 +243,6 @@ def test_held_never_exceeds_presence() -> None:
     held = [({**labels, "namespace": name}, POINTS) for name in ("a", "b")]
     (seen,) = look(merged(whole_gpu(labels, present=POINTS / 2), {"held": held})).gpus
     assert [part.seconds for part in seen.held] == [WINDOW / 4, WINDOW / 4]
-
-
-def test_warnings_become_refusals() -> None:
-    """A partial response is said, for each signal that it concerns."""
-    snapshot = look(whole_gpu(gpu("GPU-1")), warnings=("store b is down",))
-    assert len(snapshot.refusals) == len(ours.DIALECT) + 1
-    assert "store b is down" in snapshot.refusals[0].reason
 
 
 def test_an_empty_prometheus_is_told() -> None:

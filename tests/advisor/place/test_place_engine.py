@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from agentaflow_advisor.model import (
+    Missing,
     Placement,
     PodRef,
     Refusal,
@@ -253,3 +254,11 @@ def test_a_pod_from_a_file_is_explained_without_gate_or_consent() -> None:
     """`place -f` asks where a pod would go; nothing is carried out, so nothing has to opt in."""
     pod = Workload("default", "from-file", uid="", resource_version="", gpus=1)
     assert nodes_chosen(explain(snapshot([node("n1")]), BEST_FIT, [pod])) == {"from-file": "n1"}
+
+
+def test_nothing_is_placed_in_a_cluster_that_was_not_told_whole() -> None:
+    """A GPU that a process holds would look free; the pod waits and the reason is told."""
+    taken = snapshot([node("n1")], [gated_pod("p")], missing=Missing({"": "a partial response"}))
+    assert "1 node: a partial response" in refusal_of(gated_pod("p"), taken)
+    elsewhere = snapshot([node("n1")], [gated_pod("p")], missing=Missing({"b": "x"}))
+    assert isinstance(only(place(elsewhere, BEST_FIT)), Placement)

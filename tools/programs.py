@@ -1,0 +1,145 @@
+"""Where the programs of the real parts are: on PATH, or in the cache by version.
+
+The control plane is looked for in $KUBEBUILDER_ASSETS first; the cache is
+`${XDG_CACHE_HOME:-~/.cache}/agentaflow`, which `python -m tools.realparts` fills.
+Standard library only, so that it runs before anything else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "agentaflow"
+OLDEST_PROMETHEUS = (2, 42)
+OLDEST_NODE_EXPORTER = (1, 3)
+OLDEST_THANOS = (0, 30)
+NODE_EXPORTER_NAMES = ("node_exporter", "prometheus-node-exporter")  # its own, Debian's
+CLUSTER_SOURCE = Path(__file__).parent / "testcluster"
+THANOS_SOURCE = Path(__file__).parent / "thanos"
+CLUSTER_PROGRAMS = (
+    "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kwok",
+)  # fmt: skip
+
+STAGES = "kwok-stages.yaml"  # what kwok does to its nodes and pods
+
+
+class PartMissing(Exception):
+    """A real part is neither there nor to be had; the message says what the user can do."""
+
+
+def prometheus_program(name: str) -> Path | None:
+    """`prometheus` or `promtool`, 2.42 or newer."""
+    on_path = shutil.which(name)
+    if on_path and version_of(on_path) >= OLDEST_PROMETHEUS:
+        return Path(on_path)
+    cached = CACHE / "prometheus" / "current" / name
+    return cached.resolve() if cached.exists() else None
+
+
+def node_exporter() -> Path | None:
+    """node_exporter 1.3 or newer, by either of its names."""
+    for name in NODE_EXPORTER_NAMES:
+        on_path = shutil.which(name)
+        if on_path and version_of(on_path) >= OLDEST_NODE_EXPORTER:
+            return Path(on_path)
+    cached = [CACHE / "node-exporter" / "current" / name for name in NODE_EXPORTER_NAMES]
+    return next((program.resolve() for program in cached if program.exists()), None)
+
+
+def prometheus_assets() -> Path | None:
+    """Debian's build reads its web UI from a folder; this is the one that was unpacked with it."""
+    program = prometheus_program("prometheus")
+    folder = program.parent.parent / "share" / "prometheus" / "web" if program else None
+    return folder if folder and folder.is_dir() and CACHE in folder.parents else None
+
+
+def cluster_programs() -> Mapping[str, Path]:
+    """Each program of the control plane that is there, by its name; and kwok's stages file."""
+    built = cluster_folder()
+    own = os.environ.get("KUBEBUILDER_ASSETS")
+    folders = [Path(own)] if own else []
+    folders.append(built)
+    found = {}
+    for name in (*CLUSTER_PROGRAMS, STAGES):
+        for folder in folders:
+            if (folder / name).exists():
+                found[name] = folder / name
+                break
+    return found
+
+
+def cluster_folder() -> Path:
+    """Where the control plane is built to."""
+    stamp = _stamp(CLUSTER_SOURCE, "k8s.io/kubernetes", "main.go", "build.sh")
+    return CACHE / "control-plane" / stamp
+
+
+def thanos_program() -> Path | None:
+    """`thanos`, 0.30 or newer."""
+    on_path = shutil.which("thanos")
+    if on_path and version_of(on_path) >= OLDEST_THANOS:
+        return Path(on_path)
+    cached = thanos_folder() / "thanos"
+    return cached if cached.exists() else None
+
+
+def thanos_folder() -> Path:
+    """Where it is built to."""
+    return CACHE / "thanos" / _stamp(THANOS_SOURCE, "github.com/thanos-io/thanos", "tools.go")
+
+
+def has_cluster() -> bool:
+    return not missing("kubernetes")
+
+
+def missing(part: str) -> Sequence[str]:
+    """A line for each program of a part that is not there."""
+    if part == "compiler":
+        return [] if _compiler() else ["compiler: no cc on PATH"]
+    if part == "prometheus":
+        return [
+            f"{name}: no 2.42 or newer on PATH, none in {CACHE}"
+            for name in ("prometheus", "promtool")
+            if prometheus_program(name) is None
+        ]
+    if part == "node-exporter":
+        there = node_exporter() is not None
+        return [] if there else [f"node_exporter: no 1.3 or newer on PATH, none in {CACHE}"]
+    if part == "thanos":
+        there = thanos_program() is not None
+        return [] if there else [f"thanos: no 0.30 or newer on PATH, none in {CACHE}"]
+    programs = cluster_programs()
+    return [
+        f"{name}: not in $KUBEBUILDER_ASSETS, not in {CACHE}"
+        for name in (*CLUSTER_PROGRAMS, STAGES)
+        if name not in programs
+    ]
+
+
+def _compiler() -> str | None:
+    return shutil.which("cc") or shutil.which("gcc")
+
+
+def version_of(program: str) -> tuple[int, ...]:
+    """What `--version` says; nothing where it says none."""
+    try:
+        said = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    match = re.search(r"version (\d+)\.(\d+)", said.stdout + said.stderr)
+    return tuple(map(int, match.groups())) if match else ()
+
+
+def _stamp(source: Path, module: str, *files: str) -> str:
+    """Names a build by all that goes into it."""
+    digest = hashlib.sha256()
+    for name in ("go.mod", "go.sum", *files):
+        digest.update((source / name).read_bytes())
+    match = re.search(rf"{re.escape(module)} (v\S+)", (source / "go.mod").read_text())
+    return f"{match.group(1) if match else 'v0'}-{digest.hexdigest()[:12]}"
