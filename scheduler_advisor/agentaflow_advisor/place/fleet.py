@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +30,7 @@ class Grant(NamedTuple):
 class Fleet:
     """`left` is in thousandths of a GPU, (nodes x slots); a slot without a GPU has nothing left.
 
-    Only `grant` and `release` write; each notes its row in `touched`.
+    Only `grant`, `take` and `release` write; each notes its row in `touched`.
     """
 
     names: tuple[str, ...]
@@ -119,6 +119,22 @@ class Fleet:
     def release(self, grant: Grant) -> None:
         """Give it back."""
         self._add(grant, 1)
+
+    def take(self, grant: Grant) -> None:
+        """The inverse of release; what is taken has to be there."""
+        self._add(grant, -1)
+
+    def copy(self) -> Fleet:
+        """One whose changes are its own."""
+        return replace(
+            self,
+            left=self.left.copy(),
+            cpu=self.cpu.copy(),
+            memory=self.memory.copy(),
+            kinds=self.kinds.copy(),
+            free_of_model=self.free_of_model.copy(),
+            touched=[],
+        )
 
     def _add(self, grant: Grant, sign: int) -> None:
         demand, row, slots = grant

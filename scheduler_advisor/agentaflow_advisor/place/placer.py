@@ -37,10 +37,14 @@ class Placer:
 
     def place(self, demand: Demand, allowed: Booleans | None = None) -> Grant | None:
         """Put it where the scorer likes it best, among the `allowed` rows; None without room."""
-        if self.scorer.arrived(self.fleet, demand):
-            self._epoch += 1
+        self.learn(demand)
         row, slot = self.choose(demand, allowed)
         return None if row < 0 else self.fleet.grant(demand, row, slot)
+
+    def learn(self, demand: Demand) -> None:
+        """It has come, whether or not it is placed now."""
+        if self.scorer.arrived(self.fleet, demand):
+            self._epoch += 1
 
     def choose(self, demand: Demand, allowed: Booleans | None = None) -> tuple[int, int]:
         """The row and, for a share, the slot; (-1, -1) without room. Changes nothing."""
