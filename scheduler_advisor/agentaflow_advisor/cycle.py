@@ -16,7 +16,7 @@ from agentaflow_advisor.decide.journal import OPEN, Journal
 from agentaflow_advisor.decide.proposal import propose
 from agentaflow_advisor.model import Decision, Placement, Refusal, Snapshot, State, Workload
 from agentaflow_advisor.model.names import GATE
-from agentaflow_advisor.place import STRATEGIES, Result, place
+from agentaflow_advisor.place import Result, place
 from agentaflow_advisor.settings import Settings
 
 PLACE_SIGNALS = frozenset(USAGE) | {"info", "up", "processes", "pods"}
@@ -58,7 +58,7 @@ def place_waiting(
     """Where the strategy would put the pods that wait. Records nothing."""
     return place(
         snapshot,
-        STRATEGIES[settings.strategy],
+        settings.placement(),
         held={decision.action.uid: decision.action.node for decision in waiting},
         last_node=last_node,
         evidence=settings.placement_evidence(),

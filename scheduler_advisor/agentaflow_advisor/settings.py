@@ -14,7 +14,8 @@ from agentaflow_advisor.cost_settings import CostSettings, LocalPath
 from agentaflow_advisor.decide.policy import SYSTEM_NAMESPACES, Policy
 from agentaflow_advisor.durations import DAY, Seconds
 from agentaflow_advisor.durations import seconds as seconds
-from agentaflow_advisor.place import STRATEGIES, EvidenceSettings
+from agentaflow_advisor.place import STRATEGIES, EvidenceSettings, Strategy
+from agentaflow_advisor.place.strategies import Priority
 from agentaflow_advisor.waste_settings import WasteSettings
 
 PREFIX = "AGENTAFLOW_"
@@ -126,6 +127,12 @@ class Settings(AnalysisSettings, WasteSettings, CostSettings, BaseSettings):
     strategy: Annotated[str, AfterValidator(_known_strategy)] = Field(
         "best_fit", description="How a node is chosen; see strategies.md."
     )
+    priority_aging_seconds: Seconds = Field(
+        3600.0,
+        ge=60,
+        le=90 * DAY,
+        description="With the strategy `priority`, waiting that is worth one level of priority.",
+    )
     placement_evidence_max_age_seconds: Seconds = Field(
         300.0, ge=1, le=DAY, description="Older samples do not count for a strategy that measures."
     )
@@ -223,6 +230,12 @@ class Settings(AnalysisSettings, WasteSettings, CostSettings, BaseSettings):
             max_age_seconds=self.idle_max_age_seconds,
             held_memory_bytes=self.idle_held_memory_bytes,
         )
+
+    def placement(self) -> Strategy:
+        """The strategy, as it is set."""
+        if self.strategy == Priority.name:
+            return Priority(self.priority_aging_seconds)
+        return STRATEGIES[self.strategy]
 
     def placement_evidence(self) -> EvidenceSettings:
         """When a measurement counts for a strategy that measures."""

@@ -22,7 +22,7 @@ from agentaflow_advisor.cycle import (
 from agentaflow_advisor.decide.journal import OPEN, Journal
 from agentaflow_advisor.model import Decision, Placement, Refusal, Snapshot
 from agentaflow_advisor.model.names import GATE
-from agentaflow_advisor.place import STRATEGIES, Result, explain
+from agentaflow_advisor.place import Result, explain
 from agentaflow_advisor.render import Column, counted, short
 
 
@@ -54,7 +54,7 @@ def place(
     ):
         snapshot = observe(settings, prometheus, client, PLACE_SIGNALS)
     if pods:
-        strategy, evidence = STRATEGIES[settings.strategy], settings.placement_evidence()
+        strategy, evidence = settings.placement(), settings.placement_evidence()
         results = explain(snapshot, strategy, pods, evidence=evidence)
         return _show(session, _unrecorded(results, ()), recorded=False)
     if dry_run:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from agentaflow_advisor.place.feasibility import EvidenceSettings, measured, ref
 from agentaflow_advisor.place.fleet import ALL
 from agentaflow_advisor.place.live import demand_of, demands_of, fleet_of
 from agentaflow_advisor.place.queue import eligible, unjudged
-from agentaflow_advisor.place.strategy import Candidate, Scoring, Strategy
+from agentaflow_advisor.place.strategy import Aging, Candidate, Scoring, Strategy
 
 Result = Placement | Refusal
 
@@ -52,6 +52,10 @@ def explain(
     evidence: EvidenceSettings | None = None,
 ) -> tuple[Result, ...]:
     """The same for any pods, gated or not, in the cluster or only in a file."""
+    pods = tuple(pods)
+    if isinstance(strategy, Aging):
+        there = (pod for pod in snapshot.workloads if pod.gpus)
+        strategy = strategy.among({pod.priority for pod in (*there, *pods)}, snapshot.taken_at)
     run = _Run(
         strategy=strategy,
         nodes=tuple(sorted(snapshot.nodes, key=lambda node: (node.name, node.cluster))),
@@ -81,6 +85,7 @@ class _Run:
     missing: Missing
     last_node: str | None
     arrays: _Arrays | None = None
+    kept: dict[str, str] = field(default_factory=dict)  # pod by the node that is kept for it
 
     def place(self, pod: Workload) -> Result:
         constraint = unjudged(pod)
@@ -90,7 +95,8 @@ class _Run:
             self.arrays.look(pod)
         candidates, refused = self._judge_all(pod)
         if not candidates:
-            return Refusal(pod.ref, f"no node can take it: {_counts(refused)}")
+            kept = self._keep(pod)
+            return Refusal(pod.ref, f"no node can take it: {_counts(refused)}{kept}")
         candidates.sort(key=self.strategy.rank, reverse=True)  # stable: ties stay in name order
         self.last_node = candidates[0].node.name
         self.taken.take(self.last_node, pod)
@@ -115,6 +121,8 @@ class _Run:
         reason = refusal(pod, node) or self.missing.why(node.cluster) or None
         if reason is not None:
             return reason
+        if node.name in self.kept:
+            return f"kept for {self.kept[node.name]}, which is overdue"
         there = self.gpus.get((node.cluster, node.name), ())
         broken = self.broken(node)
         ask = Capacity.of_workload(pod)
@@ -133,6 +141,25 @@ class _Run:
         promised = self.taken.promised_gpus[node.name]
         found = Candidate(node, free.minus(ask), gpus, promised, self.last_node)
         return found if self.arrays is None else self.arrays.scored(found)
+
+    def _keep(self, pod: Workload) -> str:
+        """Keep a node for a pod that is overdue: of those that could take it if nothing ran there,
+        the one with the most GPUs free. Nothing else is placed on it, so it only gets emptier.
+        """
+        if not isinstance(self.strategy, Aging) or not self.strategy.is_overdue(pod):
+            return ""
+        able = [node for node in self.nodes if node.name not in self.kept and self._able(pod, node)]
+        if not able:
+            return ""
+        best = max(able, key=lambda node: self.taken.free[node.name].gpus - self.broken(node))
+        self.kept[best.name] = pod.ref
+        return f"; {best.name} is kept for it, since it is overdue"
+
+    def _able(self, pod: Workload, node: Node) -> bool:
+        if refusal(pod, node) or self.missing.why(node.cluster):
+            return False
+        whole = Capacity.of_node(node).minus(Capacity(self.broken(node), 0, 0, 0))
+        return whole.shortage(Capacity.of_workload(pod)) is None
 
     def broken(self, node: Node) -> int:
         """GPUs of the node that look free and that no pod can use."""
@@ -183,17 +210,20 @@ def _placement(
         score=strategy.rank(ranked[0])[0],
         runner_up=ranked[1].node.name if len(ranked) > 1 else None,
         refused=dict(sorted(refused.items())),
-        why=_why(strategy, ranked, refused),
+        why=_why(pod, strategy, ranked, refused),
     )
 
 
-def _why(strategy: Strategy, ranked: list[Candidate], refused: Mapping[str, int]) -> str:
+def _why(
+    pod: Workload, strategy: Strategy, ranked: list[Candidate], refused: Mapping[str, int]
+) -> str:
     said = [f"{candidate.node.name} {strategy.explain(candidate)}" for candidate in ranked[:2]]
+    standing = f"; {strategy.standing(pod)}" if isinstance(strategy, Aging) else ""
     if len(said) == 2:
-        return f"{said[0]}; runner-up {said[1]}"
+        return f"{said[0]}; runner-up {said[1]}{standing}"
     if not refused:
-        return f"{said[0]}; it is the only node"
-    return f"{said[0]}; no other node can take it: {_counts(refused)}"
+        return f"{said[0]}; it is the only node{standing}"
+    return f"{said[0]}; no other node can take it: {_counts(refused)}{standing}"
 
 
 def _gpus_by_node(gpus: Iterable[Gpu]) -> Mapping[tuple[str, str], tuple[Gpu, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -36,6 +36,20 @@ class Scoring(Protocol):
         """For one run, from what pods of the cluster asked for, in the order in which they came,
         and the number of its GPU models.
         """
+
+
+@runtime_checkable
+class Aging(Protocol):
+    """A strategy for which it counts how long a pod has waited, and who else there is."""
+
+    def among(self, priorities: Iterable[int], now: float) -> Strategy:
+        """The same for one run, at `now` in seconds since the epoch."""
+
+    def is_overdue(self, workload: Workload) -> bool:
+        """Whether a node is kept for the pod, if there is no room for it."""
+
+    def standing(self, workload: Workload) -> str:
+        """Its place in the queue in words."""
 
 
 class ByScore:
