@@ -25,6 +25,7 @@ from agentaflow_advisor.commands import (
     report,
     schema,
     serve,
+    simulate,
 )
 from agentaflow_advisor.commands.html import PageError
 from agentaflow_advisor.commands.manifest import ManifestError
@@ -130,6 +131,7 @@ app.add_typer(lives, name="recommendations")
 app.add_typer(reports, name="report")
 app.command()(place.place)
 app.command()(replay.replay)
+app.command()(simulate.simulate)
 app.command()(decisions.approve)
 app.command()(decisions.reject)
 app.command()(decisions.apply)

@@ -59,14 +59,14 @@ def replay(
     The experiment of the FGD paper (USENIX ATC 2023): pods come in random order, then drawn again,
     until 1.3 times the cluster's GPUs were asked for; none leaves.
     """
-    names = [_known(name) for name in strategy or [OURS.name]]
-    chosen = _seeds(seeds)
+    names = [known(name) for name in strategy or [OURS.name]]
+    chosen = numbers(seeds)
     fleet = machines(nodes)
     work = Replay(
         tuple(fleet), tuple(demands(pods, [one.model for one in fleet])), time.process_time
     )
     label = f"{len(names) * len(chosen)} runs"
-    with _processes(jobs) as pool, session.output.bar(label) as advance:
+    with processes(jobs) as pool, session.output.bar(label) as advance:
         outcomes = work.compare(names, chosen, pool, advance)
     if session.output.as_json:
         first, *others = outcomes
@@ -109,16 +109,17 @@ def _percent(outcome: Outcome, load: int) -> str:
     return f"{spread.mean:.2f} ± {spread.sd:.2f}"
 
 
-def _known(name: str) -> str:
+def known(name: str) -> str:
+    """The strategy of that name. Raises SettingsError."""
     kind = kind_named(name)
     if kind is None:
-        known = ", ".join(kind.name for kind in KINDS)
-        raise SettingsError(f"--strategy {name}: there is none of that name: give one of {known}")
+        names = ", ".join(kind.name for kind in KINDS)
+        raise SettingsError(f"--strategy {name}: there is none of that name: give one of {names}")
     return kind.name
 
 
-def _seeds(text: str) -> list[int]:
-    """Numbers and ranges between commas."""
+def numbers(text: str) -> list[int]:
+    """Numbers and ranges between commas. Raises SettingsError."""
     found: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
@@ -131,7 +132,8 @@ def _seeds(text: str) -> list[int]:
 
 
 @contextmanager
-def _processes(jobs: int) -> Iterator[Executor]:
+def processes(jobs: int) -> Iterator[Executor]:
+    """So many, or one for each core."""
     with ProcessPoolExecutor(jobs or os.cpu_count() or 1) as pool:
         try:
             yield pool

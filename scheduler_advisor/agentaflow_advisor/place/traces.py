@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from agentaflow_advisor.place.benchmark import Machine
@@ -24,11 +24,11 @@ def machines(path: Path) -> list[Machine]:
         Machine(
             row["sn"],
             row["model"],
-            _whole(path, line, row, "gpu"),
-            _whole(path, line, row, "cpu_milli"),
-            _whole(path, line, row, "memory_mib") * _MIB,
+            whole(path, line, row, "gpu"),
+            whole(path, line, row, "cpu_milli"),
+            whole(path, line, row, "memory_mib") * _MIB,
         )
-        for line, row in _rows(path, _NODES)
+        for line, row in rows(path, _NODES)
     ]
     if not any(one.gpus for one in found):
         raise TraceError(f"{path}: no node has a GPU: give a list of GPU nodes")
@@ -41,15 +41,15 @@ def demands(path: Path, models: Sequence[str]) -> list[Demand]:
     Raises TraceError.
     """
     bits = {name: 1 << index for index, name in enumerate(sorted(set(models)))}
-    rows = sorted(_rows(path, _PODS), key=lambda numbered: numbered[1]["name"])
-    if not rows:
+    listed = sorted(rows(path, _PODS), key=lambda numbered: numbered[1]["name"])
+    if not listed:
         raise TraceError(f"{path}: no pods: give a list of pods")
-    return [_demand(path, line, row, bits) for line, row in rows]
+    return [_demand(path, line, row, bits) for line, row in listed]
 
 
 def _demand(path: Path, line: int, row: dict[str, str], bits: dict[str, int]) -> Demand:
-    gpus = _whole(path, line, row, "num_gpu")
-    share = _whole(path, line, row, "gpu_milli") if gpus else WHOLE
+    gpus = whole(path, line, row, "num_gpu")
+    share = whole(path, line, row, "gpu_milli") if gpus else WHOLE
     if gpus and not (0 < share <= WHOLE and (gpus == 1 or share == WHOLE)):
         raise TraceError(
             f"{path}:{line}: {gpus} GPUs of {share} thousandths: give one GPU's share, 1 to 1000, "
@@ -58,15 +58,16 @@ def _demand(path: Path, line: int, row: dict[str, str], bits: dict[str, int]) ->
     spec = row.get("gpu_spec") or ""
     mask = sum(bits.get(name, 0) for name in set(spec.split("|"))) if spec and gpus else ANY_MODEL
     return Demand(
-        _whole(path, line, row, "cpu_milli"),
-        _whole(path, line, row, "memory_mib") * _MIB,
+        whole(path, line, row, "cpu_milli"),
+        whole(path, line, row, "memory_mib") * _MIB,
         gpus,
         share,
         mask,
     )
 
 
-def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+def rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line and row of a CSV file that has these columns. Raises TraceError."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
@@ -79,7 +80,8 @@ def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, s
         raise TraceError(f"{path}: cannot be read ({error}): give a readable CSV file") from error
 
 
-def _whole(path: Path, line: int, row: dict[str, str], column: str) -> int:
+def whole(path: Path, line: int, row: Mapping[str, str], column: str) -> int:
+    """Raises TraceError."""
     text = row[column] or ""
     if not text.isdigit():
         raise TraceError(f"{path}:{line}: {column} is {text!r}: give a whole number, 0 or more")

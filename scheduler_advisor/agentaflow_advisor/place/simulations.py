@@ -1,0 +1,116 @@
+"""Strategies held against each other on jobs that come and go, over several seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, as_completed
+from dataclasses import asdict, dataclass
+from statistics import fmean, stdev
+
+from agentaflow_advisor.place.benchmark import fleet
+from agentaflow_advisor.place.measures import Measures, by_queue, measures
+from agentaflow_advisor.place.policies import POLICIES
+from agentaflow_advisor.place.quota import ClusterQueue
+from agentaflow_advisor.place.replays import Spread
+from agentaflow_advisor.place.scorers import kind_named
+from agentaflow_advisor.place.simulation import Simulation
+from agentaflow_advisor.place.workloads import Workload
+
+Figures = Mapping[str, Spread]
+"""By the name of the measure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One strategy over all seeds."""
+
+    strategy: str
+    queue_policy: str
+    seeds: tuple[int, ...]
+    overall: Figures
+    queues: Mapping[str, Figures]
+    seconds_per_seed: float  # of CPU
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One strategy with one seed."""
+
+    strategy: str
+    seed: int
+    overall: Measures
+    queues: Mapping[str, Measures]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What is simulated, and how the CPU's time is told (seconds)."""
+
+    workload: Workload
+    policy: str
+    cpu_seconds: Callable[[], float]
+    aging_seconds: float = 3600.0
+    quotas: tuple[ClusterQueue, ...] = ()
+    horizon_seconds: float | None = None  # by default the last submission
+
+    def once(self, strategy: str, seed: int) -> Run:
+        """One run; needs nothing but this object, so that any process can do it."""
+        kind = kind_named(strategy)
+        if kind is None:
+            raise ValueError(f"no strategy {strategy}")
+        machines, jobs = self.workload.draw(seed)
+        started = self.cpu_seconds()
+        there = fleet(machines)
+        capacity = there.capacity_milli
+        scorer = kind.make(there, [job.demand for job in jobs], seed)
+        policy = POLICIES[self.policy](jobs, self.aging_seconds)
+        records = Simulation(there, scorer, policy, jobs, self.quotas).run()
+        return Run(
+            kind.name,
+            seed,
+            measures(records, capacity, self.horizon_seconds),
+            by_queue(records, capacity, self.horizon_seconds),
+            self.cpu_seconds() - started,
+        )
+
+    def compare(
+        self,
+        strategies: Sequence[str],
+        seeds: Sequence[int],
+        executor: Executor,
+        done: Callable[[int, int], None] = lambda _done, _all: None,
+    ) -> list[Outcome]:
+        """Every strategy with every seed, as the executor has room for them."""
+        tasks = [
+            executor.submit(self.once, strategy, seed) for strategy in strategies for seed in seeds
+        ]
+        for number, _ in enumerate(as_completed(tasks), 1):
+            done(number, len(tasks))
+        runs = [task.result() for task in tasks]
+        return list(self._outcomes(runs, len(seeds)))
+
+    def _outcomes(self, runs: Sequence[Run], seeds: int) -> Iterator[Outcome]:
+        for first in range(0, len(runs), seeds):
+            of = runs[first : first + seeds]
+            names = sorted({name for run in of for name in run.queues})
+            yield Outcome(
+                strategy=of[0].strategy,
+                queue_policy=self.policy,
+                seeds=tuple(run.seed for run in of),
+                overall=_figures([run.overall for run in of]),
+                queues={
+                    name: _figures([run.queues[name] for run in of if name in run.queues])
+                    for name in names
+                },
+                seconds_per_seed=fmean(run.seconds for run in of),
+            )
+
+
+def _figures(found: Sequence[Measures]) -> Figures:
+    rows = [asdict(each) for each in found]
+    return {name: _spread([float(row[name]) for row in rows]) for name in rows[0]}
+
+
+def _spread(values: Sequence[float]) -> Spread:
+    return Spread(round(fmean(values), 4), round(stdev(values) if len(values) > 1 else 0.0, 4))
