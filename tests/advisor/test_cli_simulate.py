@@ -107,6 +107,22 @@ def test_aging_counts(cli: Cli, trace: str) -> None:
     assert waits == {"1d": 0.0, "1s": 180.0}
 
 
+def test_who_would_have_to_go(cli: Cli, trace: str) -> None:
+    """At 25 s the important job waits: the cheapest of lower priority is named, nothing stopped."""
+    Path(trace).write_text(TRACE.replace("10,100,16,b,0", "10,100,8,b,0"))
+    run = ("simulate", "--trace", trace, "--num-nodes", "2", "--seeds", "3", "--jobs", "1")
+    asked = (*run, "--queue-policy", "priority", "--proposal-at")
+    told = cli(*asked, "25s").out.splitlines()[-1]
+    assert told == (
+        "25 s after the beginning: job-4 (8 GPUs, priority 5) could start if job-3 went, losing "
+        "0.0 GPU hours of work; nothing is stopped here"
+    )
+    found = cli(*asked, "25s", "-o", "json").json["proposal"]
+    assert found == {"job": "job-4", "victims": ["job-3"], "lost_gpu_hours": 8 * 15 / 3600}
+    assert cli(*asked, "15s").out.endswith("nobody waits for whom somebody may have to go\n")
+    assert cli(*run, "-o", "json").json["proposal"] is None
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

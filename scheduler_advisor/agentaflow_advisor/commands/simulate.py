@@ -24,9 +24,12 @@ from agentaflow_advisor.commands.session import Session, command
 from agentaflow_advisor.configuration import SettingsError
 from agentaflow_advisor.durations import seconds
 from agentaflow_advisor.place.benchmark import Machine
+from agentaflow_advisor.place.demand import WHOLE
 from agentaflow_advisor.place.jobtraces import jobs as read_jobs
 from agentaflow_advisor.place.jobtraces import moment
+from agentaflow_advisor.place.measures import HOUR
 from agentaflow_advisor.place.policies import POLICIES
+from agentaflow_advisor.place.preemption import Preemption
 from agentaflow_advisor.place.scorers import OURS
 from agentaflow_advisor.place.simulations import Figures, Outcome, Study
 from agentaflow_advisor.place.traces import demands, machines
@@ -81,7 +84,16 @@ Quota = Annotated[
     typer.Option(metavar="FILE", help="Quota by queue as YAML, in the words of Kueue."),
 ]
 ByQueue = Annotated[bool, typer.Option("--by-queue", help="A row for each queue as well.")]
+ProposalAt = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DURATION",
+        help="Say as well which running jobs would have to go then, so that the first in the queue "
+        "could start: of the first strategy, policy and seed.",
+    ),
+]
 _DEFAULT_POLICY = "best_effort_fifo"
+_MOST_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +171,7 @@ def simulate(
     aging: Aging = None,
     quota: Quota = None,
     by_queue: ByQueue = False,
+    proposal_at: ProposalAt = None,
     seeds: Seeds = SEEDS,
     jobs: Jobs = 0,
 ) -> int:
@@ -178,6 +191,8 @@ def simulate(
     quotas = read_quota(quota) if quota else ()
     workload = asked.workload()
     studies = [Study(workload, name, time.process_time, worth, quotas) for name in policies]
+    at = _seconds("--proposal-at", proposal_at) if proposal_at else None
+    proposal = studies[0].proposal(names[0], chosen[0], at) if at else None
     outcomes: list[Outcome] = []
     for study in studies:
         label = f"{study.policy}: {len(names) * len(chosen)} runs"
@@ -185,9 +200,12 @@ def simulate(
             outcomes += study.compare(names, chosen, pool, advance)
     if session.output.as_json:
         head = {"trace": _text(trace), "nodes": _text(nodes), "pods": _text(pods)}
-        session.output.document({**head, "size": workload.size(), "outcomes": plain(outcomes)})
+        body = {"size": workload.size(), "outcomes": plain(outcomes)}
+        session.output.document({**head, **body, "proposal": _document(proposal)})
         return 0
     _show(session, workload, outcomes, by_queue=by_queue)
+    if at:
+        session.output.line(f"{duration(at)} after the beginning: {_words(proposal)}")
     return 0
 
 
@@ -211,6 +229,29 @@ def _show(session: Session, workload: Workload, outcomes: list[Outcome], *, by_q
         "GPUs allocated, mean and p95 over that time; backlog: GPUs that waiting jobs ask for, "
         f"mean; seconds of CPU for each seed. {refused:g} jobs could never have started."
     )
+
+
+def _words(proposal: Preemption | None) -> str:
+    if proposal is None:
+        return "nobody waits for whom somebody may have to go"
+    job, victims = proposal.job, proposal.victims
+    named = ", ".join(victim.job.name for victim in victims[:_MOST_NAMED])
+    more = f" and {len(victims) - _MOST_NAMED} more" if len(victims) > _MOST_NAMED else ""
+    return (
+        f"{job.name} ({job.milli / WHOLE:g} GPUs, priority {job.priority}) could start if "
+        f"{named}{more} went, losing {proposal.lost_gpu_seconds / HOUR:,.1f} GPU hours of work; "
+        "nothing is stopped here"
+    )
+
+
+def _document(proposal: Preemption | None) -> dict[str, object] | None:
+    if proposal is None:
+        return None
+    return {
+        "job": proposal.job.name,
+        "victims": [victim.job.name for victim in proposal.victims],
+        "lost_gpu_hours": proposal.lost_gpu_seconds / HOUR,
+    }
 
 
 def cells(figures: Figures) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ Driven by events: nothing is looked at between them. What runs is never stopped.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
 
 import numpy as np
@@ -52,20 +52,28 @@ class Simulation:
         self._placer = Placer(fleet, scorer)
         self._rooms = Rooms(fleet, self.waiting.demands)
         self._most = self._rooms.total.copy()
+        self._coming = 0
         self._ends: list[tuple[float, int]] = []
         self._reservation: Reservation | None = None
 
-    def run(self, done: Callable[[int, int], None] = lambda _done, _all: None) -> list[Record]:
-        """To the end. `done` is told how many of all jobs have come."""
-        for step, coming in enumerate(self._events()):
-            if step % 1024 == 0:
-                done(coming, len(self._jobs))
+    def run(self, until: float = np.inf) -> list[Record]:
+        """To the end, or with all that happens up to then; it can be gone on with."""
+        for _ in self.steps(until):
+            pass
         return self.records
 
-    def steps(self) -> Iterator[float]:
+    def steps(self, until: float = np.inf) -> Iterator[float]:
         """The time of each event, once all that it brought about has happened."""
-        for _ in self._events():
-            yield self.now
+        while (event := self._next()) <= until and event < np.inf:
+            self.now = event
+            while self._ends and self._ends[0][0] <= event:
+                self._end(heappop(self._ends)[1])
+            while self._coming < len(self._jobs) and self._submitted() <= event:
+                self._submit(self._coming)
+                self._coming += 1
+            self._start_what_may()
+            yield event
+        self.now = max(self.now, until) if until < np.inf else self.now
 
     def proposal(self) -> Preemption | None:
         """Who would have to go so that the first in the queue could start now."""
@@ -74,18 +82,12 @@ class Simulation:
             return None
         return preemption(self.fleet, self.ledger, self.running.values(), first, self.now)
 
-    def _events(self) -> Iterator[int]:
-        coming = 0
-        while coming < len(self._jobs) or self._ends:
-            submitted = self._jobs[coming].submitted if coming < len(self._jobs) else np.inf
-            self.now = min(submitted, self._ends[0][0] if self._ends else np.inf)
-            while self._ends and self._ends[0][0] <= self.now:
-                self._end(heappop(self._ends)[1])
-            while coming < len(self._jobs) and self._jobs[coming].submitted <= self.now:
-                self._submit(coming)
-                coming += 1
-            self._start_what_may()
-            yield coming
+    def _next(self) -> float:
+        return min(self._submitted(), self._ends[0][0] if self._ends else np.inf)
+
+    def _submitted(self) -> float:
+        some = self._coming < len(self._jobs)
+        return self._jobs[self._coming].submitted if some else np.inf
 
     def _submit(self, number: int) -> None:
         job = self._jobs[number]

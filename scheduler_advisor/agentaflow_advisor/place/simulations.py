@@ -10,11 +10,12 @@ from statistics import fmean, stdev
 from agentaflow_advisor.place.benchmark import fleet
 from agentaflow_advisor.place.measures import Measures, by_queue, measures
 from agentaflow_advisor.place.policies import POLICIES
+from agentaflow_advisor.place.preemption import Preemption
 from agentaflow_advisor.place.quota import ClusterQueue
 from agentaflow_advisor.place.replays import Spread
 from agentaflow_advisor.place.scorers import kind_named
 from agentaflow_advisor.place.simulation import Simulation
-from agentaflow_advisor.place.workloads import Workload
+from agentaflow_advisor.place.workloads import Drawn, Workload
 
 Figures = Mapping[str, Spread]
 """By the name of the measure."""
@@ -56,23 +57,35 @@ class Study:
 
     def once(self, strategy: str, seed: int) -> Run:
         """One run; needs nothing but this object, so that any process can do it."""
-        kind = kind_named(strategy)
-        if kind is None:
-            raise ValueError(f"no strategy {strategy}")
-        machines, jobs = self.workload.draw(seed)
+        drawn = self.workload.draw(seed)
         started = self.cpu_seconds()
-        there = fleet(machines)
-        capacity = there.capacity_milli
-        scorer = kind.make(there, [job.demand for job in jobs], seed)
-        policy = POLICIES[self.policy](jobs, self.aging_seconds)
-        records = Simulation(there, scorer, policy, jobs, self.quotas).run()
+        simulation = self._simulation(strategy, seed, drawn)
+        capacity = simulation.fleet.capacity_milli
+        records = simulation.run()
         return Run(
-            kind.name,
+            strategy,
             seed,
             measures(records, capacity, self.horizon_seconds),
             by_queue(records, capacity, self.horizon_seconds),
             self.cpu_seconds() - started,
         )
+
+    def proposal(self, strategy: str, seed: int, at: float) -> Preemption | None:
+        """Who would have to go at that time for the first in the queue; None if nobody waits, or
+        nobody may have to go.
+        """
+        simulation = self._simulation(strategy, seed, self.workload.draw(seed))
+        simulation.run(at)
+        return simulation.proposal()
+
+    def _simulation(self, strategy: str, seed: int, drawn: Drawn) -> Simulation:
+        kind = kind_named(strategy)
+        if kind is None:
+            raise ValueError(f"no strategy {strategy}")
+        there = fleet(drawn.machines)
+        scorer = kind.make(there, [job.demand for job in drawn.jobs], seed)
+        policy = POLICIES[self.policy](drawn.jobs, self.aging_seconds)
+        return Simulation(there, scorer, policy, drawn.jobs, self.quotas)
 
     def compare(
         self,

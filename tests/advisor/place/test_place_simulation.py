@@ -267,6 +267,19 @@ def test_a_queue_without_quota_is_passed_by_the_others() -> None:
     assert refused == ["queue c has no quota", "queue a can never have 2 GPUs"]
 
 
+@settings(max_examples=30, deadline=None)
+@given(machines, jobs, policies, st.integers(-5, 200))
+def test_stopping_in_between_changes_nothing(
+    nodes: list[Machine], some: list[Job], policy: str, until: int
+) -> None:
+    """A run that was looked at at some time, and gone on with, ends as one that was not."""
+    stopped = simulated(nodes, some, policy)
+    stopped.run(until)
+    assert all(each.started is None or each.started <= until for each in stopped.records)
+    assert all(each.ends > until for each in stopped.running.values())
+    assert stopped.run() == simulated(nodes, some, policy).run()
+
+
 def test_what_runs_beforehand_stays() -> None:
     """A fleet may be in use: that room is not there, before, during and after."""
     there = fleet(uniform(1, 4))
