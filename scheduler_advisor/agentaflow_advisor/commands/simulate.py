@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-import math
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from agentaflow_advisor.commands.coming import (
+    Asked,
+    GpusPerNode,
+    Load,
+    Median,
+    Nodes,
+    NumJobs,
+    NumNodes,
+    Pods,
+    Sigma,
+    Since,
+    Trace,
+    Window,
+    seconds_of,
+)
 from agentaflow_advisor.commands.quotafile import read_quota
 from agentaflow_advisor.commands.replay import (
     SEEDS,
@@ -22,51 +35,15 @@ from agentaflow_advisor.commands.replay import (
 )
 from agentaflow_advisor.commands.session import Session, command
 from agentaflow_advisor.configuration import SettingsError
-from agentaflow_advisor.durations import seconds
-from agentaflow_advisor.place.benchmark import Machine
 from agentaflow_advisor.place.demand import WHOLE
-from agentaflow_advisor.place.jobtraces import jobs as read_jobs
-from agentaflow_advisor.place.jobtraces import moment
 from agentaflow_advisor.place.measures import HOUR
 from agentaflow_advisor.place.policies import POLICIES
 from agentaflow_advisor.place.preemption import Preemption
 from agentaflow_advisor.place.scorers import OURS
 from agentaflow_advisor.place.simulations import Figures, Outcome, Study
-from agentaflow_advisor.place.traces import demands, machines
-from agentaflow_advisor.place.workloads import Recorded, Synthetic, Workload, nodes_for, uniform
+from agentaflow_advisor.place.workloads import Workload
 from agentaflow_advisor.render import Column, counted, duration, percent, plain
 
-Trace = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        help="Jobs as CSV: timestamp, duration, num_gpus; cluster (the queue), name, priority.",
-    ),
-]
-Since = Annotated[str | None, typer.Option(metavar="TIME", help="Of the trace, jobs from then on.")]
-Window = Annotated[str | None, typer.Option(metavar="DURATION", help="And for so long: 28d.")]
-NumNodes = Annotated[
-    int | None,
-    typer.Option(min=1, metavar="N", help="Nodes; without it, of a trace, as many as --load says."),
-]
-GpusPerNode = Annotated[int, typer.Option(min=1, max=64, metavar="N", help="For a trace.")]
-Load = Annotated[
-    float, typer.Option(min=0.01, max=10, help="GPUs asked for at a time, of those there are.")
-]
-Nodes = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Nodes as CSV, as for replay; with --pods.")
-]
-Pods = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Pods as CSV, as for replay: their times are drawn."),
-]
-NumJobs = Annotated[int, typer.Option(min=1, max=10_000_000, metavar="N", help="With --pods.")]
-Median = Annotated[
-    str, typer.Option(metavar="DURATION", help="With --pods: the median of log-normal durations.")
-]
-Sigma = Annotated[
-    float, typer.Option(min=0, max=4, help="With --pods: the sigma of their logarithm.")
-]
 QueuePolicy = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME", help=f"One of {', '.join(POLICIES)}; repeatable."),
@@ -94,62 +71,6 @@ ProposalAt = Annotated[
 ]
 _DEFAULT_POLICY = "best_effort_fifo"
 _MOST_NAMED = 10
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """Of what comes, as it was asked for."""
-
-    trace: Path | None
-    since: str | None
-    window: str | None
-    num_nodes: int | None
-    gpus_per_node: int
-    load: float
-    nodes: Path | None
-    pods: Path | None
-    num_jobs: int
-    median: str
-    sigma: float
-
-    def workload(self) -> Workload:
-        """Raises SettingsError and TraceError."""
-        if self.trace and not (self.nodes or self.pods):
-            return self._recorded(self.trace)
-        if self.nodes and self.pods and not self.trace:
-            return self._synthetic(self.nodes, self.pods)
-        raise SettingsError(
-            "simulate: give --trace FILE with jobs, or --nodes FILE and --pods FILE whose times "
-            "are drawn"
-        )
-
-    def _recorded(self, trace: Path) -> Recorded:
-        try:
-            since = None if self.since is None else moment(self.since)
-        except ValueError as error:
-            raise SettingsError(
-                f"--since {self.since}: give a time such as 2017-10-02 or 2017-10-02T12:00"
-            ) from error
-        span = math.inf if self.window is None else _seconds("--window", self.window)
-        jobs = read_jobs(trace, self.gpus_per_node, since, span)
-        if math.isinf(span):
-            span = max(1.0, jobs[-1].submitted)
-        count = self.num_nodes or nodes_for(jobs, span, self.gpus_per_node, self.load)
-        return Recorded(uniform(count, self.gpus_per_node), tuple(jobs), span)
-
-    def _synthetic(self, nodes: Path, pods: Path) -> Synthetic:
-        there: list[Machine] = machines(nodes)
-        if self.num_nodes and self.num_nodes > len(there):
-            raise SettingsError(f"--num-nodes {self.num_nodes}: {nodes} has {len(there)} with GPUs")
-        return Synthetic(
-            tuple(there),
-            tuple(demands(pods, [one.model for one in there])),
-            self.num_jobs,
-            self.load,
-            _seconds("--median", self.median) or 1.0,
-            self.sigma,
-            self.num_nodes,
-        )
 
 
 @command()
@@ -181,23 +102,18 @@ def simulate(
     each cluster of the trace is a queue that may borrow from its cohort. A seed moves each queue's
     jobs by whole days, or draws pods, durations and arrivals.
     """
-    asked = _Asked(
+    asked = Asked(
         trace, since, window, num_nodes, gpus_per_node, load, nodes, pods, num_jobs, median, sigma
     )
+    worth = seconds_of("--aging", aging) if aging else session.settings.priority_aging_seconds
+    at = seconds_of("--proposal-at", proposal_at) if proposal_at else None
     names = [known(name) for name in strategy or [OURS.name]]
-    chosen = numbers(seeds)
     policies = [_policy(name) for name in queue_policy or [_DEFAULT_POLICY]]
-    worth = _seconds("--aging", aging) if aging else session.settings.priority_aging_seconds
     quotas = read_quota(quota) if quota else ()
-    workload = asked.workload()
+    chosen, workload = numbers(seeds), asked.workload()
     studies = [Study(workload, name, time.process_time, worth, quotas) for name in policies]
-    at = _seconds("--proposal-at", proposal_at) if proposal_at else None
     proposal = studies[0].proposal(names[0], chosen[0], at) if at else None
-    outcomes: list[Outcome] = []
-    for study in studies:
-        label = f"{study.policy}: {len(names) * len(chosen)} runs"
-        with processes(jobs) as pool, session.output.bar(label) as advance:
-            outcomes += study.compare(names, chosen, pool, advance)
+    outcomes = _compared(session, studies, names, chosen, jobs)
     if session.output.as_json:
         head = {"trace": _text(trace), "nodes": _text(nodes), "pods": _text(pods)}
         body = {"size": workload.size(), "outcomes": plain(outcomes)}
@@ -207,6 +123,17 @@ def simulate(
     if at:
         session.output.line(f"{duration(at)} after the beginning: {_words(proposal)}")
     return 0
+
+
+def _compared(
+    session: Session, studies: list[Study], names: list[str], seeds: list[int], jobs: int
+) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    for study in studies:
+        label = f"{study.policy}: {len(names) * len(seeds)} runs"
+        with processes(jobs) as pool, session.output.bar(label) as advance:
+            outcomes += study.compare(names, seeds, pool, advance)
+    return outcomes
 
 
 def _show(session: Session, workload: Workload, outcomes: list[Outcome], *, by_queue: bool) -> None:
@@ -273,16 +200,6 @@ def _policy(name: str) -> str:
             f"--queue-policy {name}: there is none of that name: give one of {', '.join(POLICIES)}"
         )
     return name
-
-
-def _seconds(option: str, text: str) -> float:
-    try:
-        value = float(str(seconds(text)))
-    except ValueError as error:
-        raise SettingsError(f"{option} {text}: {error}") from error
-    if not 0 < value < math.inf:
-        raise SettingsError(f"{option} {text}: give more than 0 seconds")
-    return value
 
 
 def _text(path: Path | None) -> str | None:
