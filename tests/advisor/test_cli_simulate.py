@@ -161,6 +161,10 @@ def test_what_cannot_be_used_is_one_line(
             "clusterQueues: [{name: a, nominalQuota: 1}, {name: a, nominalQuota: 2}]",
             "queue a is there twice",
         ),
+        (
+            "clusterQueues: [{name: a, nominalQuota: 1}]",
+            "no quota for b: add a clusterQueue with that name and its nominalQuota",
+        ),
     ],
 )
 def test_a_quota_that_cannot_be_used_is_said(

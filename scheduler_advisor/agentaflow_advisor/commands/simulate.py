@@ -39,6 +39,7 @@ from agentaflow_advisor.place.demand import WHOLE
 from agentaflow_advisor.place.measures import HOUR
 from agentaflow_advisor.place.policies import POLICIES
 from agentaflow_advisor.place.preemption import Preemption
+from agentaflow_advisor.place.quota import ClusterQueue
 from agentaflow_advisor.place.scorers import OURS
 from agentaflow_advisor.place.simulations import Figures, Outcome, Study
 from agentaflow_advisor.place.workloads import Workload
@@ -109,8 +110,8 @@ def simulate(
     at = seconds_of("--proposal-at", proposal_at) if proposal_at else None
     names = [known(name) for name in strategy or [OURS.name]]
     policies = [_policy(name) for name in queue_policy or [_DEFAULT_POLICY]]
-    quotas = read_quota(quota) if quota else ()
     chosen, workload = numbers(seeds), asked.workload()
+    quotas = _quotas(quota, workload) if quota else ()
     studies = [Study(workload, name, time.process_time, worth, quotas) for name in policies]
     proposal = studies[0].proposal(names[0], chosen[0], at) if at else None
     outcomes = _compared(session, studies, names, chosen, jobs)
@@ -192,6 +193,17 @@ def cells(figures: Figures) -> tuple[str, ...]:
         percent(figures["allocation_p95_ratio"].mean),
         f"{figures['backlog_mean_gpus'].mean:,.1f}",
     )
+
+
+def _quotas(file: Path, workload: Workload) -> tuple[ClusterQueue, ...]:
+    found = read_quota(file)
+    missing = sorted(workload.queues() - {queue.name for queue in found})
+    if missing:
+        raise SettingsError(
+            f"{file}: no quota for {', '.join(name or 'jobs without a queue' for name in missing)}:"
+            " add a clusterQueue with that name and its nominalQuota"
+        )
+    return found
 
 
 def _policy(name: str) -> str:

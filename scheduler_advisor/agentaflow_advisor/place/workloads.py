@@ -31,6 +31,9 @@ class Workload(Protocol):
     def size(self) -> Mapping[str, int]:
         """What is drawn, in numbers by name."""
 
+    def queues(self) -> frozenset[str]:
+        """Of all jobs; the one without a name is that of jobs that tell none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
@@ -54,6 +57,9 @@ class Recorded:
     def size(self) -> Mapping[str, int]:
         gpus = sum(one.gpus for one in self.machines)
         return {"jobs": len(self.jobs), "nodes": len(self.machines), "gpus": gpus}
+
+    def queues(self) -> frozenset[str]:
+        return frozenset(job.queue for job in self.jobs)
 
     def _moved(self, job: Job, seconds: float, window: float) -> Job:
         if job.submitted >= window:  # in the last, incomplete day
@@ -99,6 +105,9 @@ class Synthetic:
 
     def size(self) -> Mapping[str, int]:
         return {"jobs": self.jobs, "nodes": self.nodes or len(self.machines)}
+
+    def queues(self) -> frozenset[str]:
+        return frozenset({""})
 
 
 def uniform(nodes: int, gpus: int) -> tuple[Machine, ...]:
