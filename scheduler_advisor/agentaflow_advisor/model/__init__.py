@@ -22,6 +22,7 @@ from agentaflow_advisor.model.fleet import (
     Workload,
 )
 from agentaflow_advisor.model.money import HOURS_PER_MONTH, CurrencyMismatch, Money
+from agentaflow_advisor.model.past import Past, PastNode, PodRun
 from agentaflow_advisor.model.series import Demand, Series
 from agentaflow_advisor.model.snapshot import ClusterState, Missing, Query, Refusal, Snapshot
 
@@ -41,9 +42,12 @@ __all__ = [
     "Missing",
     "Money",
     "Node",
+    "Past",
+    "PastNode",
     "PlacePod",
     "Placement",
     "PodRef",
+    "PodRun",
     "Query",
     "Recommendation",
     "Refusal",
