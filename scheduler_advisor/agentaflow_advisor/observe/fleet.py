@@ -62,7 +62,7 @@ def gpu_of(told: Told, window: float, at: float) -> Gpu:
     """`window` in seconds, ending at `at`."""
     up = told.all("up")
     processes = told.get("processes")
-    present = _grid_seconds(told.get("present"), window, at)
+    present = _present_seconds(told, "present", window, at)
     holders = told.source("pods")
     pods = holders[0].pods.get(holders[1], set()) if holders else set()
     points = _points(holders) if holders else {}
@@ -115,11 +115,20 @@ def _usage(told: Told, window: float, at: float) -> Usage | None:
     mean = told.get("utilization_mean")
     samples = told.get("utilization_samples")
     age = told.get("utilization_age")
-    covered = _grid_seconds(told.get("utilization_present"), window, at)
+    covered = _present_seconds(told, "utilization_present", window, at)
     if maximum is None or high is None or mean is None or samples is None or covered is None:
         return None
     newest = math.inf if age is None else max(0.0, age)
     return Usage(maximum, high, mean, int(samples), newest, covered)
+
+
+def _present_seconds(told: Told, signal: str, window: float, at: float) -> float | None:
+    """In recorded steps where these were asked, in points of the grid elsewhere."""
+    source = told.source(signal)
+    points = source[0].get(signal, source[1]) if source else None
+    if source and points is not None and source[0].steps:
+        return window * min(1.0, points / source[0].steps)
+    return _grid_seconds(points, window, at)
 
 
 def _grid_seconds(points: float | None, window: float, at: float) -> float | None:

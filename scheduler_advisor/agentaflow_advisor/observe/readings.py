@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeVar
 
 from agentaflow_advisor.model import PodRef, Query, Refusal
 from agentaflow_advisor.observe.dialects import Dialect, Labels, render
 from agentaflow_advisor.observe.prometheus import Answer, Prometheus, Sample
-from agentaflow_advisor.observe.signals import COUNTS, SCALARS, Rule
+from agentaflow_advisor.observe.recording import RARE, TOLD, Question, Recorded, questions
+from agentaflow_advisor.observe.signals import AMOUNT, COUNTS, SCALARS, Rule
 
 K = TypeVar("K")
+PEAK = "utilization_max"
 AT_ONCE = 4  # queries; Prometheus itself allows 20 (--query.max-concurrency)
 
 
@@ -42,6 +44,7 @@ class Readings:
     pods: dict[GpuKey, set[PodRef]] = field(default_factory=dict)
     held: dict[GpuKey, Holding] = field(default_factory=dict)
     held_pods: dict[GpuKey, Holding] = field(default_factory=dict)
+    steps: int | None = None  # in the window, where presence is counted in recorded steps
     stood_in: set[GpuKey] = field(default_factory=set)  # whose node is the host of `instance`
     queries: list[Query] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
@@ -63,23 +66,82 @@ def read(
     window_seconds: float,
     percentile: float,
     at: float,
+    recorded: Recorded | None = None,
 ) -> Readings:
     """Ask those of the signals that the dialect has at one evaluation time, a few at once."""
-    wanted = frozenset(signals)
-    asked = {
-        signal: render(template, window_seconds=window_seconds, percentile=percentile)
-        for signal, template in dialect.items()
-        if signal in wanted
-    }
-    readings = Readings(dialect.name)
+    wanted = frozenset(signals).intersection(dialect)
+    how = {"window_seconds": window_seconds, "percentile": percentile}
+    asked = list(_questions(dialect, wanted, recorded, **how))
+    readings = Readings(dialect.name, steps=recorded.steps if recorded else None)
     with ThreadPoolExecutor(AT_ONCE, "promql") as pool:
-        answers = pool.map(lambda promql: prometheus.ask(promql, at=at), asked.values())
-        for (signal, promql), answer in zip(asked.items(), answers, strict=True):
-            _answered(readings, dialect.labels, signal, promql, answer)
+        answers = pool.map(lambda question: prometheus.ask(question.promql, at=at), asked)
+        for question, answer in zip(asked, answers, strict=True):
+            _answered(readings, dialect.labels, question, answer)
+    if recorded:
+        _zeros(readings, wanted)
     return readings
 
 
-def _answered(readings: Readings, labels: Labels, signal: str, promql: str, answer: Answer) -> None:
+def _questions(
+    dialect: Dialect,
+    wanted: frozenset[str],
+    recorded: Recorded | None,
+    *,
+    window_seconds: float,
+    percentile: float,
+) -> Iterator[Question]:
+    """Of recorded series what they carry, the rest of the samples."""
+    asked: set[str] = set()
+    if recorded:
+        of_steps = questions(
+            wanted,
+            dialect.name,
+            step=recorded.step,
+            window=recorded.window,
+            percentile=percentile,
+        )
+        for question in of_steps:
+            asked.add(question.signal)
+            yield question
+        if PEAK in wanted:  # work that no step has seen yet
+            tail = render(
+                dialect[PEAK], window_seconds=recorded.tail_seconds, percentile=percentile
+            )
+            yield Question(PEAK, tail)
+    for signal in dialect:
+        if signal in wanted - asked:
+            text = dialect[signal]
+            yield Question(
+                signal, render(text, window_seconds=window_seconds, percentile=percentile)
+            )
+
+
+def _zeros(readings: Readings, wanted: Collection[str]) -> None:
+    """What is recorded only where it is not zero is zero for all others that tell it."""
+    told: defaultdict[int, list[GpuKey]] = defaultdict(list)
+    for key, bits in readings.values.pop(TOLD, {}).items():
+        told[int(bits)].append(key)
+    for bit, signal in enumerate(RARE):
+        if signal not in wanted:
+            continue
+        telling = [key for bits, keys in told.items() if bits >> bit & 1 for key in keys]
+        if signal in COUNTS:
+            counts = readings.counts.get(signal, {})
+            readings.counts[signal] = {key: {} for key in telling} | counts
+        else:
+            values = readings.values.get(signal, {})
+            readings.values[signal] = dict.fromkeys(telling, 0.0) | values
+        readings.queries = [
+            replace(query, series=max(query.series, len(telling)))
+            if query.signal == signal
+            else query
+            for query in readings.queries
+        ]
+
+
+def _answered(readings: Readings, labels: Labels, question: Question, answer: Answer) -> None:
+    signal, promql, recorded = question
+    labels = Labels() if recorded else labels
     count = len(answer.samples)
     readings.queries.append(Query(signal, promql, count, answer.seconds, readings.dialect))
     readings.refusals += [
@@ -118,6 +180,8 @@ def _take(readings: Readings, labels: Labels, signal: str, key: GpuKey, sample: 
     if signal in SCALARS:
         values = readings.values.setdefault(signal, {})
         return _put(values, key, sample.value, SCALARS[signal])
+    if signal == TOLD:
+        return _put(readings.values.setdefault(signal, {}), key, sample.value, AMOUNT)
     return True
 
 

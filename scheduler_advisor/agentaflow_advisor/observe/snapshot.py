@@ -13,6 +13,7 @@ from agentaflow_advisor.observe.merge import merge
 from agentaflow_advisor.observe.nodes import nodes_of
 from agentaflow_advisor.observe.prometheus import Prometheus
 from agentaflow_advisor.observe.readings import read
+from agentaflow_advisor.observe.recording import choose
 
 CLOCK = "utilization_ahead"  # asked for beside utilization_age, where the time is now
 
@@ -32,14 +33,20 @@ def take(
 
     `signals` is what the analyses to come declare (their SIGNALS); without it, all are asked for.
     `dialect` is an exporter's (DIALECTS), or `auto`: those whose metrics are there.
+    The snapshot's window may be shorter than the one that was asked for: then a refusal says why.
     `cluster_name` is the metrics' `cluster` label of that Kubernetes cluster; without it, it is
     the one whose nodes' names match best. Raises ObserveError.
     """
     taken_at = prometheus.now() if at is None else at
     asked = _asked(signals, now=at is None)
     found = detect(prometheus, dialect, window_seconds=window_seconds, at=taken_at)
+    span = choose(found.found, window_seconds, taken_at)
+    window_seconds = span.window_seconds
     how = {"window_seconds": window_seconds, "percentile": percentile, "at": taken_at}
-    readings = [read(prometheus, each, asked, **how) for each in found.dialects]
+    readings = [
+        read(prometheus, each, asked, **how, recorded=span.recorded.get(each.name))
+        for each in found.dialects
+    ]
     told, notes = merge(readings, cluster_state)
     gpus = tuple(gpu_of(each, window_seconds, taken_at) for each in told)
     if not gpus:
@@ -55,7 +62,13 @@ def take(
         workloads=state.workloads,
         namespaces=state.namespaces,
         queries=(*found.queries, *chain(*(each.queries for each in readings))),
-        refusals=(*found.refusals, *chain(*(each.refusals for each in readings)), *notes, *more),
+        refusals=(
+            *found.refusals,
+            *span.notes,
+            *chain(*(each.refusals for each in readings)),
+            *notes,
+            *more,
+        ),
         has_cluster=cluster_state is not None,
         dialects=tuple(each.name for each in found.dialects),
         asked=asked - {CLOCK},
