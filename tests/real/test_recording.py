@@ -32,7 +32,9 @@ HOURS, FIVE_MINUTES = 13 * HOUR, 6 * HOUR
 
 @pytest.fixture(scope="module", params=EXPORTERS)
 def servers(
-    request: pytest.FixtureRequest, prometheus_binary: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    prometheus_binary: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[PrometheusServer, PrometheusServer]]:
     """One with the samples alone, one with what the rules record of them as well."""
     assert prometheus_binary
@@ -79,7 +81,7 @@ def test_the_advice_is_the_same(
     """Ids, places and pods are equal; savings and confidence are within what steps allow."""
     raw, recorded = (look(server, window) for server in servers)
     expected, told = found(raw), found(recorded)
-    assert len(expected) > 4
+    assert len(expected) >= 4
     assert set(told) == set(expected)
     for id_, each in expected.items():
         theirs = told[id_]

@@ -11,6 +11,8 @@ from agentaflow_advisor.observe.dialects import grid_points
 from agentaflow_advisor.observe.readings import GpuKey, Readings
 from agentaflow_advisor.observe.signals import COUNTS, FAMILIES, MEASURES
 
+NOTHING: Mapping[GpuKey, float] = {}
+_MEASURES = sorted(MEASURES)
 Source = tuple[Readings, GpuKey]
 """A dialect's readings, and under which key it has the GPU."""
 
@@ -38,6 +40,9 @@ class Told:
         return None
 
     def get(self, signal: str) -> float | None:
+        if len(self.sources) == 1:
+            readings, key = self.sources[0]
+            return readings.values.get(signal, NOTHING).get(key)
         source = self.source(signal)
         return source[0].get(signal, source[1]) if source else None
 
@@ -91,9 +96,12 @@ def gpu_of(told: Told, window: float, at: float) -> Gpu:
 
 
 def _measures(told: Told) -> Mapping[str, float]:
-    asked = {name for readings, _ in told.sources for name in readings.values}
-    values = {name: told.get(name) for name in sorted(asked & MEASURES.keys())}
-    return {name: value for name, value in values.items() if value is not None}
+    found: dict[str, float] = {}
+    for name in _MEASURES:
+        value = told.get(name)
+        if value is not None:
+            found[name] = value
+    return found
 
 
 def _counts(told: Told) -> Mapping[str, Mapping[str, float]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+import sys
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -11,12 +12,14 @@ from typing import NamedTuple, TypeVar
 
 from agentaflow_advisor.model import PodRef, Query, Refusal
 from agentaflow_advisor.observe.dialects import Dialect, Labels, render
-from agentaflow_advisor.observe.prometheus import Answer, Prometheus, Sample
+from agentaflow_advisor.observe.prometheus import Answer, Prometheus
 from agentaflow_advisor.observe.recording import RARE, TOLD, Question, Recorded, questions
 from agentaflow_advisor.observe.signals import AMOUNT, COUNTS, SCALARS, Rule
 
 K = TypeVar("K")
 PEAK = "utilization_max"
+PLAIN = {name: rule for name, rule in SCALARS.items() if name != "up"} | {TOLD: AMOUNT}
+"""Signals whose series tell nothing but the GPU and the value."""
 AT_ONCE = 4  # queries; Prometheus itself allows 20 (--query.max-concurrency)
 
 
@@ -28,6 +31,8 @@ class GpuKey(NamedTuple):
     uuid: str
 
 
+Place = tuple[str | None, ...]
+"""The labels of a series that say which GPU it is of."""
 Holding = dict[tuple[str, str], float]
 """By namespace and pod (empty where only the namespace is told): steps of the grid."""
 
@@ -46,6 +51,8 @@ class Readings:
     held_pods: dict[GpuKey, Holding] = field(default_factory=dict)
     steps: int | None = None  # in the window, where presence is counted in recorded steps
     stood_in: set[GpuKey] = field(default_factory=set)  # whose node is the host of `instance`
+    keys: dict[Place, GpuKey] = field(default_factory=dict)  # by the labels that name one
+    known: dict[GpuKey, GpuKey] = field(default_factory=dict)  # so that one GPU is one object
     queries: list[Query] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
 
@@ -141,47 +148,85 @@ def _zeros(readings: Readings, wanted: Collection[str]) -> None:
 
 def _answered(readings: Readings, labels: Labels, question: Question, answer: Answer) -> None:
     signal, promql, recorded = question
-    labels = Labels() if recorded else labels
-    count = len(answer.samples)
+    count = len(answer.values)
     readings.queries.append(Query(signal, promql, count, answer.seconds, readings.dialect))
     readings.refusals += [
         Refusal(f"signal {signal}", f"Prometheus warns that parts may be missing: {warning}")
         for warning in answer.warnings
     ]
-    problems: Counter[str] = Counter()
-    for sample in answer.samples:
-        key = _key(readings, labels, sample.labels)
-        if key is None:
-            problems[f"had no {labels.uuid} label or none of a node"] += 1
-        elif not _take(readings, labels, signal, key, sample):
-            problems["were NaN, infinite or implausible"] += 1
+    labels = Labels() if recorded else labels
+    take = _scalars if signal in PLAIN else _labelled
+    nameless, implausible = take(readings, labels, signal, answer)
+    problems = {
+        f"had no {labels.uuid} label or none of a node": nameless,
+        "were NaN, infinite or implausible": implausible,
+    }
     readings.refusals += [
         Refusal(f"signal {signal}", f"{count} series {problem} and count as absent")
         for problem, count in problems.items()
+        if count
     ]
 
 
-def _take(readings: Readings, labels: Labels, signal: str, key: GpuKey, sample: Sample) -> bool:
+def _scalars(readings: Readings, labels: Labels, signal: str, answer: Answer) -> tuple[int, int]:
+    """One number per GPU, the bulk of what is read. How many had no name, or no sound value."""
+    rule = PLAIN[signal]
+    low, high, fold = rule.low, min(rule.high, sys.float_info.max), rule.fold
+    values = readings.values.setdefault(signal, {})
+    keys = readings.keys
+    fields = (labels.uuid, "cluster", "instance", *labels.node)
+    nameless = implausible = 0
+    for told, value in zip(answer.labels, answer.values, strict=True):
+        place = tuple(map(told.get, fields))
+        key = keys.get(place) or _key(readings, labels, told, place)
+        if key is None:
+            nameless += 1
+        elif not low <= value <= high:
+            implausible += 1
+        else:
+            values[key] = fold(values[key], value) if key in values else value
+    return nameless, implausible
+
+
+def _labelled(readings: Readings, labels: Labels, signal: str, answer: Answer) -> tuple[int, int]:
+    """The same where the series' other labels tell as well."""
+    fields = (labels.uuid, "cluster", "instance", *labels.node)
+    nameless = implausible = 0
+    for told, value in zip(answer.labels, answer.values, strict=True):
+        place = tuple(map(told.get, fields))
+        key = readings.keys.get(place) or _key(readings, labels, told, place)
+        if key is None:
+            nameless += 1
+        elif not _take(readings, labels, signal, key, told, value):
+            implausible += 1
+    return nameless, implausible
+
+
+def _take(
+    readings: Readings,
+    labels: Labels,
+    signal: str,
+    key: GpuKey,
+    told: Mapping[str, str],
+    value: float,
+) -> bool:
     """False where the value is not plausible."""
     if signal == "pods":
-        readings.pods.setdefault(key, set()).add(_pod(sample.labels))
+        readings.pods.setdefault(key, set()).add(_pod(told))
         return True
     if signal == "held":
-        return _hold(readings.held.setdefault(key, {}), sample, "")
+        return _hold(readings.held.setdefault(key, {}), told, value, "")
     if signal == "held_pods":
-        pod = _ours(sample.labels, "pod")
-        return _hold(readings.held_pods.setdefault(key, {}), sample, pod)
+        pod = _ours(told, "pod")
+        return _hold(readings.held_pods.setdefault(key, {}), told, value, pod)
     if signal in ("info", "up"):
-        _identify(readings, labels, key, sample.labels)
+        _identify(readings, labels, key, told)
     if signal in COUNTS:
         counted = COUNTS[signal]
-        told = readings.counts.setdefault(signal, {}).setdefault(key, {})
-        return _put(told, sample.labels.get(counted.label, ""), sample.value, counted.rule)
+        numbers = readings.counts.setdefault(signal, {}).setdefault(key, {})
+        return _put(numbers, told.get(counted.label, ""), value, counted.rule)
     if signal in SCALARS:
-        values = readings.values.setdefault(signal, {})
-        return _put(values, key, sample.value, SCALARS[signal])
-    if signal == TOLD:
-        return _put(readings.values.setdefault(signal, {}), key, sample.value, AMOUNT)
+        return _put(readings.values.setdefault(signal, {}), key, value, SCALARS[signal])
     return True
 
 
@@ -192,7 +237,10 @@ def _put(values: dict[K, float], key: K, value: float, rule: Rule) -> bool:
     return True
 
 
-def _key(readings: Readings, labels: Labels, told: Mapping[str, str]) -> GpuKey | None:
+def _key(
+    readings: Readings, labels: Labels, told: Mapping[str, str], place: Place
+) -> GpuKey | None:
+    """The GPU of these labels; remembered, as every answer names it again."""
     uuid = told.get(labels.uuid, "")
     if not uuid:
         return None
@@ -200,9 +248,13 @@ def _key(readings: Readings, labels: Labels, told: Mapping[str, str]) -> GpuKey 
         uuid = labels.uuid_prefix + uuid
     node = next((told[name] for name in labels.node if told.get(name)), "")
     key = GpuKey(told.get("cluster", ""), node or host(told.get("instance", "")), uuid)
+    if not key.node:
+        return None
+    key = readings.known.setdefault(key, key)
     if not node:
         readings.stood_in.add(key)
-    return key if key.node else None
+    readings.keys[place] = key
+    return key
 
 
 def host(instance: str) -> str:
@@ -223,11 +275,11 @@ def _pod(labels: Mapping[str, str]) -> PodRef:
     return PodRef(*(_ours(labels, name) for name in ("namespace", "pod", "container")))
 
 
-def _hold(held: Holding, sample: Sample, pod: str) -> bool:
-    holder = _ours(sample.labels, "namespace"), pod
-    if not math.isfinite(sample.value):
+def _hold(held: Holding, told: Mapping[str, str], value: float, pod: str) -> bool:
+    holder = _ours(told, "namespace"), pod
+    if not math.isfinite(value):
         return False
-    held[holder] = max(held.get(holder, 0.0), sample.value)
+    held[holder] = max(held.get(holder, 0.0), value)
     return True
 
 

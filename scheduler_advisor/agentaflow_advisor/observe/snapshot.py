@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import gc
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from itertools import chain
 
 from agentaflow_advisor.model import ClusterState, Refusal, Snapshot
@@ -37,6 +39,42 @@ def take(
     `cluster_name` is the metrics' `cluster` label of that Kubernetes cluster; without it, it is
     the one whose nodes' names match best. Raises ObserveError.
     """
+    with _without_collector():
+        return _take(
+            prometheus,
+            window_seconds=window_seconds,
+            percentile=percentile,
+            cluster_state=cluster_state,
+            at=at,
+            cluster_name=cluster_name,
+            dialect=dialect,
+            signals=signals,
+        )
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Millions of small objects are made and all are kept: looking for garbage takes seconds."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _take(
+    prometheus: Prometheus,
+    *,
+    window_seconds: float,
+    percentile: float,
+    cluster_state: ClusterState | None,
+    at: float | None,
+    cluster_name: str | None,
+    dialect: str,
+    signals: Collection[str] | None,
+) -> Snapshot:
     taken_at = prometheus.now() if at is None else at
     asked = _asked(signals, now=at is None)
     found = detect(prometheus, dialect, window_seconds=window_seconds, at=taken_at)

@@ -2,7 +2,7 @@
 
 Names are `agentaflow:gpu_<what>:<operation><step>`, labels cluster, node, uuid and exporter (and
 reason or xid). Steps of 5 minutes are made from the exporter's samples, those of an hour from them.
-A mean is one of 5-minute means, each of which weighs the same. A high percentile is one of the
+A mean is one of the steps' means, each of which weighs the same. A high percentile is one of the
 steps' maxima: never less than that of the samples. What is rare is recorded only where it is not
 zero; who tells it at all is in the bits of `agentaflow:gpu_told:bits5m`.
 """
@@ -37,10 +37,11 @@ MEANS: Mapping[str, str] = {
 }
 COUNTS: Mapping[str, str] = {"utilization_samples": "utilization_samples"}
 STEPS: Mapping[str, str] = {
-    "present": "present_samples",
+    "present": "present",
     "utilization_present": "utilization_samples",
 }
 """In how many steps of 5 minutes there was a sample."""
+COUNTED_BY = {"present": "last", "utilization_samples": "count"}
 GROWN: Mapping[str, str] = {"energy": "energy_joules"}
 NOW: Mapping[str, str] = {
     "memory_total": "memory_total_bytes",
@@ -94,13 +95,11 @@ def questions(
         return f'{metric(family, operation, each)}{{exporter="{exporter}"}}{span}'
 
     def mean(family: str) -> str:
-        if step == "5m":
-            return f"avg_over_time({of(family, 'avg')})"
-        return f"sum_over_time({of(family, 'sum')}) / sum_over_time({of(family, 'steps')})"
+        return f"avg_over_time({of(family, 'avg')})"
 
     def steps(family: str) -> str:
         if step == "5m":
-            return f"count_over_time({of(family, 'count')})"
+            return f"count_over_time({of(family, COUNTED_BY[family])})"
         return f"sum_over_time({of(family, 'steps')})"
 
     texts = {

@@ -45,7 +45,8 @@ MEANS = {
     "tensor_active_ratio": "tensor_active_mean",
     "dram_active_ratio": "dram_active_mean",
 }
-SAMPLES = ("utilization_samples", "present_samples")
+SAMPLES = "utilization_samples"
+PRESENT = "present"
 HEADER = """\
 # Recorded series for the advisor: {what}.
 # Made by `make generate`. Valid from Prometheus 2.42 on. What each means: docs/queries.md.
@@ -79,9 +80,9 @@ def steps(exporter: Exporter) -> Iterator[Rule]:
     for family, signal in MEANS.items():
         if signal in dialect:
             yield _rule(exporter, metric(family, "avg", "5m"), _five(dialect[signal]))
-    for family, selector in zip(SAMPLES, (exporter.use, exporter.present), strict=True):
-        text = f"max by ({by}) (count_over_time({selector}[5m]))"
-        yield _rule(exporter, metric(family, "count", "5m"), text)
+    samples = f"max by ({by}) (count_over_time({exporter.use}[5m]))"
+    yield _rule(exporter, metric(SAMPLES, "count", "5m"), samples)
+    yield _rule(exporter, metric(PRESENT, "last", "5m"), f"group by ({by}) ({exporter.present})")
     for signal, family in NOW.items():
         if signal in dialect:
             yield _rule(exporter, metric(family, "last", "5m"), dialect[signal])
@@ -97,7 +98,7 @@ def steps(exporter: Exporter) -> Iterator[Rule]:
         for signal, text in told.items()
     )
     yield _labelled(exporter, metric(TOLD, "bits", "5m"), f"sum by ({GPU}) ({bits})")
-    yield _clock(metric("present_samples", "count", "5m"), "5m", exporter.dialect.name)
+    yield _clock(metric(PRESENT, "last", "5m"), "5m", exporter.dialect.name)
 
 
 def hours() -> Iterator[Rule]:
@@ -105,14 +106,13 @@ def hours() -> Iterator[Rule]:
     for family in MAXIMA:
         yield _hour(family, "max", "max_over_time", "max")
     for family in MEANS:
-        yield _hour(family, "sum", "sum_over_time", "avg")
-        yield _hour(family, "steps", "count_over_time", "avg")
-    for family in SAMPLES:
-        yield _hour(family, "count", "sum_over_time", "count")
-        yield _hour(family, "steps", "count_over_time", "count")
+        yield _hour(family, "avg", "avg_over_time", "avg")
+    yield _hour(SAMPLES, "count", "sum_over_time", "count")
+    yield _hour(SAMPLES, "steps", "count_over_time", "count")
+    yield _hour(PRESENT, "steps", "count_over_time", "last")
     for family in (*GROWN.values(), *(each for each in RARE if each not in RARE_NOW)):
         yield _hour(family, "increase", "sum_over_time", "increase")
-    yield _clock(metric("present_samples", "steps", "1h"), "1h", "")
+    yield _clock(metric(PRESENT, "steps", "1h"), "1h", "")
 
 
 def _hour(family: str, operation: str, function: str, of: str) -> Rule:
