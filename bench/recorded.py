@@ -25,7 +25,7 @@ BITS = (1 << len(RARE)) - 1
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One in ten is idle; of the others, one in four has no pod, one in three is held by power."""
+    """One in ten is idle, one in four in no pod, one in three held down by its power limit."""
 
     number: int
     uuid: str
@@ -47,6 +47,10 @@ class Card:
         return f'cluster="bench",node="{self.node}",uuid="{self.uuid}",exporter="agentaflow"'
 
     @property
+    def recorded_node(self) -> str:
+        return f'cluster="bench",node="{self.node}",exporter="agentaflow"'
+
+    @property
     def scraped(self) -> str:
         return (
             f'cluster="bench",node="{self.node}",instance="{self.node}",job="{JOB}",'
@@ -54,45 +58,83 @@ class Card:
         )
 
 
+Labels = Callable[[Card], str]
 Values = Callable[[Card], Iterable[float | str]]
+Family = tuple[str, Labels, Values, list[str]]
+"""Its name, a card's labels (none: no series), its values and when they were."""
 
 
-def write(out: TextIO, nodes: int, end: int) -> int:
-    """Writes OpenMetrics; how many samples there are."""
-    rng = random.Random(7)
-    cards = [
-        Card(number, f"GPU-{uuid.UUID(int=rng.getrandbits(128))}") for number in range(nodes * 8)
-    ]
-    last_hour = end - 20 * 60  # rules of an hour run at any minute of it
-    hours = [f" {last_hour - HOUR * back}\n" for back in range(HOURS - 1, -1, -1)]
-    fives = [f" {end - 60 - 300 * back}\n" for back in (1, 0)]
-    scrapes = [f" {at}\n" for at in range(end - SAMPLED_SECONDS, end + 1, INTERVAL_SECONDS)]
-    written = 0
-    for name, labels, values, stamps in _families(cards, rng, hours, fives, scrapes):
-        out.write(f"# TYPE {name} gauge\n")
-        for card in cards:
-            if not (told := labels(card)):
-                continue
-            prefix = f"{name}{{{told}}} "
-            lines = [
-                f"{prefix}{value}{stamp}" for value, stamp in zip(values(card), stamps, strict=True)
-            ]
-            out.writelines(lines)
-            written += len(lines)
-    for step, stamps in (("1h", hours), ("5m", fives)):
-        name = f'agentaflow:recorded_time:seconds{{cluster="bench",exporter="agentaflow",step="{step}"}}'
-        out.writelines(f"{name}{stamp[:-1]}{stamp}" for stamp in stamps)
-    out.write("# EOF\n")
-    return written
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The same cards each time."""
+
+    cards: tuple[Card, ...]
+
+    @classmethod
+    def of(cls, nodes: int) -> Fleet:
+        rng = random.Random(7)
+        uuids = (uuid.UUID(int=rng.getrandbits(128)) for _ in range(nodes * 8))
+        return cls(tuple(Card(number, f"GPU-{each}") for number, each in enumerate(uuids)))
+
+    def write_past(self, out: TextIO, end: int) -> int:
+        """A day of recorded hours, and samples of utilization; how many samples that are."""
+        last_hour = end - 20 * 60  # rules of an hour run at any minute of it
+        hours = [f" {last_hour - HOUR * back}\n" for back in range(HOURS - 1, -1, -1)]
+        scrapes = [f" {at}\n" for at in range(end - SAMPLED_SECONDS, end + 1, INTERVAL_SECONDS)]
+        rng = random.Random(11)
+        return self._write(
+            out, [*_hours(rng, hours), _clock("1h", hours), _utilization(rng, scrapes)]
+        )
+
+    def write_latest(self, out: TextIO, since: int, end: int) -> int:
+        """What was scraped and recorded since."""
+        scrapes = [f" {at}\n" for at in range(since + 1, end + 1, INTERVAL_SECONDS)]
+        fives = [f" {end - 60 - 300 * back}\n" for back in (1, 0)]
+        rng = random.Random(13)
+        latest = [*_fives(fives), _clock("5m", fives), _utilization(rng, scrapes)]
+        return self._write(out, [*latest, *_listed(scrapes[-10:])])
+
+    def _write(self, out: TextIO, families: Iterable[Family]) -> int:
+        written = 0
+        for name, labels, values, stamps in families:
+            out.write(f"# TYPE {name} gauge\n")
+            for card in self.cards:
+                if not (told := labels(card)):
+                    continue
+                prefix = f"{name}{{{told}}} "
+                pairs = zip(values(card), stamps, strict=True)
+                out.writelines([f"{prefix}{value}{stamp}" for value, stamp in pairs])
+                written += len(stamps)
+        out.write("# EOF\n")
+        return written
 
 
-def _families(
-    cards: list[Card],
-    rng: random.Random,
-    hours: list[str],
-    fives: list[str],
-    scrapes: list[str],
-) -> Iterator[tuple[str, Callable[[Card], str], Values, list[str]]]:
+def _recorded(card: Card) -> str:
+    return card.recorded
+
+
+def _first(card: Card) -> str:
+    """Of a node: all of its GPUs have the same."""
+    return card.recorded_node if card.number % 8 == 0 else ""
+
+
+def _same(value: float, stamps: list[str]) -> Values:
+    line = [value] * len(stamps)
+    return lambda _: line
+
+
+def _clock(step: str, stamps: list[str]) -> Family:
+    labels = f'cluster="bench",exporter="agentaflow",step="{step}"'
+    times = [stamp.strip() for stamp in stamps]
+    return (
+        "agentaflow:recorded_time:seconds",
+        lambda card: "" if card.number else labels,
+        lambda _: times,
+        stamps,
+    )
+
+
+def _hours(rng: random.Random, hours: list[str]) -> Iterator[Family]:
     def busy(low: float, high: float, scale: float = 1.0) -> Values:
         return lambda card: (
             [0] * HOURS
@@ -100,58 +142,53 @@ def _families(
             else [f"{rng.uniform(low, high) * scale:.3f}" for _ in range(HOURS)]
         )
 
-    def same(value: float, stamps: list[str]) -> Values:
-        line = [value] * len(stamps)
-        return lambda _: line
-
-    def recorded(card: Card) -> str:
-        return card.recorded
-
     def powered(card: Card) -> str:
         return f'{card.recorded},reason="sw_power_cap"' if card.number % 3 == 0 else ""
 
     def sick(card: Card) -> str:
         return f'{card.recorded},xid="79"' if card.number % 500 == 3 else ""
 
-    of_hours: list[tuple[str, Values]] = [
+    of_all: list[tuple[str, Values]] = [
         ("utilization_ratio:max1h", busy(0.6, 1.0)),
         ("utilization_ratio:avg1h", busy(0.2, 0.8)),
-        ("utilization_samples:count1h", same(HOUR / INTERVAL_SECONDS, hours)),
-        ("utilization_samples:steps1h", same(12, hours)),
-        ("present:steps1h", same(12, hours)),
+        ("utilization_samples:count1h", _same(HOUR / INTERVAL_SECONDS, hours)),
+        ("utilization_samples:steps1h", _same(12, hours)),
+        ("present:steps1h", _same(12, hours)),
         ("memory_used_bytes:max1h", lambda _: [rng.randrange(10**9, 8 * 10**10)] * HOURS),
-        ("pcie_link_width:max1h", same(16, hours)),
+        ("pcie_link_width:max1h", _same(16, hours)),
         ("sm_active_ratio:max1h", busy(0.5, 0.9)),
         ("sm_active_ratio:avg1h", busy(0.2, 0.5)),
         ("tensor_active_ratio:avg1h", busy(0.1, 0.3)),
     ]
-    for name, values in of_hours:
-        yield f"agentaflow:gpu_{name}", recorded, values, hours
+    for name, values in of_all:
+        yield f"agentaflow:gpu_{name}", _recorded, values, hours
     yield "agentaflow:gpu_throttled_seconds:increase1h", powered, busy(100, 900), hours
     yield "agentaflow:gpu_xids:increase1h", sick, lambda _: [0] * (HOURS - 3) + [1, 0, 0], hours
+
+
+def _fives(fives: list[str]) -> Iterator[Family]:
     for name, value in (
         ("processes", 1),
         ("power_limit_watts", 700),
         ("power_limit_default_watts", 700),
         ("pcie_link_width_max", 16),
         ("memory_total_bytes", 85e9),
+        ("told", BITS),
     ):
-        yield f"agentaflow:gpu_{name}:last5m", recorded, same(value, fives), fives
-    yield "agentaflow:gpu_told:bits5m", recorded, same(BITS, fives), fives
-    yield from _samples(rng, scrapes)
+        yield f"agentaflow:node_{name}:last5m", _first, _same(value, fives), fives
 
 
-def _samples(
-    rng: random.Random, scrapes: list[str]
-) -> Iterator[tuple[str, Callable[[Card], str], Values, list[str]]]:
-    lately = scrapes[-12:]
-    ones: Values = lambda _: [1] * len(lately)  # noqa: E731 - a value like its neighbours
+def _listed(stamps: list[str]) -> Iterator[Family]:
+    ones = _same(1, stamps)
+    yield "agentaflow_gpu_up", lambda card: card.scraped, ones, stamps
+    yield "agentaflow_gpu_info", lambda card: f'{card.scraped},name="{MODEL}"', ones, stamps
+    yield "agentaflow_gpu_pod_info", _pod, ones, stamps
+
+
+def _utilization(rng: random.Random, scrapes: list[str]) -> Family:
     levels = [[f"{rng.uniform(0.2, 0.9):.2f}" for _ in scrapes] for _ in range(97)]
     idle = ["0"] * len(scrapes)
-    yield "agentaflow_gpu_up", lambda card: card.scraped, ones, lately
-    yield "agentaflow_gpu_info", lambda card: f'{card.scraped},name="{MODEL}"', ones, lately
-    yield "agentaflow_gpu_pod_info", _pod, ones, lately
-    yield (
+    return (
         "agentaflow_gpu_utilization_ratio",
         lambda card: f'{card.scraped},engine="gpu"',
         lambda card: idle if card.idle else levels[card.number % 97],

@@ -66,7 +66,7 @@ def look(server: PrometheusServer, window: float) -> Snapshot:
 
 def found(snapshot: Snapshot) -> dict[str, Recommendation]:
     prices = price_nodes(snapshot, PriceTable.load())
-    outcome = run(snapshot, prices, Settings())
+    outcome = run(snapshot, prices, Settings.model_validate({}))
     return {each.id: each for each in outcome.findings.recommendations}
 
 

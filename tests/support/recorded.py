@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -12,39 +14,45 @@ from tools.prometheus import PrometheusServer
 from tools.realparts import prometheus_program
 
 RULES = Path(__file__).parents[2] / "alerts" / "rules"
-HOURS = "agentaflow-recording-hours"
-HOUR = 3600
+HOURS = "hours"
+Rule = dict[str, Any]
 
 
 def record(
     server: PrometheusServer, exporters: Iterable[str], start: int, end: int, folder: Path
 ) -> None:
-    """Evaluate the 5-minute rules of these exporters, then the hourly ones, over the server's own
-    past; it runs again with what they recorded.
+    """Evaluate the rules of these exporters and the hourly ones over the server's own past.
 
-    promtool evaluates a group without seeing what it has just recorded, so a rule that reads
-    another waits for the next pass.
+    promtool does not see what it has just recorded, so a rule waits until the server has those
+    that it reads.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for number, rules in enumerate(_passes(exporters)):
+    for number, groups in enumerate(_passes([*exporters, HOURS])):
         path = folder / f"pass-{number}.yaml"
-        path.write_text(yaml.safe_dump(rules))
+        path.write_text(yaml.safe_dump({"groups": groups}))
         _evaluate(server, path, start, end)
 
 
-def _passes(exporters: Iterable[str]) -> list[dict[str, object]]:
-    steps = [_group(f"agentaflow-recording-{name}") for name in exporters]
-    hours = _group(HOURS)
-    clocks = [group | {"rules": group["rules"][-1:]} for group in steps]
-    first = [group | {"rules": group["rules"][:-1]} for group in steps]
-    last = hours | {"rules": hours["rules"][-1:]}
-    second = [*clocks, hours | {"rules": hours["rules"][:-1]}]
-    return [{"groups": first}, {"groups": second}, {"groups": [last]}]
+def _passes(names: Iterable[str]) -> Iterator[list[Rule]]:
+    groups = [
+        yaml.safe_load((RULES / f"agentaflow-recording-{name}.yaml").read_text())["groups"][0]
+        for name in names
+    ]
+    waiting = [(group, rule) for group in groups for rule in group["rules"]]
+    while waiting:
+        missing = {rule["record"] for _, rule in waiting}
+        ready = [(group, rule) for group, rule in waiting if not missing & _read(rule)]
+        assert ready
+        yield [
+            {**group, "rules": [rule for owner, rule in ready if owner is group]}
+            for group in groups
+            if any(owner is group for owner, _ in ready)
+        ]
+        waiting = [pair for pair in waiting if pair not in ready]
 
 
-def _group(name: str) -> dict[str, list[object]]:
-    (group,) = yaml.safe_load((RULES / f"{name}.yaml").read_text())["groups"]
-    return dict(group)
+def _read(rule: Rule) -> set[str]:
+    return set(re.findall(r"agentaflow:\w+:\w+", rule["expr"]))
 
 
 def _evaluate(server: PrometheusServer, rules: Path, start: int, end: int) -> None:

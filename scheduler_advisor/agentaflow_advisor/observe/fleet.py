@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from agentaflow_advisor.model import Gpu, Held, Usage
 from agentaflow_advisor.observe.dialects import grid_points
-from agentaflow_advisor.observe.readings import GpuKey, Readings
 from agentaflow_advisor.observe.signals import COUNTS, FAMILIES, MEASURES
+from agentaflow_advisor.observe.told import GpuKey, Readings
 
 NOTHING: Mapping[GpuKey, float] = {}
 _MEASURES = sorted(MEASURES)

@@ -4,65 +4,23 @@ from __future__ import annotations
 
 import math
 import sys
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from agentaflow_advisor.model import PodRef, Query, Refusal
+from agentaflow_advisor.observe.completing import COVERAGE, complete, of_nodes
 from agentaflow_advisor.observe.dialects import Dialect, Labels, render
 from agentaflow_advisor.observe.prometheus import Answer, Prometheus
-from agentaflow_advisor.observe.recording import RARE, TOLD, Question, Recorded, questions
+from agentaflow_advisor.observe.recording import TOLD, Question, Recorded, questions
 from agentaflow_advisor.observe.signals import AMOUNT, COUNTS, SCALARS, Rule
+from agentaflow_advisor.observe.told import GpuKey, Holding, Place, Readings
 
 K = TypeVar("K")
 PEAK = "utilization_max"
 PLAIN = {name: rule for name, rule in SCALARS.items() if name != "up"} | {TOLD: AMOUNT}
 """Signals whose series tell nothing but the GPU and the value."""
 AT_ONCE = 4  # queries; Prometheus itself allows 20 (--query.max-concurrency)
-
-
-class GpuKey(NamedTuple):
-    """What tells one GPU from another. The index does not: it may change at a reboot."""
-
-    cluster: str
-    node: str
-    uuid: str
-
-
-Place = tuple[str | None, ...]
-"""The labels of a series that say which GPU it is of."""
-Holding = dict[tuple[str, str], float]
-"""By namespace and pod (empty where only the namespace is told): steps of the grid."""
-
-
-@dataclass(slots=True)
-class Readings:
-    """All that one dialect's queries told, by GPU. Filled by `read`, then only looked at."""
-
-    dialect: str = ""
-    values: dict[str, dict[GpuKey, float]] = field(default_factory=dict)
-    counts: dict[str, dict[GpuKey, dict[str, float]]] = field(default_factory=dict)
-    models: dict[GpuKey, str] = field(default_factory=dict)
-    indices: dict[GpuKey, str] = field(default_factory=dict)
-    pods: dict[GpuKey, set[PodRef]] = field(default_factory=dict)
-    held: dict[GpuKey, Holding] = field(default_factory=dict)
-    held_pods: dict[GpuKey, Holding] = field(default_factory=dict)
-    steps: int | None = None  # in the window, where presence is counted in recorded steps
-    stood_in: set[GpuKey] = field(default_factory=set)  # whose node is the host of `instance`
-    keys: dict[Place, GpuKey] = field(default_factory=dict)  # by the labels that name one
-    known: dict[GpuKey, GpuKey] = field(default_factory=dict)  # so that one GPU is one object
-    queries: list[Query] = field(default_factory=list)
-    refusals: list[Refusal] = field(default_factory=list)
-
-    def get(self, signal: str, key: GpuKey) -> float | None:
-        return self.values.get(signal, {}).get(key)
-
-    def gpus(self) -> set[GpuKey]:
-        """Every GPU that is there now or was measured within the window."""
-        seen = ("up", "present", "utilization_samples")
-        return {*self.models, *(key for signal in seen for key in self.values.get(signal, ()))}
 
 
 def read(
@@ -85,7 +43,7 @@ def read(
         for question, answer in zip(asked, answers, strict=True):
             _answered(readings, dialect.labels, question, answer)
     if recorded:
-        _zeros(readings, wanted)
+        complete(readings, wanted, recorded.steps)
     return readings
 
 
@@ -101,15 +59,20 @@ def _questions(
     asked: set[str] = set()
     if recorded:
         of_steps = questions(
-            wanted,
+            wanted | {"present"} if COVERAGE in wanted else wanted,
             dialect.name,
             step=recorded.step,
             window=recorded.window,
+            steps=recorded.steps,
             percentile=percentile,
         )
         for question in of_steps:
             asked.add(question.signal)
             yield question
+        if "up" in wanted and "info" in wanted:  # who is listed now is up, but for these
+            asked.add("up")
+            text = f"({dialect['up']}) == 0"
+            yield Question("up", text)
         if PEAK in wanted:  # work that no step has seen yet
             tail = render(
                 dialect[PEAK], window_seconds=recorded.tail_seconds, percentile=percentile
@@ -123,37 +86,17 @@ def _questions(
             )
 
 
-def _zeros(readings: Readings, wanted: Collection[str]) -> None:
-    """What is recorded only where it is not zero is zero for all others that tell it."""
-    told: defaultdict[int, list[GpuKey]] = defaultdict(list)
-    for key, bits in readings.values.pop(TOLD, {}).items():
-        told[int(bits)].append(key)
-    for bit, signal in enumerate(RARE):
-        if signal not in wanted:
-            continue
-        telling = [key for bits, keys in told.items() if bits >> bit & 1 for key in keys]
-        if signal in COUNTS:
-            counts = readings.counts.get(signal, {})
-            readings.counts[signal] = {key: {} for key in telling} | counts
-        else:
-            values = readings.values.get(signal, {})
-            readings.values[signal] = dict.fromkeys(telling, 0.0) | values
-        readings.queries = [
-            replace(query, series=max(query.series, len(telling)))
-            if query.signal == signal
-            else query
-            for query in readings.queries
-        ]
-
-
 def _answered(readings: Readings, labels: Labels, question: Question, answer: Answer) -> None:
-    signal, promql, recorded = question
+    signal, promql, recorded, form = question
     count = len(answer.values)
     readings.queries.append(Query(signal, promql, count, answer.seconds, readings.dialect))
     readings.refusals += [
         Refusal(f"signal {signal}", f"Prometheus warns that parts may be missing: {warning}")
         for warning in answer.warnings
     ]
+    if form in ("nodes", "counted"):
+        of_nodes(readings, question, answer)
+        return
     labels = Labels() if recorded else labels
     take = _scalars if signal in PLAIN else _labelled
     nameless, implausible = take(readings, labels, signal, answer)

@@ -7,7 +7,24 @@ reach far enough for a window.
 
 from __future__ import annotations
 
-from agentaflow_advisor.observe.recording.families import RARE, TOLD, Question, questions
+from agentaflow_advisor.observe.recording.families import (
+    NOW,
+    RARE,
+    TOLD,
+    USUAL_LANES,
+    Question,
+    questions,
+)
 from agentaflow_advisor.observe.recording.span import Recorded, Span, choose
 
-__all__ = ["RARE", "TOLD", "Question", "Recorded", "Span", "choose", "questions"]
+__all__ = [
+    "NOW",
+    "RARE",
+    "TOLD",
+    "USUAL_LANES",
+    "Question",
+    "Recorded",
+    "Span",
+    "choose",
+    "questions",
+]

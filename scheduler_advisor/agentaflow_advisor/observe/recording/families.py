@@ -4,15 +4,16 @@ Names are `agentaflow:gpu_<what>:<operation><step>`, labels cluster, node, uuid 
 reason or xid). Steps of 5 minutes are made from the exporter's samples, those of an hour from them.
 A mean is one of the steps' means, each of which weighs the same. A high percentile is one of the
 steps' maxima: never less than that of the samples. What is rare is recorded only where it is not
-zero; who tells it at all is in the bits of `agentaflow:gpu_told:bits5m`.
+zero; who tells it at all is in bits, `agentaflow:gpu_told:bits5m`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 PREFIX = "agentaflow:gpu_"
+NODE_PREFIX = "agentaflow:node_"
 TOLD = "told"
 FRESH = "[10m]"
 """A step of 5 minutes and as much again: as old as a value of now may be."""
@@ -35,13 +36,8 @@ MEANS: Mapping[str, str] = {
     "tensor_active_mean": "tensor_active_ratio",
     "dram_active_mean": "dram_active_ratio",
 }
-COUNTS: Mapping[str, str] = {"utilization_samples": "utilization_samples"}
-STEPS: Mapping[str, str] = {
-    "present": "present",
-    "utilization_present": "utilization_samples",
-}
-"""In how many steps of 5 minutes there was a sample."""
 COUNTED_BY = {"present": "last", "utilization_samples": "count"}
+"""Of which recorded samples steps of 5 minutes are counted."""
 GROWN: Mapping[str, str] = {"energy": "energy_joules"}
 NOW: Mapping[str, str] = {
     "memory_total": "memory_total_bytes",
@@ -51,6 +47,7 @@ NOW: Mapping[str, str] = {
     "temperature_slowdown_celsius": "temperature_slowdown_celsius",
     "pcie_width_max": "pcie_link_width_max",
 }
+"""Recorded once for a node on which all GPUs have the same, and by GPU elsewhere."""
 RARE: tuple[str, ...] = (
     "throttled_seconds",
     "xids",
@@ -67,19 +64,29 @@ RARE: tuple[str, ...] = (
     "retired_pages_pending",
     "nvlink_links_down",
     "recovery_action",
+    "pcie_width",
 )
 """The n-th has the bit 2^n: recorded bits are read for as long as they are kept, so only append."""
-RARE_NOW = frozenset(RARE[RARE.index("mig_enabled") :])
+TELLS_ONLY = "pcie_width"
+"""It has a bit, and is recorded of every GPU."""
+RARE_NOW = frozenset(RARE[RARE.index("mig_enabled") : RARE.index(TELLS_ONLY)])
 """Those that are as of now; the others are of the window."""
 LABELLED: Mapping[str, str] = {"throttled_seconds": "reason", "xids": "xid"}
 
 
+Form = Literal["gpus", "nodes", "partial", "counted", "unusual"]
+"""What a series of the answer is: one GPU's; a node's, for all its GPUs, or one GPU's; one GPU's
+that is less than whole; how many GPUs of a node have a value; one GPU's that is not as usual."""
+USUAL_LANES = 16.0
+
+
 class Question(NamedTuple):
-    """One query: the signal that it is for, and its text."""
+    """One query: the signal that it is for, its text, and how to read the answer."""
 
     signal: str
     promql: str
     recorded: bool = False  # then its labels are ours, whatever exporter is behind it
+    form: Form = "gpus"
 
 
 def metric(family: str, operation: str, step: str) -> str:
@@ -87,39 +94,56 @@ def metric(family: str, operation: str, step: str) -> str:
 
 
 def questions(
-    signals: frozenset[str], exporter: str, *, step: str, window: str, percentile: float
+    signals: frozenset[str],
+    exporter: str,
+    *,
+    step: str,
+    window: str,
+    steps: int,
+    percentile: float,
 ) -> Iterator[Question]:
-    """How those of the signals that are recorded are asked; `window` is a duration."""
+    """How those of the signals that are recorded are asked.
+
+    `window` is a duration, `steps` how many steps of 5 minutes are in it. What nearly all GPUs
+    have alike is asked for where it is otherwise: a series for each GPU is what costs time.
+    """
 
     def of(family: str, operation: str, span: str = f"[{window}]", each: str = step) -> str:
         return f'{metric(family, operation, each)}{{exporter="{exporter}"}}{span}'
 
-    def mean(family: str) -> str:
-        return f"avg_over_time({of(family, 'avg')})"
-
-    def steps(family: str) -> str:
+    def seen(family: str) -> str:
         if step == "5m":
             return f"count_over_time({of(family, COUNTED_BY[family])})"
         return f"sum_over_time({of(family, 'steps')})"
 
-    texts = {
-        **{each: f"max_over_time({of(name, 'max')})" for each, name in PEAKS.items()},
-        **{
-            each: f"quantile_over_time({percentile:g}, {of(name, 'max')})"
-            for each, name in HIGHS.items()
-        },
-        **{each: mean(name) for each, name in MEANS.items()},
-        **{each: f"sum_over_time({of(name, 'count')})" for each, name in COUNTS.items()},
-        **{each: steps(name) for each, name in STEPS.items()},
-        **{each: f"sum_over_time({of(name, 'increase')})" for each, name in GROWN.items()},
-        **{each: f"last_over_time({of(name, 'last', FRESH, '5m')})" for each, name in NOW.items()},
-        **{
-            each: f"last_over_time({of(each, 'last', FRESH, '5m')})"
-            if each in RARE_NOW
-            else f"sum_over_time({of(each, 'increase')})"
-            for each in RARE
-        },
+    def now(family: str) -> str:
+        node = of(family, "last", FRESH, "5m").replace(PREFIX, NODE_PREFIX)
+        return f"last_over_time({node}) or last_over_time({of(family, 'last', FRESH, '5m')})"
+
+    texts: dict[str, tuple[str, Form]] = {}
+    for signal, family in PEAKS.items():
+        texts[signal] = f"max_over_time({of(family, 'max')})", "gpus"
+    for signal, family in HIGHS.items():
+        texts[signal] = f"quantile_over_time({percentile:g}, {of(family, 'max')})", "gpus"
+    for signal, family in MEANS.items():
+        texts[signal] = f"avg_over_time({of(family, 'avg')})", "gpus"
+    for signal, family in GROWN.items():
+        texts[signal] = f"sum_over_time({of(family, 'increase')})", "gpus"
+    for signal, family in NOW.items():
+        texts[signal] = now(family), "nodes"
+    for signal in RARE[: RARE.index(TELLS_ONLY)]:
+        recent = f"last_over_time({of(signal, 'last', FRESH, '5m')})"
+        grown = f"sum_over_time({of(signal, 'increase')})"
+        texts[signal] = recent if signal in RARE_NOW else grown, "gpus"
+    counted = f"sum_over_time({of('utilization_samples', 'count')})"
+    texts |= {
+        "pcie_width": (f"{texts['pcie_width'][0]} != {USUAL_LANES:g}", "unusual"),
+        "present": (seen("present"), "gpus"),
+        "utilization_present": (f"{seen('utilization_samples')} < {steps}", "partial"),
+        "utilization_samples": (f'count_values by (cluster, node) ("value", {counted})', "counted"),
     }
-    yield from (Question(each, text, True) for each, text in texts.items() if each in signals)
-    if signals.intersection(RARE):
-        yield Question(TOLD, f"last_over_time({of(TOLD, 'bits', FRESH, '5m')})", True)
+    for signal, (text, form) in texts.items():
+        if signal in signals:
+            yield Question(signal, text, True, form)
+    if signals.intersection(RARE) or "pcie_width" in signals:
+        yield Question(TOLD, now(TOLD), True, "nodes")

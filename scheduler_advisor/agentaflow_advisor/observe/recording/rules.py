@@ -20,9 +20,12 @@ from agentaflow_advisor.observe.recording.exporters import EXPORTERS, Exporter
 from agentaflow_advisor.observe.recording.families import (
     GROWN,
     LABELLED,
+    NODE_PREFIX,
     NOW,
+    PREFIX,
     RARE,
     RARE_NOW,
+    TELLS_ONLY,
     TOLD,
     metric,
 )
@@ -74,6 +77,7 @@ def files() -> Iterator[tuple[str, str]]:
 def steps(exporter: Exporter) -> Iterator[Rule]:
     """Those of 5 minutes of one exporter."""
     dialect, by = exporter.dialect, exporter.by
+    yield _rule(exporter, metric(PRESENT, "last", "5m"), f"group by ({by}) ({exporter.present})")
     for family, signal in MAXIMA.items():
         if signal in dialect:
             yield _rule(exporter, metric(family, "max", "5m"), _five(dialect[signal]))
@@ -82,22 +86,28 @@ def steps(exporter: Exporter) -> Iterator[Rule]:
             yield _rule(exporter, metric(family, "avg", "5m"), _five(dialect[signal]))
     samples = f"max by ({by}) (count_over_time({exporter.use}[5m]))"
     yield _rule(exporter, metric(SAMPLES, "count", "5m"), samples)
-    yield _rule(exporter, metric(PRESENT, "last", "5m"), f"group by ({by}) ({exporter.present})")
     for signal, family in NOW.items():
         if signal in dialect:
-            yield _rule(exporter, metric(family, "last", "5m"), dialect[signal])
+            yield from _now(
+                exporter, metric(family, "last", "5m"), _canonical(exporter, dialect[signal])
+            )
     for signal, family in GROWN.items():
         yield _growth(exporter, signal, metric(family, "increase", "5m"))
     told = {}
-    for signal in RARE:
+    for signal in RARE[: RARE.index(TELLS_ONLY)]:
         if rule := _rare(exporter, signal):
             yield rule
             told[signal] = _telling(exporter, signal)
+    if TELLS_ONLY in dialect:
+        told[TELLS_ONLY] = f"group by ({GPU}) ({_canonical(exporter, _five(dialect[TELLS_ONLY]))})"
     bits = " or ".join(
         f'label_replace({text} * {1 << RARE.index(signal)}, "signal", "{signal}", "", "")'
         for signal, text in told.items()
     )
-    yield _labelled(exporter, metric(TOLD, "bits", "5m"), f"sum by ({GPU}) ({bits})")
+    every = metric(TOLD, "bits", "5m")
+    yield _labelled(exporter, every, f"sum by ({GPU}) ({bits})")
+    own = f'{every}{{exporter="{dialect.name}"}}'
+    yield from _now(exporter, metric(TOLD, "last", "5m"), own)
     yield _clock(metric(PRESENT, "last", "5m"), "5m", exporter.dialect.name)
 
 
@@ -110,9 +120,24 @@ def hours() -> Iterator[Rule]:
     yield _hour(SAMPLES, "count", "sum_over_time", "count")
     yield _hour(SAMPLES, "steps", "count_over_time", "count")
     yield _hour(PRESENT, "steps", "count_over_time", "last")
-    for family in (*GROWN.values(), *(each for each in RARE if each not in RARE_NOW)):
+    grown = RARE[: RARE.index(TELLS_ONLY)]
+    for family in (*GROWN.values(), *(each for each in grown if each not in RARE_NOW)):
         yield _hour(family, "increase", "sum_over_time", "increase")
     yield _clock(metric(PRESENT, "steps", "1h"), "1h", "")
+
+
+def _now(exporter: Exporter, name: str, text: str) -> Iterator[Rule]:
+    """For a node whose GPUs all tell the same one series, elsewhere one for each GPU."""
+    own = f'{{exporter="{exporter.dialect.name}"}}'
+    place = "cluster, node"
+    node = name.replace(PREFIX, NODE_PREFIX)
+    there = f"count by ({place}) ({metric(PRESENT, 'last', '5m')}{own})"
+    same = (
+        f"max by ({place}) ({text}) == min by ({place}) ({text}) and "
+        f"count by ({place}) ({text}) == {there}"
+    )
+    yield _labelled(exporter, node, same)
+    yield _labelled(exporter, name, f"{text} unless on ({place}) {node}{own}")
 
 
 def _hour(family: str, operation: str, function: str, of: str) -> Rule:
