@@ -149,7 +149,6 @@ def measure(nodes: int, prepared: Callable[[int, Path], PrometheusServer], round
         "cpu_ours": round(min(run.processor for run in runs), 2),
         "cpu_prometheus": round(served, 2),
         "queries": len(first["queries"]),
-        "series": sum(query["series"] for query in first["queries"]),
         "recommendations": len(first["recommendations"]),
         "rss_mib": round(max(run.mib for run in runs), 1),
     }

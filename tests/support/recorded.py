@@ -27,8 +27,8 @@ def record(
     that it reads.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for number, groups in enumerate(_passes([*exporters, HOURS])):
-        path = folder / f"pass-{number}.yaml"
+    path = folder / "rules.yaml"  # one name for all, as Prometheus takes from it when in the hour
+    for groups in _passes([*exporters, HOURS]):
         path.write_text(yaml.safe_dump({"groups": groups}))
         _evaluate(server, path, start, end)
 
