@@ -21,6 +21,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("which", nargs="*", help="; ".join(BENCHES))
     parser.add_argument("--nodes", type=int, nargs="+", default=[100, 1000], help="for recommend")
+    parser.add_argument(
+        "--recorded", type=int, nargs="*", default=[1000, 10_000], help="nodes, for recommend"
+    )
     parser.add_argument("--scrapes", type=int, default=20_000, help="for soak")
     parser.add_argument("--duty", type=Path, metavar="FOLDER", help="for truth")
     options = parser.parse_args()
@@ -48,7 +51,7 @@ BENCHES: dict[str, Callable[[argparse.Namespace], bool]] = {
     "hanging": lambda _: hanging.main(),
     "soak": lambda options: soak.main(options.scrapes),
     "imports": lambda _: imports.main(),
-    "recommend": lambda options: recommend.main(options.nodes),
+    "recommend": lambda options: recommend.main(options.nodes, options.recorded),
     "forecast": lambda _: forecast.main(),
     "truth": lambda options: truth.main(options.duty),
     "profile": lambda _: profiles.main(),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import gc
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
 
@@ -14,7 +16,9 @@ from agentaflow_advisor.observe.merge import merge
 from agentaflow_advisor.observe.nodes import nodes_of
 from agentaflow_advisor.observe.partial import missing, refusals, remarks
 from agentaflow_advisor.observe.prometheus import Prometheus
-from agentaflow_advisor.observe.readings import Readings, read
+from agentaflow_advisor.observe.readings import read
+from agentaflow_advisor.observe.recording import choose
+from agentaflow_advisor.observe.told import Readings
 
 CLOCK = "utilization_ahead"  # asked for beside utilization_age, where the time is now
 
@@ -34,14 +38,56 @@ def take(
 
     `signals` is what the analyses to come declare (their SIGNALS); without it, all are asked for.
     `dialect` is an exporter's (DIALECTS), or `auto`: those whose metrics are there.
+    The snapshot's window may be shorter than the one that was asked for: then a refusal says why.
     `cluster_name` is the metrics' `cluster` label of that Kubernetes cluster; without it, it is
     the one whose nodes' names match best. Raises ObserveError.
     """
+    with _without_collector():
+        return _take(
+            prometheus,
+            window_seconds=window_seconds,
+            percentile=percentile,
+            cluster_state=cluster_state,
+            at=at,
+            cluster_name=cluster_name,
+            dialect=dialect,
+            signals=signals,
+        )
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Millions of small objects are made and all are kept: looking for garbage takes seconds."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _take(
+    prometheus: Prometheus,
+    *,
+    window_seconds: float,
+    percentile: float,
+    cluster_state: ClusterState | None,
+    at: float | None,
+    cluster_name: str | None,
+    dialect: str,
+    signals: Collection[str] | None,
+) -> Snapshot:
     taken_at = prometheus.now() if at is None else at
     asked = _asked(signals, now=at is None)
     found = detect(prometheus, dialect, window_seconds=window_seconds, at=taken_at)
+    span = choose(found.found, window_seconds, taken_at)
+    window_seconds = span.window_seconds
     how = {"window_seconds": window_seconds, "percentile": percentile, "at": taken_at}
-    readings = [read(prometheus, each, asked, **how) for each in found.dialects]
+    readings = [
+        read(prometheus, each, asked, **how, recorded=span.recorded.get(each.name))
+        for each in found.dialects
+    ]
     told, notes = merge(readings, cluster_state)
     lost, warnings = _lost(prometheus, found, readings)
     gpus = tuple(_doubted(gpu_of(each, window_seconds, taken_at), lost) for each in told)
@@ -58,7 +104,13 @@ def take(
         workloads=state.workloads,
         namespaces=state.namespaces,
         queries=(*found.queries, *chain(*(each.queries for each in readings))),
-        refusals=(*chain(*(each.refusals for each in readings)), *notes, *warnings, *more),
+        refusals=(
+            *span.notes,
+            *chain(*(each.refusals for each in readings)),
+            *notes,
+            *warnings,
+            *more,
+        ),
         has_cluster=cluster_state is not None,
         dialects=tuple(each.name for each in found.dialects),
         asked=asked - {CLOCK},
