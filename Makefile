@@ -52,12 +52,13 @@ truth: venv ## is the advice true? (DUTY=FOLDER for real inference pods too)
 	@$(BIN)/python -m tools.realparts prometheus
 	@$(BIN)/python -m bench truth $(if $(DUTY),--duty $(DUTY))
 
-generate: venv ## what is generated: docs tables, boards, the golden /metrics
+generate: venv ## what is generated: docs tables, boards, recording rules, the golden /metrics
 	$(BIN)/python -m agentaflow_exporter.metrics > docs/metrics.md
 	$(BIN)/python -m agentaflow_exporter.compat.dcgm > docs/compat.md
 	$(BIN)/python -m tests.support.golden_metrics > tests/exporter/golden/metrics.txt
 	$(BIN)/python -m agentaflow_advisor.documentation > docs/settings.md
 	$(BIN)/python -m agentaflow_advisor.schema > docs/recommendation.schema.json
+	$(BIN)/python -m agentaflow_advisor.observe.recording.rules alerts/rules
 	$(BIN)/python -m agentaflow_dashboards generate
 
 clean: ## the virtual environment and caches of this folder

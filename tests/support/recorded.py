@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from tools.prometheus import PrometheusServer
 from tools.programs import prometheus_program
+from tools.prometheus import PrometheusServer
 
 RULES = Path(__file__).parents[2] / "alerts" / "rules"
 HOURS = "hours"
