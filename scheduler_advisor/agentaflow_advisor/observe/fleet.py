@@ -97,6 +97,9 @@ def gpu_of(told: Told, window: float, at: float) -> Gpu:
 
 
 def _measures(told: Told) -> Mapping[str, float]:
+    if len(told.sources) == 1:
+        readings, key = told.sources[0]
+        return readings.measures(key)
     found: dict[str, float] = {}
     for name in _MEASURES:
         value = told.get(name)

@@ -18,6 +18,7 @@ from agentaflow_advisor.observe.told import GpuKey, Holding, Place, Readings
 
 K = TypeVar("K")
 PEAK = "utilization_max"
+RECORDED = Labels()  # of every recorded series, whoever told it
 PLAIN = {name: rule for name, rule in SCALARS.items() if name != "up"} | {TOLD: AMOUNT}
 """Signals whose series tell nothing but the GPU and the value."""
 AT_ONCE = 4  # queries; Prometheus itself allows 20 (--query.max-concurrency)
@@ -94,7 +95,7 @@ def _answered(readings: Readings, labels: Labels, question: Question, answer: An
     if form in ("nodes", "counted"):
         of_nodes(readings, question, answer)
         return
-    labels = Labels() if recorded else labels
+    labels = RECORDED if recorded else labels
     take = _scalars if signal in PLAIN else _labelled
     nameless, implausible = take(readings, labels, signal, answer)
     problems = {
@@ -114,7 +115,7 @@ def _scalars(readings: Readings, labels: Labels, signal: str, answer: Answer) ->
     low, high, fold = rule.low, min(rule.high, sys.float_info.max), rule.fold
     values = readings.values.setdefault(signal, {})
     keys = readings.keys
-    fields = (labels.uuid, "cluster", "instance", *labels.node)
+    fields = _fields(labels)
     nameless = implausible = 0
     for told, value in zip(answer.labels, answer.values, strict=True):
         place = tuple(map(told.get, fields))
@@ -128,9 +129,16 @@ def _scalars(readings: Readings, labels: Labels, signal: str, answer: Answer) ->
     return nameless, implausible
 
 
+def _fields(labels: Labels) -> tuple[str, ...]:
+    """The labels that name a GPU; `instance` where it may stand in for the node."""
+    if labels is RECORDED:
+        return (labels.uuid, "cluster", *labels.node)
+    return (labels.uuid, "cluster", "instance", *labels.node)
+
+
 def _labelled(readings: Readings, labels: Labels, signal: str, answer: Answer) -> tuple[int, int]:
     """The same where the series' other labels tell as well."""
-    fields = (labels.uuid, "cluster", "instance", *labels.node)
+    fields = _fields(labels)
     nameless = implausible = 0
     for told, value in zip(answer.labels, answer.values, strict=True):
         place = tuple(map(told.get, fields))

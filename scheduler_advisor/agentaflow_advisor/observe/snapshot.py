@@ -17,12 +17,25 @@ from agentaflow_advisor.observe.nodes import nodes_of
 from agentaflow_advisor.observe.partial import missing, refusals, remarks
 from agentaflow_advisor.observe.prometheus import Prometheus
 from agentaflow_advisor.observe.readings import read
-from agentaflow_advisor.observe.recording import choose
+from agentaflow_advisor.observe.recording import Span, choose
 from agentaflow_advisor.observe.told import Readings
 
 CLOCK = "utilization_ahead"  # asked for beside utilization_age, where the time is now
 
 
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Millions of small objects are made and all are kept: looking for garbage takes seconds."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+@_without_collector()
 def take(
     prometheus: Prometheus,
     *,
@@ -42,52 +55,12 @@ def take(
     `cluster_name` is the metrics' `cluster` label of that Kubernetes cluster; without it, it is
     the one whose nodes' names match best. Raises ObserveError.
     """
-    with _without_collector():
-        return _take(
-            prometheus,
-            window_seconds=window_seconds,
-            percentile=percentile,
-            cluster_state=cluster_state,
-            at=at,
-            cluster_name=cluster_name,
-            dialect=dialect,
-            signals=signals,
-        )
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Millions of small objects are made and all are kept: looking for garbage takes seconds."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
-
-
-def _take(
-    prometheus: Prometheus,
-    *,
-    window_seconds: float,
-    percentile: float,
-    cluster_state: ClusterState | None,
-    at: float | None,
-    cluster_name: str | None,
-    dialect: str,
-    signals: Collection[str] | None,
-) -> Snapshot:
     taken_at = prometheus.now() if at is None else at
     asked = _asked(signals, now=at is None)
     found = detect(prometheus, dialect, window_seconds=window_seconds, at=taken_at)
     span = choose(found.found, window_seconds, taken_at)
     window_seconds = span.window_seconds
-    how = {"window_seconds": window_seconds, "percentile": percentile, "at": taken_at}
-    readings = [
-        read(prometheus, each, asked, **how, recorded=span.recorded.get(each.name))
-        for each in found.dialects
-    ]
+    readings = _readings(prometheus, found, span, asked, percentile, taken_at)
     told, notes = merge(readings, cluster_state)
     lost, warnings = _lost(prometheus, found, readings)
     gpus = tuple(_doubted(gpu_of(each, window_seconds, taken_at), lost) for each in told)
@@ -104,18 +77,38 @@ def _take(
         workloads=state.workloads,
         namespaces=state.namespaces,
         queries=(*found.queries, *chain(*(each.queries for each in readings))),
-        refusals=(
-            *span.notes,
-            *chain(*(each.refusals for each in readings)),
-            *notes,
-            *warnings,
-            *more,
-        ),
+        refusals=(*span.notes, *_refusals(readings), *notes, *warnings, *more),
         has_cluster=cluster_state is not None,
         dialects=tuple(each.name for each in found.dialects),
         asked=asked - {CLOCK},
         missing=lost,
     )
+
+
+def _readings(
+    prometheus: Prometheus,
+    found: Detected,
+    span: Span,
+    asked: frozenset[str],
+    percentile: float,
+    at: float,
+) -> list[Readings]:
+    return [
+        read(
+            prometheus,
+            each,
+            asked,
+            window_seconds=span.window_seconds,
+            percentile=percentile,
+            at=at,
+            recorded=span.recorded.get(each.name),
+        )
+        for each in found.dialects
+    ]
+
+
+def _refusals(readings: Iterable[Readings]) -> Iterator[Refusal]:
+    return chain(*(each.refusals for each in readings))
 
 
 def _lost(

@@ -10,6 +10,7 @@ zero; who tells it at all is in bits, `agentaflow:gpu_told:bits5m`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 PREFIX = "agentaflow:gpu_"
@@ -108,18 +109,44 @@ def questions(
     have alike is asked for where it is otherwise: a series for each GPU is what costs time.
     """
 
-    def of(family: str, operation: str, span: str = f"[{window}]", each: str = step) -> str:
-        return f'{metric(family, operation, each)}{{exporter="{exporter}"}}{span}'
+    series = _Series(exporter, step, window)
+    texts = _of_the_window(series, steps, percentile)
+    texts |= {signal: (series.now(family), "nodes") for signal, family in NOW.items()}
+    for signal in RARE[: RARE.index(TELLS_ONLY)]:
+        recent = f"last_over_time({series.of(signal, 'last', FRESH, '5m')})"
+        grown = f"sum_over_time({series.of(signal, 'increase')})"
+        texts[signal] = recent if signal in RARE_NOW else grown, "gpus"
+    for signal, (text, form) in texts.items():
+        if signal in signals:
+            yield Question(signal, text, True, form)
+    if signals.intersection(RARE):
+        yield Question(TOLD, series.now(TOLD), True, "nodes")
 
-    def seen(family: str) -> str:
-        if step == "5m":
-            return f"count_over_time({of(family, COUNTED_BY[family])})"
-        return f"sum_over_time({of(family, 'steps')})"
 
-    def now(family: str) -> str:
-        node = of(family, "last", FRESH, "5m").replace(PREFIX, NODE_PREFIX)
-        return f"last_over_time({node}) or last_over_time({of(family, 'last', FRESH, '5m')})"
+@dataclass(frozen=True, slots=True)
+class _Series:
+    """How one exporter's recorded series are selected."""
 
+    exporter: str
+    step: str
+    window: str
+
+    def of(self, family: str, operation: str, span: str = "", step: str = "") -> str:
+        name = metric(family, operation, step or self.step)
+        return f'{name}{{exporter="{self.exporter}"}}{span or f"[{self.window}]"}'
+
+    def seen(self, family: str) -> str:
+        if self.step == "5m":
+            return f"count_over_time({self.of(family, COUNTED_BY[family])})"
+        return f"sum_over_time({self.of(family, 'steps')})"
+
+    def now(self, family: str) -> str:
+        gpu = self.of(family, "last", FRESH, "5m")
+        return f"last_over_time({gpu.replace(PREFIX, NODE_PREFIX)}) or last_over_time({gpu})"
+
+
+def _of_the_window(series: _Series, steps: int, percentile: float) -> dict[str, tuple[str, Form]]:
+    of = series.of
     texts: dict[str, tuple[str, Form]] = {}
     for signal, family in PEAKS.items():
         texts[signal] = f"max_over_time({of(family, 'max')})", "gpus"
@@ -129,21 +156,11 @@ def questions(
         texts[signal] = f"avg_over_time({of(family, 'avg')})", "gpus"
     for signal, family in GROWN.items():
         texts[signal] = f"sum_over_time({of(family, 'increase')})", "gpus"
-    for signal, family in NOW.items():
-        texts[signal] = now(family), "nodes"
-    for signal in RARE[: RARE.index(TELLS_ONLY)]:
-        recent = f"last_over_time({of(signal, 'last', FRESH, '5m')})"
-        grown = f"sum_over_time({of(signal, 'increase')})"
-        texts[signal] = recent if signal in RARE_NOW else grown, "gpus"
     counted = f"sum_over_time({of('utilization_samples', 'count')})"
     texts |= {
         "pcie_width": (f"{texts['pcie_width'][0]} != {USUAL_LANES:g}", "unusual"),
-        "present": (seen("present"), "gpus"),
-        "utilization_present": (f"{seen('utilization_samples')} < {steps}", "partial"),
+        "present": (series.seen("present"), "gpus"),
+        "utilization_present": (f"{series.seen('utilization_samples')} < {steps}", "partial"),
         "utilization_samples": (f'count_values by (cluster, node) ("value", {counted})', "counted"),
     }
-    for signal, (text, form) in texts.items():
-        if signal in signals:
-            yield Question(signal, text, True, form)
-    if signals.intersection(RARE) or "pcie_width" in signals:
-        yield Question(TOLD, now(TOLD), True, "nodes")
+    return texts
