@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agentaflow_advisor.observe.recording import choose
@@ -79,6 +79,7 @@ def test_short_windows_are_asked_of_finer_steps_or_of_the_samples() -> None:
     assert choose({"ours": found(since=DAY)}, 600.0, NOW).recorded == {}
 
 
+@example(series=104_167.0, since=None, wanted=43_200.0)
 @given(
     series=st.floats(1, 1e6),
     since=st.none() | st.floats(0, 60 * DAY),

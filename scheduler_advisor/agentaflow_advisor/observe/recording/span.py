@@ -76,7 +76,7 @@ def choose(found: Mapping[str, Found], window_seconds: float, at: float) -> Span
     recorded = {
         name: _recorded(each, step, window, at)
         for name, each in found.items()
-        if LEAST_SECONDS <= window <= reach[name] + STEPS[step]
+        if reach[name] and LEAST_SECONDS <= window <= reach[name] + STEPS[step]
     }
     if window >= window_seconds:
         return Span(window_seconds, recorded)
