@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 from agentaflow_advisor.place.demand import Demand
 from agentaflow_advisor.place.fleet import Fleet
@@ -101,11 +102,12 @@ def kind_named(name: str) -> Kind | None:
 
 
 def _weighed(name: str, text: str) -> Kind | None:
-    chosen = least_waste.Weights()
+    given: dict[str, Any] = {}
     for part in text.split(","):
         key, _, value = part.partition("=")
         if key not in WEIGHTS or not _NUMBER.fullmatch(value):
             return None
-        chosen = replace(chosen, **{key: float(value)})
+        given[key] = float(value)
+    chosen = least_waste.Weights(**given)
     summary = f"{OURS.name} with {text}"
     return Kind(name, summary, lambda _fleet, _demands, _seed: least_waste.LeastWaste(chosen))
