@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,33 +16,22 @@ from agentaflow_advisor.place.bound import Bound, dearest
 from agentaflow_advisor.place.demand import WHOLE, Demand
 from agentaflow_advisor.place.replays import LOADS, Replay
 from agentaflow_advisor.place.scorers import KINDS, Kind
-from agentaflow_advisor.place.traces import demands, machines
 from tests.advisor.place.test_place_arrays import demands as some_demands
 from tests.advisor.place.test_place_arrays import machines as some_machines
-
-OPENB = Path("tests/data/openb")
-KNOWN = {
-    "default": (3.03, 0.11),
-    "cpu050": (3.02, 0.12),
-    "gpushare40": (4.26, 0.78),
-    "gpuspec10": (3.03, 0.11),
-    "multigpu20": (2.59, 0.00),
-}  # with all maximal patterns written out, by another programme, at 100 and at 130 % load
+from tests.support.openb import BOUND_NEAR, KNOWN_BOUNDS, LISTS, SEEDS, replay
 
 
 def share(milli: int) -> Demand:
     return Demand(0, 0, 1, milli)
 
 
-@pytest.mark.parametrize("pods", KNOWN)
+@pytest.mark.parametrize("pods", LISTS)
 def test_the_bounds_of_the_papers_lists(pods: str) -> None:
-    """Within 0.1 points of those found otherwise."""
-    nodes = machines(OPENB / "nodes.csv")
-    listed = demands(OPENB / f"pods_{pods}.csv", [one.model for one in nodes])
-    replay = Replay(tuple(nodes), tuple(listed), time.process_time)
+    """Within 0.1 points of those that another programme found."""
     with ThreadPoolExecutor(1) as pool:
-        found = replay.bound(range(42, 52), pool)
-    assert (found["100"].mean, found["130"].mean) == pytest.approx(KNOWN[pods], abs=0.1)
+        found = replay(pods).bound(SEEDS, pool)
+    means = found["100"].mean, found["130"].mean
+    assert means == pytest.approx(KNOWN_BOUNDS[pods], abs=BOUND_NEAR)
 
 
 @settings(max_examples=60)
@@ -54,8 +42,7 @@ def test_no_placement_is_below_the_bound(
     """Whatever the cluster, the pods, the strategy and the load."""
     if not any(pod.gpus for pod in pods):
         return
-    replay = Replay(tuple(nodes), tuple(pods), time.process_time)
-    least = replay.bound_once(seed)
+    least = Replay(tuple(nodes), tuple(pods), time.process_time).bound_once(seed)
     curve, _ = run(nodes, pods, lambda some: kind.make(some, pods, seed), seed)
     for load, bound in zip(LOADS, least, strict=True):
         assert curve.unallocated_percent(load) >= bound - 1e-6
