@@ -45,8 +45,8 @@ class Bound:
         return self._most(sizes, np.array([asked[size] for size in sizes.tolist()], dtype=float))
 
     def _most(self, sizes: Integers, asked: Floats) -> float:
-        each = [row * (WHOLE // sizes) for row in np.eye(len(sizes), dtype=np.int64)]
-        patterns = self._patterns.setdefault(tuple(sizes.tolist()), each)
+        alone = [row * (WHOLE // sizes) for row in np.eye(len(sizes), dtype=np.int64)]
+        patterns = self._patterns.setdefault(tuple(sizes.tolist()), alone)
         least = float(sizes @ asked)
         for _ in range(_MOST_ROUNDS):
             value, prices = self._programme(sizes, asked, np.array(patterns))

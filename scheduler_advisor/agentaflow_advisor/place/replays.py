@@ -118,13 +118,12 @@ class Replay:
     def bound_once(self, seed: int) -> tuple[float, ...]:
         """What no placement can go below, for the pods that this seed brings; by load."""
         gpus = sum(one.gpus for one in self.machines)
-        coming = arrivals(self.demands, gpus * WHOLE, np.random.default_rng(seed))
+        capacity = gpus * WHOLE
+        coming = arrivals(self.demands, capacity, np.random.default_rng(seed))
         arrived = list(accumulate(demand.milli for demand in coming))
         bound = Bound(gpus)
-        positions = [arrival_at(arrived, gpus * WHOLE, load) for load in LOADS]
-        return tuple(
-            100.0 - bound.allocated_milli(coming[: last + 1]) / (10 * gpus) for last in positions
-        )
+        by_load = [coming[: arrival_at(arrived, capacity, load) + 1] for load in LOADS]
+        return tuple(100.0 - 100.0 * bound.allocated_milli(pods) / capacity for pods in by_load)
 
     def bound(self, seeds: Sequence[int], executor: Executor) -> dict[str, Spread]:
         """The same over the seeds. Raises ImportError without scipy."""
