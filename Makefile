@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help venv parts check test demo demo-kubernetes bench truth generate clean
+.PHONY: help venv parts check test demo demo-kubernetes bench bench-placement truth generate clean
 
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ demo-kubernetes: venv ## the same beside a real Kubernetes, with decisions being
 bench: venv ## the figures: us and two peers, side by side in one run
 	@$(BIN)/python -m tools.realparts compiler prometheus node-exporter
 	@$(BIN)/python -m bench
+
+bench-placement: venv ## the FGD paper's experiment: its table, ours, the bound, speed (10 minutes)
+	@$(BIN)/python -m tools.realparts --optional kubernetes
+	@$(BIN)/python -m bench placement
 
 truth: venv ## is the advice true? (DUTY=FOLDER for real inference pods too)
 	@$(BIN)/python -m tools.realparts prometheus

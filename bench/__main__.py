@@ -1,7 +1,7 @@
 """`make bench`: prints the figures, ours and our peers' from one run, with the goals beside them.
 
 `python -m bench soak --scrapes 100000` is the long soak; all the others are what `make bench` runs,
-but for `truth`, which `make truth` does.
+but for `truth` and `placement`, which `make truth` and `make bench-placement` do.
 """
 
 from __future__ import annotations
@@ -14,7 +14,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import exporter, forecast, hanging, imports, profiles, recommend, scaling, soak, truth
+from bench import (
+    exporter,
+    forecast,
+    hanging,
+    imports,
+    placement,
+    profiles,
+    recommend,
+    scaling,
+    soak,
+    truth,
+)
 
 
 def main() -> int:
@@ -34,7 +45,7 @@ def main() -> int:
     load = os.getloadavg()[0]
     print(f"{os.cpu_count()} cores, load {load:.1f}, Python {platform.python_version()}")
     short = []
-    for which in options.which or [name for name in BENCHES if name not in ("profile", "truth")]:
+    for which in options.which or [name for name in BENCHES if name not in APART]:
         started = time.monotonic()
         if not BENCHES[which](options):
             short.append(which)
@@ -54,8 +65,10 @@ BENCHES: dict[str, Callable[[argparse.Namespace], bool]] = {
     "recommend": lambda options: recommend.main(options.nodes, options.recorded),
     "forecast": lambda _: forecast.main(),
     "truth": lambda options: truth.main(options.duty),
+    "placement": lambda _: placement.main(),
     "profile": lambda _: profiles.main(),
 }
+APART = ("profile", "truth", "placement")
 
 if __name__ == "__main__":
     sys.exit(main())
