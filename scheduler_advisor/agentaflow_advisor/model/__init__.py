@@ -11,6 +11,7 @@ from agentaflow_advisor.model.advice import (
     Where,
 )
 from agentaflow_advisor.model.decision import NEXT, Allow, Decision, State, Veto
+from agentaflow_advisor.model.disruption import DisruptionBudget, Disruptions, Requirement
 from agentaflow_advisor.model.fleet import (
     Gpu,
     Held,
@@ -34,6 +35,8 @@ __all__ = [
     "CurrencyMismatch",
     "Decision",
     "Demand",
+    "DisruptionBudget",
+    "Disruptions",
     "Enforceable",
     "Evidence",
     "Gpu",
@@ -47,6 +50,7 @@ __all__ = [
     "Query",
     "Recommendation",
     "Refusal",
+    "Requirement",
     "Saving",
     "Series",
     "Snapshot",
