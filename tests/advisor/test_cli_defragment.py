@@ -32,7 +32,7 @@ def lists(tmp_path: Path) -> tuple[str, ...]:
 def test_lists(cli: Cli, lists: tuple[str, ...]) -> None:
     """Each seed's end state with what moves make of it, and the mean; the same as a document."""
     told = (*lists, "--strategy", "least_utilized", "--seeds", "1-4", "--load", "130")
-    more = ("--defragment-budget-ratio", "1")
+    more = ("--budget", "1")
     ran = cli("defragment", *told, *more)
     assert ran.code == 0, ran.err
     assert ran.out.splitlines()[0].split()[:4] == ["SEED", "PODS", "WAITING", "MOVES"]
@@ -49,7 +49,7 @@ def test_lists(cli: Cli, lists: tuple[str, ...]) -> None:
 def test_one_seed_lists_its_moves(cli: Cli, lists: tuple[str, ...]) -> None:
     """In their order; without a budget there are none."""
     told = (*lists, "--strategy", "least_utilized", "--seeds", "1", "--load", "130")
-    ran = cli("defragment", *told, "--defragment-budget-ratio", "0")
+    ran = cli("defragment", *told, "--budget", "0")
     assert "0 moves of 0 allowed make room for 0 pods" in ran.out
     assert "nothing was done" in ran.out
 

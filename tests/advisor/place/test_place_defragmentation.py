@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -189,22 +191,24 @@ def test_a_plan_can_be_carried_out(cluster: tuple[Fleet, list[Pod]], budget: int
 @settings(max_examples=30)
 @given(cluster=clusters(), random=st.randoms(use_true_random=False))
 def test_the_order_of_nodes_and_pods_does_not_matter(
-    cluster: tuple[Fleet, list[Pod]], random: object
+    cluster: tuple[Fleet, list[Pod]], random: Random
 ) -> None:
     """The same cluster, told in another order, gets the same plan."""
     there, pods = cluster
     order = list(range(len(there)))
     shuffled = list(pods)
-    random.shuffle(order)  # type: ignore[attr-defined]
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    random.shuffle(order)
+    random.shuffle(shuffled)
     where = {row: index for index, row in enumerate(order)}
-    other = Fleet(
-        tuple(there.names[row] for row in order),
-        there.models,
-        *(array[order] for array in (there.model, there.gpus, there.left, there.cpu, there.memory)),
-        there.kinds[order],
-        there.free_of_model,
-        [],
+    other = replace(
+        there,
+        names=tuple(there.names[row] for row in order),
+        model=there.model[order],
+        gpus=there.gpus[order],
+        left=there.left[order],
+        cpu=there.cpu[order],
+        memory=there.memory[order],
+        kinds=there.kinds[order],
     )
     told = [pod._replace(row=where.get(pod.row, -1)) for pod in shuffled]
     assert plan(other, told, budget=3) == plan(there, pods, budget=3)
