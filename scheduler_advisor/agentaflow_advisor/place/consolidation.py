@@ -12,7 +12,7 @@ from agentaflow_advisor.model import Gpu, Node, Refusal, Snapshot, Workload
 from agentaflow_advisor.model.names import GATE
 from agentaflow_advisor.place.board import Pod
 from agentaflow_advisor.place.capacity import FINISHED, Capacity, occupancy
-from agentaflow_advisor.place.defragmentation import Move, Plan, Progress, plan
+from agentaflow_advisor.place.defragmentation import SEARCHES, Move, Plan, Progress, plan
 from agentaflow_advisor.place.feasibility import refusal, unusable
 from agentaflow_advisor.place.fleet import Booleans
 from agentaflow_advisor.place.live import demand_of, fleet_of
@@ -54,7 +54,14 @@ def propose(
     found = without
     if waiting and any(pod.movable and pod.row >= 0 for pod in scene.pods):
         budget = settings.budget(sum(pod.row >= 0 for pod in scene.pods))
-        found = plan(scene.fleet, scene.pods, budget=budget, groups=scene.groups, progress=progress)
+        found = plan(
+            scene.fleet,
+            scene.pods,
+            budget=budget,
+            groups=scene.groups,
+            searches=SEARCHES[:1],  # more find little where GPUs are not shared
+            progress=progress,
+        )
     named = {pod.ref: pod for pod in snapshot.workloads}
     return Proposal(
         cluster,

@@ -13,7 +13,7 @@ from agentaflow_advisor.place.chains import insert
 from agentaflow_advisor.place.demand import WHOLE
 
 _UNITS = 3  # pods, or whole gangs, that make room for one
-_NODES = 16  # that are looked at for one kind of pod
+_NODES = 32  # that are looked at for one kind of pod
 _TRIED = 2000  # ways to make room for it
 
 Unit = tuple[int, ...]
@@ -87,11 +87,32 @@ def clear(board: Board, pod: int, by_row: Mapping[int, list[Unit]], most: int) -
     )
 
 
-def _likely(board: Board, kind: int, by_row: Iterable[int]) -> list[int]:
-    """Nodes that may take it, those with most room for it first."""
+def _likely(board: Board, kind: int, by_row: Mapping[int, list[Unit]]) -> list[int]:
+    """Nodes that may take it, those first on which the fewest pods would have to go."""
     free = (board.left >= board.share[kind]).sum(axis=1)
-    rows = [row for row in sorted(by_row) if board.allowed[kind, row]]
-    return sorted(rows, key=lambda row: (-free[row], -board.cpu[row], row))[:_NODES]
+    largest = max(1, int((board.left >= WHOLE).sum(axis=1).max(initial=0)))  # that has a place
+    size = ((board.gpus * board.share)[board.kind] / WHOLE).tolist()
+    rows = board.row.tolist()
+    ranked: list[tuple[int, int]] = []
+    for row in sorted(by_row):
+        if not board.allowed[kind, row]:
+            continue
+        lacking = float(board.gpus[kind] - free[row])
+        going = 0
+        for gpus in sorted(_held(unit, rows, size, row, largest) for unit in by_row[row]):
+            if lacking <= 0:
+                break
+            lacking += gpus
+            going += 1
+        if lacking < 1:
+            ranked.append((going, row))
+    return [row for _, row in sorted(ranked)[:_NODES]]
+
+
+def _held(unit: Unit, rows: list[int], size: list[float], row: int, largest: int) -> float:
+    """GPUs of this row that it holds, below zero; none where one of its pods has no place to go."""
+    there = [size[pod] for pod in unit if rows[pod] == row]
+    return -sum(there) if max(there) <= largest else 0.0
 
 
 def _ways(
