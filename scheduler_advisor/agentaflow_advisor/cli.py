@@ -15,6 +15,7 @@ from agentaflow_advisor.analyze import SettingsError as AnalysisSettingsError
 from agentaflow_advisor.commands import (
     cost,
     decisions,
+    defragment,
     forecast,
     html,
     journal,
@@ -130,6 +131,7 @@ app.add_typer(lives, name="recommendations")
 app.add_typer(reports, name="report")
 app.command()(place.place)
 app.command()(replay.replay)
+app.command()(defragment.defragment)
 app.command()(decisions.approve)
 app.command()(decisions.reject)
 app.command()(decisions.apply)

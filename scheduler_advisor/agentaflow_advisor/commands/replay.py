@@ -73,7 +73,7 @@ def replay(
     until 1.3 times the cluster's GPUs were asked for; none leaves.
     """
     names = [_known(name) for name in strategy or [OURS.name]]
-    chosen = _seeds(seeds)
+    chosen = parse_seeds(seeds)
     fleet = machines(nodes)
     work = Replay(
         tuple(fleet), tuple(demands(pods, [one.model for one in fleet])), time.process_time
@@ -147,7 +147,7 @@ def _known(name: str) -> str:
     return kind.name
 
 
-def _seeds(text: str) -> list[int]:
+def parse_seeds(text: str) -> list[int]:
     """Numbers and ranges between commas."""
     found: list[int] = []
     for part in text.split(","):

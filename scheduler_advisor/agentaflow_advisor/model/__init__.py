@@ -11,6 +11,7 @@ from agentaflow_advisor.model.advice import (
     Where,
 )
 from agentaflow_advisor.model.decision import NEXT, Allow, Decision, State, Veto
+from agentaflow_advisor.model.disruption import DisruptionBudget, Disruptions, Requirement
 from agentaflow_advisor.model.fleet import (
     Gpu,
     Held,
@@ -35,6 +36,8 @@ __all__ = [
     "CurrencyMismatch",
     "Decision",
     "Demand",
+    "DisruptionBudget",
+    "Disruptions",
     "Enforceable",
     "Evidence",
     "Gpu",
@@ -51,6 +54,7 @@ __all__ = [
     "Query",
     "Recommendation",
     "Refusal",
+    "Requirement",
     "Saving",
     "Series",
     "Snapshot",

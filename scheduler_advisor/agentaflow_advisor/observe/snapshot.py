@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import chain
 
 from agentaflow_advisor.model import ClusterState, Gpu, Missing, Refusal, Snapshot
+from agentaflow_advisor.model.snapshot import UNKNOWN_DISRUPTIONS
 from agentaflow_advisor.observe.detect import AUTO, Detected, detect
 from agentaflow_advisor.observe.dialects import DIALECTS
 from agentaflow_advisor.observe.fleet import gpu_of
@@ -82,6 +83,7 @@ def take(
         dialects=tuple(each.name for each in found.dialects),
         asked=asked - {CLOCK},
         missing=lost,
+        disruptions=state.disruptions if cluster_state else UNKNOWN_DISRUPTIONS,
     )
 
 
