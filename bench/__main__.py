@@ -1,7 +1,8 @@
 """`make bench`: prints the figures, ours and our peers' from one run, with the goals beside them.
 
 `python -m bench soak --scrapes 100000` is the long soak; all the others are what `make bench` runs,
-but for `truth`, which `make truth` does, and `queueing`, which takes minutes.
+but for `truth` and `placement`, which `make truth` and `make bench-placement` do, and `queueing`,
+which takes minutes.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from bench import (
     forecast,
     hanging,
     imports,
+    placement,
     profiles,
     queueing,
     recommend,
@@ -32,6 +34,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("which", nargs="*", help="; ".join(BENCHES))
     parser.add_argument("--nodes", type=int, nargs="+", default=[100, 1000], help="for recommend")
+    parser.add_argument(
+        "--recorded", type=int, nargs="*", default=[1000, 10_000], help="nodes, for recommend"
+    )
     parser.add_argument("--scrapes", type=int, default=20_000, help="for soak")
     parser.add_argument("--duty", type=Path, metavar="FOLDER", help="for truth")
     options = parser.parse_args()
@@ -42,7 +47,7 @@ def main() -> int:
     load = os.getloadavg()[0]
     print(f"{os.cpu_count()} cores, load {load:.1f}, Python {platform.python_version()}")
     short = []
-    for which in options.which or [name for name in BENCHES if name not in BY_NAME_ONLY]:
+    for which in options.which or [name for name in BENCHES if name not in APART]:
         started = time.monotonic()
         if not BENCHES[which](options):
             short.append(which)
@@ -59,14 +64,14 @@ BENCHES: dict[str, Callable[[argparse.Namespace], bool]] = {
     "hanging": lambda _: hanging.main(),
     "soak": lambda options: soak.main(options.scrapes),
     "imports": lambda _: imports.main(),
-    "recommend": lambda options: recommend.main(options.nodes),
+    "recommend": lambda options: recommend.main(options.nodes, options.recorded),
     "forecast": lambda _: forecast.main(),
     "queueing": lambda _: queueing.main(),
     "truth": lambda options: truth.main(options.duty),
+    "placement": lambda _: placement.main(),
     "profile": lambda _: profiles.main(),
 }
-
-BY_NAME_ONLY = frozenset({"profile", "queueing", "truth"})
+APART = ("profile", "truth", "placement", "queueing")
 
 if __name__ == "__main__":
     sys.exit(main())

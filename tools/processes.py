@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import subprocess
 import time
@@ -61,6 +62,11 @@ class Program:
     @property
     def pid(self) -> int:
         return self.process.pid
+
+    def processor_seconds(self) -> float:
+        """That it has used so far (Linux)."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def wait_until(self, ready: Callable[[], object], seconds: float) -> None:
         """Raises RuntimeError with the log's tail when it stops, or is not ready in time."""

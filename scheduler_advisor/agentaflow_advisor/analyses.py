@@ -9,6 +9,7 @@ from agentaflow_advisor.analyze import (
     Findings,
     activity,
     capacity,
+    defragmentation,
     fragmentation,
     health,
     idle,
@@ -93,6 +94,13 @@ ANALYSES: tuple[Analysis, ...] = (
         fragmentation.SIGNALS,
         lambda snapshot, prices, settings: fragmentation.analyze(
             snapshot, prices, settings.fragmentation()
+        ),
+    ),
+    Analysis(
+        "defragmentation",
+        defragmentation.SIGNALS,
+        lambda snapshot, prices, settings: defragmentation.analyze(
+            snapshot, prices, settings.defragmentation()
         ),
     ),
     Analysis(

@@ -15,6 +15,7 @@ from agentaflow_advisor.analyze import SettingsError as AnalysisSettingsError
 from agentaflow_advisor.commands import (
     cost,
     decisions,
+    defragment,
     forecast,
     html,
     journal,
@@ -132,6 +133,7 @@ app.add_typer(reports, name="report")
 app.command()(place.place)
 app.command()(replay.replay)
 app.command()(simulate.simulate)
+app.command()(defragment.defragment)
 app.command()(decisions.approve)
 app.command()(decisions.reject)
 app.command()(decisions.apply)

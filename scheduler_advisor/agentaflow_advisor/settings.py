@@ -247,6 +247,9 @@ class Settings(AnalysisSettings, WasteSettings, CostSettings, BaseSettings):
 
 FLAGS = {
     "channels": "channel",
+    "defragment_budget_ratio": "budget",
+    "defragment_max_moves": "max-moves",
+    "defragment_min_age_seconds": "min-age",
     "window_seconds": "window",
     "forecast_history_seconds": "forecast-history",
     "interval_seconds": "interval",

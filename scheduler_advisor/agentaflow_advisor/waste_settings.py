@@ -5,12 +5,14 @@ from __future__ import annotations
 from pydantic import BaseModel, Field
 
 from agentaflow_advisor.analyze import (
+    DefragmentationSettings,
     FragmentationSettings,
     RightsizingSettings,
     StrandedSettings,
     ZombieSettings,
 )
 from agentaflow_advisor.durations import DAY, Seconds
+from agentaflow_advisor.place.movable import MoveSettings
 
 
 class WasteSettings(BaseModel):
@@ -44,6 +46,24 @@ class WasteSettings(BaseModel):
     fragmentation_min_gpus: float = Field(
         2.0, ge=0, le=1e6, description="Fewer fragmented GPUs than this are not told."
     )
+    defragment_budget_ratio: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="Part of the running pods that a plan to defragment may move; one at least.",
+    )
+    defragment_max_moves: int = Field(
+        100, ge=0, le=100_000, description="Nor does a plan for a cluster move more pods than this."
+    )
+    defragment_min_age_seconds: Seconds = Field(
+        3600.0, ge=0, le=90 * DAY, description="A younger pod is not moved."
+    )
+    defragment_min_waiting_seconds: Seconds = Field(
+        600.0,
+        ge=0,
+        le=90 * DAY,
+        description="Moves are recommended once a pod that they help has waited for so long.",
+    )
     zombie_min_seconds: Seconds = Field(
         3600.0,
         ge=60,
@@ -69,6 +89,15 @@ class WasteSettings(BaseModel):
         return FragmentationSettings(
             max_ratio=self.fragmentation_max_ratio, min_gpus=self.fragmentation_min_gpus
         )
+
+    def defragmentation(self) -> DefragmentationSettings:
+        """For whom room is made, and at whose cost."""
+        moves = MoveSettings(
+            budget_ratio=self.defragment_budget_ratio,
+            max_moves=self.defragment_max_moves,
+            min_age_seconds=self.defragment_min_age_seconds,
+        )
+        return DefragmentationSettings(self.defragment_min_waiting_seconds, moves)
 
     def zombies(self) -> ZombieSettings:
         """How long something must have been over."""

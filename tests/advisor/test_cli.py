@@ -29,6 +29,7 @@ COMMANDS = [
     ["recommendations", "restore"],
     ["schema"],
     ["place"],
+    ["defragment"],
     ["approve"],
     ["reject"],
     ["apply"],

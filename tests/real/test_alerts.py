@@ -1,4 +1,4 @@
-"""The real promtool on the alert rules: valid, tested, and the tests notice a change."""
+"""The real promtool on alerts and recording rules: valid, tested, the tests notice a change."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 ALERTS = Path(__file__).parents[2] / "alerts"
 RULES = "agentaflow-exporter.yaml"
+RECORDING = sorted((ALERTS / "rules").glob("agentaflow-recording-*.yaml"))
 TESTS = sorted(path.name for path in (ALERTS / "tests").glob("*.yaml"))
 
 
@@ -24,9 +26,16 @@ def test_the_rules_are_valid(promtool: Path) -> None:
     assert "SUCCESS: 3 rules found" in ended.stdout
 
 
+@pytest.mark.parametrize("rules", RECORDING, ids=lambda path: path.stem)
+def test_the_recording_rules_are_valid(promtool: Path, rules: Path) -> None:
+    """The same of what is recorded; promtool knows no metric under two names."""
+    ended = run(promtool, "check", "rules", "--lint=all", "--lint-fatal", rules)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
 @pytest.mark.parametrize("name", TESTS)
-def test_an_alert_fires_and_stays_silent_as_its_tests_say(promtool: Path, name: str) -> None:
-    """The alert's own tests pass: fires, near misses, ends, series vanish."""
+def test_rules_do_as_their_tests_say(promtool: Path, name: str) -> None:
+    """An alert fires, misses, ends; what is recorded keeps gaps, NaN, resets and lost GPUs."""
     ended = run(promtool, "test", "rules", ALERTS / "tests" / name)
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
@@ -61,5 +70,41 @@ def test_the_tests_notice_a_change(promtool: Path, tmp_path: Path, before: str, 
     assert before in text
     rules.write_text(text.replace(before, after))
     ended = run(promtool, "test", "rules", *sorted((tmp_path / "tests").iterdir()))
+    assert ended.returncode != 0
+    assert "FAILED" in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        ("agentaflow", "max_over_time(agentaflow_gpu_util", "min_over_time(agentaflow_gpu_util"),
+        ("agentaflow", '{engine="gpu"}', ""),
+        ("agentaflow", "1 - avg_over_time(agentaflow_gpu_up", "avg_over_time(agentaflow_gpu_up"),
+        ("agentaflow", "agentaflow_gpu_up[5m])) * 300", "agentaflow_gpu_up[5m])) * 60"),
+        ("agentaflow", "[1h] offset 5m", "[1m] offset 5m"),
+        ("agentaflow", "pcie_replays_total offset 5m", "pcie_replays_total offset 9m"),
+        ("agentaflow", " * 16384,", " * 8192,"),
+        ("dcgm", 'GPU_UTIL{GPU_I_ID=""}[5m])) / 100', 'GPU_UTIL{GPU_I_ID=""}[5m]))'),
+        ("nvidia_gpu_exporter", "GPU-$1", "$1"),
+        ("hours", "sum_over_time(agentaflow:gpu_util", "max_over_time(agentaflow:gpu_util"),
+        ("hours", "avg_over_time(agentaflow:gpu_util", "max_over_time(agentaflow:gpu_util"),
+        ("hours", "max_over_time(agentaflow:gpu_utilization_ratio:max5m[1h])",
+         "max_over_time(agentaflow:gpu_utilization_ratio:max5m[30m])"),
+    ],
+)  # fmt: skip
+def test_the_tests_notice_a_change_of_what_is_recorded(
+    promtool: Path, tmp_path: Path, name: str, before: str, after: str
+) -> None:
+    """A recording rule that is changed in a small way no longer passes its tests."""
+    shutil.copytree(ALERTS, tmp_path, dirs_exist_ok=True)
+    rules = tmp_path / "rules" / f"agentaflow-recording-{name}.yaml"
+    changed = yaml.safe_load(rules.read_text())
+    hit = 0
+    for rule in changed["groups"][0]["rules"]:
+        hit += before in rule["expr"]
+        rule["expr"] = rule["expr"].replace(before, after)
+    assert hit
+    rules.write_text(yaml.safe_dump(changed))
+    ended = run(promtool, "test", "rules", tmp_path / "tests" / "agentaflow-recording.yaml")
     assert ended.returncode != 0
     assert "FAILED" in ended.stdout + ended.stderr

@@ -75,7 +75,9 @@ def prometheus(
 def test_slices_pay_for_their_part_of_the_gpu(
     prometheus: PrometheusServer, capsys: pytest.CaptureFixture[str], by: str
 ) -> None:
-    """Half a GPU for 24 h, a seventh for 12 and for 24; the rest of it is in no pod."""
+    """Half a GPU for 24 h, a seventh for 12 and for 24, give or take a step of the grid (30 min);
+    the rest of it is in no pod.
+    """
     where = f"--prometheus-url={prometheus.url}"
     ran = Cli(capsys)("report", "cost", f"--by={by}", where, "--window=24h", "-o", "json")
     report = ran.json
@@ -85,5 +87,5 @@ def test_slices_pay_for_their_part_of_the_gpu(
         hours[namespace] = hours.get(namespace, Decimal(0)) + Decimal(str(row["gpu_hours"]))
     expected = {"alice": 12.0, "bob": 12 / 7, "carol": 24 / 7, "(none)": 24 - 12 - 36 / 7}
     assert {name: float(value) for name, value in hours.items()} == pytest.approx(
-        expected, rel=0.03
+        expected, rel=0.03, abs=0.5 / 7 + 0.01
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from agentaflow_exporter.backfill import Plan, write
@@ -36,7 +38,13 @@ def simulate(plan: Plan, folder: Path) -> list[Series]:
 
 def parsed(line: str) -> Series | None:
     found = _LINE.fullmatch(line)
-    return (found[1], dict(_LABEL.findall(found[2])), found[3]) if found else None
+    return (sys.intern(found[1]), _labels(found[2]), found[3]) if found else None
+
+
+@lru_cache(maxsize=1024)
+def _labels(text: str) -> Labels:
+    """One for all samples of a series, of which there are millions: nobody may change it."""
+    return dict(_LABEL.findall(text))
 
 
 def save(path: Path, series: Iterable[Series]) -> Path:

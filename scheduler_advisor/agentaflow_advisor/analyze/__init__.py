@@ -7,6 +7,7 @@ from agentaflow_advisor.analyze import (
     activity,
     capacity,
     cost,
+    defragmentation,
     efficiency,
     fragmentation,
     health,
@@ -17,6 +18,7 @@ from agentaflow_advisor.analyze import (
     zombies,
 )
 from agentaflow_advisor.analyze.activity import ActivitySettings
+from agentaflow_advisor.analyze.defragmentation import DefragmentationSettings
 from agentaflow_advisor.analyze.findings import Findings
 from agentaflow_advisor.analyze.forecast import ForecastSettings
 from agentaflow_advisor.analyze.fragmentation import FragmentationSettings
@@ -30,6 +32,7 @@ from agentaflow_advisor.analyze.zombies import ZombieSettings
 
 __all__ = [
     "ActivitySettings",
+    "DefragmentationSettings",
     "Findings",
     "ForecastSettings",
     "FragmentationSettings",
@@ -43,6 +46,7 @@ __all__ = [
     "activity",
     "capacity",
     "cost",
+    "defragmentation",
     "efficiency",
     "fragmentation",
     "health",

@@ -66,8 +66,10 @@ class Check:
     find: Callable[[Gpu, float], list[Reason]]  # of the GPU and the window in seconds
 
     def possible(self, gpu: Gpu) -> bool:
-        told = gpu.measures.keys() | gpu.counts.keys()
-        return any(told.issuperset(names) for names in self.needs)
+        measures, counts = gpu.measures, gpu.counts
+        return any(
+            all(name in measures or name in counts for name in names) for names in self.needs
+        )
 
 
 def _xids(gpu: Gpu, _: float) -> list[Reason]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +12,14 @@ from typing import Annotated
 
 import typer
 
+from agentaflow_advisor.commands.html import write
 from agentaflow_advisor.commands.session import Session, command
 from agentaflow_advisor.configuration import SettingsError
-from agentaflow_advisor.place.replays import Outcome, Replay
-from agentaflow_advisor.place.scorers import KINDS, OURS, kind_named
+from agentaflow_advisor.place.replays import Outcome, Replay, Spread
+from agentaflow_advisor.place.scorers import KINDS, OURS, WEIGHTS, kind_named
 from agentaflow_advisor.place.traces import demands, machines
 from agentaflow_advisor.render import Column, plain
+from agentaflow_advisor.reports.replayed import plot as drawn
 
 _SHOWN = (80, 90, 100, 110, 130)
 _MOST_SEEDS = 1000
@@ -38,11 +40,20 @@ Strategies = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME",
-        help=f"One of {', '.join(kind.name for kind in KINDS)}; repeatable; ours if none.",
+        help=f"One of {', '.join(kind.name for kind in KINDS)}; repeatable; ours if none. "
+        f"{OURS.name}:WEIGHT=NUMBER,… changes what its parts count ({', '.join(WEIGHTS)}).",
     ),
 ]
 Seeds = Annotated[str, typer.Option(metavar="LIST", help="Such as 42-51, or 1,2,3.")]
 Jobs = Annotated[int, typer.Option(min=0, metavar="N", help="Processes; 0 for one per core.")]
+Plot = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Draw what was allocated and fragmented by load, as SVG."),
+]
+WithBound = Annotated[
+    bool,
+    typer.Option("--bound", help="Also what no placement can go below (needs agentaflow[bound])."),
+]
 
 
 @command()
@@ -53,6 +64,8 @@ def replay(
     strategy: Strategies = None,
     seeds: Seeds = SEEDS,
     jobs: Jobs = 0,
+    plot: Plot = None,
+    bound: WithBound = False,
 ) -> int:
     """Let pods arrive at an empty cluster until it overflows, and say what stays unallocated.
 
@@ -68,34 +81,51 @@ def replay(
     label = f"{len(names) * len(chosen)} runs"
     with processes(jobs) as pool, session.output.bar(label) as advance:
         outcomes = work.compare(names, chosen, pool, advance)
+        least = _bound(work, chosen, pool) if bound else None
+    if plot is not None:
+        write(plot, drawn(outcomes, least))
     if session.output.as_json:
         first, *others = outcomes
-        session.output.document(
-            {
-                "nodes": str(nodes),
-                "pods": str(pods),
-                "gpus": sum(one.gpus for one in fleet),
-                **plain(first),
-                "others": others,
-            }
-        )
+        document: dict[str, object] = {
+            "nodes": str(nodes),
+            "pods": str(pods),
+            "gpus": sum(one.gpus for one in fleet),
+            **plain(first),
+            "others": others,
+        }
+        if least is not None:
+            document["bound_percent"] = least
+        session.output.document(document)
         return 0
-    _show(session, outcomes)
+    _show(session, outcomes, least)
     return 0
 
 
-def _show(session: Session, outcomes: list[Outcome]) -> None:
+def _bound(work: Replay, seeds: list[int], pool: Executor) -> Mapping[str, Spread]:
+    try:
+        return work.bound(seeds, pool)
+    except ImportError as error:
+        raise SettingsError(
+            f"--bound: {error.name} is not installed: pip install 'agentaflow[bound]'"
+        ) from error
+
+
+def _show(
+    session: Session, outcomes: Sequence[Outcome], least: Mapping[str, Spread] | None
+) -> None:
     columns = [Column("STRATEGY"), *(Column(f"AT {load} %", right=True) for load in _SHOWN)]
     columns += [Column("FRAGMENTED", right=True), Column("SECONDS", right=True)]
     rows = [
         (
             one.strategy,
-            *(_percent(one, load) for load in _SHOWN),
+            *(_percent(one.unallocated_percent, load) for load in _SHOWN),
             f"{one.fragmented_percent_at_end.mean:.0f} %",
             f"{one.seconds_per_seed:.2f}",
         )
         for one in outcomes
     ]
+    if least is not None:
+        rows.append(("at least", *(_percent(least, load) for load in _SHOWN), "", ""))
     session.output.table(columns, rows)
     session.output.line(
         f"GPUs left unallocated when so many were asked for, in percent, mean ± sd of "
@@ -104,8 +134,8 @@ def _show(session: Session, outcomes: list[Outcome]) -> None:
     )
 
 
-def _percent(outcome: Outcome, load: int) -> str:
-    spread = outcome.unallocated_percent[str(load)]
+def _percent(by_load: Mapping[str, Spread], load: int) -> str:
+    spread = by_load[str(load)]
     return f"{spread.mean:.2f} ± {spread.sd:.2f}"
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import ClassVar, Self
 
 from agentaflow_advisor.decide.errors import (
     JournalCorrupt,
@@ -41,16 +43,58 @@ class Form:
     wal: bool = True
 
 
-def open_database(
-    path: Path, form: Form, busy_seconds: float, *, read_only: bool = False
-) -> sqlite3.Connection:
-    """An existing file that looks sound, or, unless read only, a new one. Raises JournalError."""
+class Database:
+    """`with Kind(path) as it:`; several processes may have it open at once."""
+
+    FORM: ClassVar[Form]
+
+    def __init__(self, path: Path, *, read_only: bool = False, busy_seconds: float = 5.0) -> None:
+        """An existing file that looks sound, or, unless read only, a new one.
+
+        Raises JournalError.
+        """
+        self.path = path
+        self._connection = _open(path, self.FORM, busy_seconds, read_only=read_only)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All of it or nothing, and no other writer meanwhile. Raises JournalError."""
+        with self._naming():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def _naming(self) -> AbstractContextManager[None]:
+        """SQLite's errors under the names of errors.py, but for our own mistakes."""
+        return _naming(self.path, self.FORM)
+
+
+def _open(path: Path, form: Form, busy_seconds: float, *, read_only: bool) -> sqlite3.Connection:
     noun = form.noun
     if path.is_dir():
         raise JournalUnwritable(f"{noun} {path}: it is a directory; name a file (--{noun} FILE)")
     if not read_only:
         _make_folder(path, noun)
-    with naming(path, form):
+    with _naming(path, form):
         where = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
         connection = sqlite3.connect(where, timeout=busy_seconds, isolation_level=None, uri=True)
         try:
@@ -130,21 +174,7 @@ def _has_tables(connection: sqlite3.Connection) -> bool:
 
 
 @contextmanager
-def transaction(connection: sqlite3.Connection, path: Path, form: Form) -> Iterator[None]:
-    """All of it or nothing, and no other writer meanwhile. Raises JournalError."""
-    with naming(path, form):
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-
-
-@contextmanager
-def naming(path: Path, form: Form) -> Iterator[None]:
+def _naming(path: Path, form: Form) -> Iterator[None]:
     """SQLite's errors under the names of errors.py, but for our own mistakes."""
     try:
         yield

@@ -10,15 +10,13 @@ import fcntl
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from agentaflow_advisor.decide import codec
 from agentaflow_advisor.decide.chain import FIRST_HASH, broken_link, differences, event_hash
-from agentaflow_advisor.decide.database import transaction
+from agentaflow_advisor.decide.database import Database
 from agentaflow_advisor.decide.errors import (
     AmbiguousId,
     JournalCorrupt,
@@ -27,7 +25,7 @@ from agentaflow_advisor.decide.errors import (
     UnknownDecision,
     WrongState,
 )
-from agentaflow_advisor.decide.schema import JOURNAL, naming, open_journal
+from agentaflow_advisor.decide.schema import JOURNAL
 from agentaflow_advisor.model import NEXT, Decision, State
 
 OPEN = (State.PROPOSED, State.APPROVED, State.INTENDED)
@@ -52,26 +50,10 @@ class Event:
     hash: str
 
 
-class Journal:
+class Journal(Database):
     """`with Journal(path) as journal:`; several processes may have it open at once."""
 
-    def __init__(self, path: Path, *, busy_seconds: float = 5.0) -> None:
-        self.path = path
-        self._connection = open_journal(path, busy_seconds)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._connection.close()
+    FORM = JOURNAL
 
     # -- writing --------------------------------------------------------------
 
@@ -169,7 +151,7 @@ class Journal:
 
     def open_for(self, uid: str) -> Decision | None:
         """The pod's decision that is not over yet."""
-        with naming(self.path):
+        with self._naming():
             return self._open_for(uid)
 
     def events(self, decision_id: str) -> tuple[Event, ...]:
@@ -184,9 +166,6 @@ class Journal:
         return (*broken_link(events), *differences(decisions, events))
 
     # -- inside ---------------------------------------------------------------
-
-    def _transaction(self) -> AbstractContextManager[None]:
-        return transaction(self._connection, self.path, JOURNAL)
 
     def _append(
         self, decision_id: str, before: State | None, row: Mapping[str, Any], detail: object
@@ -215,7 +194,7 @@ class Journal:
         return self._decision(row) if row else None
 
     def _rows(self, query: str, values: Any) -> tuple[sqlite3.Row, ...]:
-        with naming(self.path):
+        with self._naming():
             return tuple(self._connection.execute(query, values).fetchall())
 
     def _decision(self, row: sqlite3.Row) -> Decision:

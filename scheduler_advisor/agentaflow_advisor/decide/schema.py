@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import AbstractContextManager
-from pathlib import Path
-
-from agentaflow_advisor.decide import database
 from agentaflow_advisor.decide.database import Form
 
 TABLES = """
@@ -54,13 +49,3 @@ CREATE TRIGGER decisions_do_not_change BEFORE UPDATE OF
 """
 
 JOURNAL = Form("journal", version=1, application_id=0x41474631, tables=TABLES)  # "AGF1"
-
-
-def open_journal(path: Path, busy_seconds: float) -> sqlite3.Connection:
-    """An existing journal that looks sound, or a new one. Raises JournalError."""
-    return database.open_database(path, JOURNAL, busy_seconds)
-
-
-def naming(path: Path) -> AbstractContextManager[None]:
-    """SQLite's errors under the names of errors.py, but for our own mistakes."""
-    return database.naming(path, JOURNAL)

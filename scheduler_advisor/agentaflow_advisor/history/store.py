@@ -6,11 +6,9 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from agentaflow_advisor.decide.database import naming, open_database, transaction
+from agentaflow_advisor.decide.database import Database
 from agentaflow_advisor.decide.errors import (
     AmbiguousId,
     JournalCorrupt,
@@ -49,29 +47,16 @@ class UnknownRecommendation(UnknownDecision):
     """The history has none of that id."""
 
 
-class History:
+class History(Database):
     """`with History(path) as history:`; several processes may have it open at once."""
 
-    def __init__(self, path: Path, *, read_only: bool = False, busy_seconds: float = 5.0) -> None:
-        self.path = path
-        self._connection = open_database(path, HISTORY, busy_seconds, read_only=read_only)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._connection.close()
+    FORM = HISTORY
 
     # -- writing --------------------------------------------------------------
 
     def record(self, look: Look, *, actor: str) -> Mapping[str, Life]:
         """Write down what a look found, and close what it found no more. Lives by id."""
-        with transaction(self._connection, self.path, HISTORY):
+        with self._transaction():
             before = self._before(look)
             lines: list[Line] = []
             found = {
@@ -89,7 +74,7 @@ class History:
     def remember(self, look: Look) -> None:
         """Keep what the shown ones would save together, at most one sum an hour."""
         hour = int(look.at) // HOUR * HOUR
-        with transaction(self._connection, self.path, HISTORY):
+        with self._transaction():
             known = self._connection.execute(
                 "SELECT DISTINCT currency FROM sums WHERE scope = ?", (look.scope,)
             )
@@ -113,7 +98,7 @@ class History:
 
     def restore(self, id_: str, *, actor: str, at: float, reason: str = "") -> Life:
         """Show it again. Raises WrongState where nothing hides it."""
-        with transaction(self._connection, self.path, HISTORY):
+        with self._transaction():
             life = self.get(id_)
             if life.mark is None:
                 raise WrongState(
@@ -156,14 +141,14 @@ class History:
     def events(self, id_: str) -> tuple[Event, ...]:
         """All that happened to one, oldest first."""
         query = "SELECT * FROM events WHERE life = ? ORDER BY seq"
-        with naming(self.path, HISTORY):
+        with self._naming():
             found = self._connection.execute(query, [self.get(id_).id]).fetchall()
         return tuple(self._readable(rows.event, row) for row in found)
 
     def trend(self, scope: str, since: float = 0.0) -> tuple[tuple[float, Money], ...]:
         """(time, what could be saved a month) by the hour, oldest first."""
         query = "SELECT * FROM sums WHERE scope = ? AND hour >= ? ORDER BY hour, currency"
-        with naming(self.path, HISTORY):
+        with self._naming():
             found = self._connection.execute(query, [scope, int(since)]).fetchall()
         return tuple((row["hour"], Money(Decimal(row["amount"]), row["currency"])) for row in found)
 
@@ -176,7 +161,7 @@ class History:
         return {**known, **self.of(rest)}
 
     def _mark(self, id_: str, mark: Mark, step: Step) -> Life:
-        with transaction(self._connection, self.path, HISTORY):
+        with self._transaction():
             life = self.get(id_)
             changed = replace(life, mark=replace(mark, saves=life.saves))
             line = (life.id, mark.at, step, mark.by, mark.reason, mark.until_at)
@@ -192,7 +177,7 @@ class History:
         )
 
     def _lives(self, query: str, values: Mapping[str, Any]) -> tuple[Life, ...]:
-        with naming(self.path, HISTORY):
+        with self._naming():
             found = self._connection.execute(query, values).fetchall()
         return tuple(self._readable(rows.life, row) for row in found)
 

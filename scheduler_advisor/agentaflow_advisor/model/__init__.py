@@ -11,6 +11,7 @@ from agentaflow_advisor.model.advice import (
     Where,
 )
 from agentaflow_advisor.model.decision import NEXT, Allow, Decision, State, Veto
+from agentaflow_advisor.model.disruption import DisruptionBudget, Disruptions, Requirement
 from agentaflow_advisor.model.fleet import (
     Gpu,
     Held,
@@ -22,6 +23,7 @@ from agentaflow_advisor.model.fleet import (
     Workload,
 )
 from agentaflow_advisor.model.money import HOURS_PER_MONTH, CurrencyMismatch, Money
+from agentaflow_advisor.model.past import Past, PastNode, PodRun
 from agentaflow_advisor.model.series import Demand, Series
 from agentaflow_advisor.model.snapshot import ClusterState, Missing, Query, Refusal, Snapshot
 
@@ -34,6 +36,8 @@ __all__ = [
     "CurrencyMismatch",
     "Decision",
     "Demand",
+    "DisruptionBudget",
+    "Disruptions",
     "Enforceable",
     "Evidence",
     "Gpu",
@@ -41,12 +45,16 @@ __all__ = [
     "Missing",
     "Money",
     "Node",
+    "Past",
+    "PastNode",
     "PlacePod",
     "Placement",
     "PodRef",
+    "PodRun",
     "Query",
     "Recommendation",
     "Refusal",
+    "Requirement",
     "Saving",
     "Series",
     "Snapshot",

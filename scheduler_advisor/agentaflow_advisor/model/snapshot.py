@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from agentaflow_advisor.model.disruption import Disruptions
 from agentaflow_advisor.model.fleet import Gpu, Node, Workload
 from agentaflow_advisor.model.series import Demand
+
+NO_DISRUPTIONS = Disruptions()
+UNKNOWN_DISRUPTIONS = Disruptions(unknown="Kubernetes is not known")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class ClusterState:
     nodes: tuple[Node, ...] = ()
     workloads: tuple[Workload, ...] = ()
     namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    disruptions: Disruptions = NO_DISRUPTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,7 @@ class Snapshot:
     dialects: tuple[str, ...] = ()  # the exporters' names that were asked for
     asked: frozenset[str] = frozenset()  # signals, whether or not a dialect has them
     missing: Missing = Missing()  # by partial responses
+    disruptions: Disruptions = UNKNOWN_DISRUPTIONS
 
     @property
     def untold(self) -> frozenset[str]:

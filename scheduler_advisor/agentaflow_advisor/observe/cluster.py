@@ -17,14 +17,17 @@ from lightkube.core.exceptions import ConfigError
 from lightkube.operators import not_equal
 from lightkube.resources.core_v1 import Namespace, Pod
 from lightkube.resources.core_v1 import Node as KubernetesNode
+from lightkube.resources.policy_v1 import PodDisruptionBudget
 
-from agentaflow_advisor.model import ClusterState
+from agentaflow_advisor.model import ClusterState, Disruptions
 from agentaflow_advisor.model.names import FIELD_MANAGER
 from agentaflow_advisor.observe import kubernetes
 from agentaflow_advisor.observe.errors import ClusterUnreachable, one_line
 
 PAGE = 500
 TIMEOUT_SECONDS = 10.0
+CLOSED = (403, 404)
+FORBIDDEN = "the Kubernetes API does not let us list them (poddisruptionbudgets.policy)"
 GONE = 410  # the list's continue token is too old
 BROKEN_CONFIG = (ConfigError, yaml.YAMLError, OSError, LookupError, TypeError, ValueError)
 ADVICE = {
@@ -71,7 +74,19 @@ def read_cluster(client: Client) -> ClusterState:
             for one in _list(client, Namespace)
             if one.metadata
         }
-    return ClusterState(nodes, workloads, namespaces)
+        disruptions = _disruptions(client)
+    return ClusterState(nodes, workloads, namespaces, disruptions)
+
+
+def _disruptions(client: Client) -> Disruptions:
+    """Whoever may not list budgets is still given everything else."""
+    try:
+        budgets = _list(client, PodDisruptionBudget, namespace="*")
+    except httpx2.HTTPStatusError as error:
+        if error.response.status_code not in CLOSED:
+            raise
+        return Disruptions(unknown=FORBIDDEN)
+    return Disruptions(tuple(kubernetes.disruption_budget(one) for one in budgets))
 
 
 def _list(client: Client, kind: Any, **where: Any) -> list[Any]:

@@ -1,15 +1,21 @@
-"""Which exporters' metrics a Prometheus has, now or within the window: one query for all."""
+"""Which exporters' metrics a Prometheus has, how many, and how far back rules recorded them.
+
+One query tells it all.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from agentaflow_advisor.model import Query
 from agentaflow_advisor.observe.dialects import DIALECTS, Dialect, render
 from agentaflow_advisor.observe.partial import Warned
-from agentaflow_advisor.observe.prometheus import Prometheus
+from agentaflow_advisor.observe.prometheus import Prometheus, Sample
+from agentaflow_advisor.observe.recording.span import Clock, Found, gpus_of
 
 AUTO = "auto"
+RATE_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,23 +25,68 @@ class Detected:
     dialects: tuple[Dialect, ...]
     queries: tuple[Query, ...] = ()
     warned: tuple[Warned, ...] = ()
+    found: Mapping[str, Found] = field(default_factory=dict)  # by dialect
 
 
 def detect(prometheus: Prometheus, wanted: str, *, window_seconds: float, at: float) -> Detected:
-    """`wanted` is a dialect's name, which is taken without asking, or `auto`."""
-    if wanted != AUTO:
-        return Detected(tuple(dialect for dialect in DIALECTS if dialect.name == wanted))
+    """`wanted` is a dialect's name, which is taken whether it is there or not, or `auto`."""
     promql = render(TEXT, window_seconds=window_seconds, percentile=0.5)
     answer = prometheus.ask(promql, at=at)
     metrics = {sample.labels.get("__name__", "") for sample in answer.samples}
+    dialects = tuple(
+        dialect
+        for dialect in DIALECTS
+        if dialect.name == wanted or (wanted == AUTO and metrics.intersection(dialect.probes))
+    )
     return Detected(
-        tuple(dialect for dialect in DIALECTS if metrics.intersection(dialect.probes)),
+        dialects,
         (Query("dialects", promql, len(answer.samples), answer.seconds),),
         tuple(("dialects", warning) for warning in answer.warnings),
+        {dialect.name: _found(dialect, answer.samples) for dialect in dialects},
     )
 
 
+def _found(dialect: Dialect, samples: Iterable[Sample]) -> Found:
+    counts: list[tuple[str, float]] = []
+    bounds: dict[tuple[str, str], dict[str, float]] = {}
+    found = Found()
+    for sample in samples:
+        labels, cluster = sample.labels, sample.labels.get("cluster", "")
+        if labels.get("__name__") in dialect.probes:
+            counts.append((cluster, sample.value))
+        elif labels.get("rate") == dialect.name and sample.value > 0:
+            found.interval_seconds = RATE_SECONDS / sample.value
+        elif labels.get("exporter") == dialect.name and "bound" in labels:
+            place = cluster, labels.get("step", "")
+            bounds.setdefault(place, {})[labels["bound"]] = sample.value
+    found.series = gpus_of(counts)
+    found.clocks = {
+        place: Clock(each["oldest"], each["newest"])
+        for place, each in bounds.items()
+        if len(each) == 2
+    }
+    return found
+
+
+def _bound(function: str, name: str) -> str:
+    clock = "agentaflow:recorded_time:seconds[{window}]"
+    return f'label_replace({function}({clock}), "bound", "{name}", "", "")'
+
+
+def _rate(dialect: Dialect) -> str:
+    """Samples of a GPU in 10 minutes; of the first of each node, since all are scraped alike."""
+    first = f'{dialect.probes[0]}{{{dialect.labels.index}="0"}}'
+    return f'label_replace(max(count_over_time({first}[10m])), "rate", "{dialect.name}", "", "")'
+
+
 _PROBES = "|".join(probe for dialect in DIALECTS for probe in dialect.probes)
-_COUNT = f'count by (__name__) ({{__name__=~"{_PROBES}"}})'
-TEXT = f"{_COUNT} or last_over_time({_COUNT}[{{window}}:{{step}}])"
+_COUNT = f'count by (__name__, cluster) ({{__name__=~"{_PROBES}"}})'
+TEXT = " or ".join(
+    (
+        f"{_COUNT} or last_over_time({_COUNT}[{{window}}:{{step}}])",
+        _bound("min_over_time", "oldest"),
+        _bound("max_over_time", "newest"),
+        *map(_rate, DIALECTS),
+    )
+)
 """The grid alone would miss an exporter that was started after its last step."""

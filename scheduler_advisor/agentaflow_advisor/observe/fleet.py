@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 from agentaflow_advisor.model import Gpu, Held, Usage
 from agentaflow_advisor.observe.dialects import grid_points
-from agentaflow_advisor.observe.readings import GpuKey, Holding, Readings
 from agentaflow_advisor.observe.signals import COUNTS, FAMILIES, MEASURES
+from agentaflow_advisor.observe.told import GpuKey, Holding, Readings
 
+NOTHING: Mapping[GpuKey, float] = {}
+_MEASURES = sorted(MEASURES)
 Source = tuple[Readings, GpuKey]
 """A dialect's readings, and under which key it has the GPU."""
 
@@ -38,6 +40,9 @@ class Told:
         return None
 
     def get(self, signal: str) -> float | None:
+        if len(self.sources) == 1:
+            readings, key = self.sources[0]
+            return readings.values.get(signal, NOTHING).get(key)
         source = self.source(signal)
         return source[0].get(signal, source[1]) if source else None
 
@@ -63,7 +68,7 @@ def gpu_of(told: Told, window: float, at: float) -> Gpu:
     """`window` in seconds, ending at `at`."""
     up = told.all("up")
     processes = told.get("processes")
-    present = _grid_seconds(told.get("present"), window, at)
+    present = _present_seconds(told, "present", window, at)
     holders = told.source("pods")
     pods = holders[0].pods.get(holders[1], set()) if holders else set()
     points = _points(holders) if holders else {}
@@ -92,9 +97,15 @@ def gpu_of(told: Told, window: float, at: float) -> Gpu:
 
 
 def _measures(told: Told) -> Mapping[str, float]:
-    asked = {name for readings, _ in told.sources for name in readings.values}
-    values = {name: told.get(name) for name in sorted(asked & MEASURES.keys())}
-    return {name: value for name, value in values.items() if value is not None}
+    if len(told.sources) == 1:
+        readings, key = told.sources[0]
+        return readings.measures(key)
+    found: dict[str, float] = {}
+    for name in _MEASURES:
+        value = told.get(name)
+        if value is not None:
+            found[name] = value
+    return found
 
 
 def _counts(told: Told) -> Mapping[str, Mapping[str, float]]:
@@ -116,11 +127,20 @@ def _usage(told: Told, window: float, at: float) -> Usage | None:
     mean = told.get("utilization_mean")
     samples = told.get("utilization_samples")
     age = told.get("utilization_age")
-    covered = _grid_seconds(told.get("utilization_present"), window, at)
+    covered = _present_seconds(told, "utilization_present", window, at)
     if maximum is None or high is None or mean is None or samples is None or covered is None:
         return None
     newest = math.inf if age is None else max(0.0, age)
     return Usage(maximum, high, mean, int(samples), newest, covered)
+
+
+def _present_seconds(told: Told, signal: str, window: float, at: float) -> float | None:
+    """In recorded steps where these were asked, in points of the grid elsewhere."""
+    source = told.source(signal)
+    points = source[0].get(signal, source[1]) if source else None
+    if source and points is not None and source[0].steps:
+        return window * min(1.0, points / source[0].steps)
+    return _grid_seconds(points, window, at)
 
 
 def _grid_seconds(points: float | None, window: float, at: float) -> float | None:

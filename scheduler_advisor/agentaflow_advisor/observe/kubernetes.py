@@ -8,8 +8,16 @@ from decimal import Decimal
 from lightkube.models.core_v1 import Affinity, PodSpec
 from lightkube.resources.core_v1 import Node as KubernetesNode
 from lightkube.resources.core_v1 import Pod
+from lightkube.resources.policy_v1 import PodDisruptionBudget
 
-from agentaflow_advisor.model import Node, Taint, Toleration, Workload
+from agentaflow_advisor.model import (
+    DisruptionBudget,
+    Node,
+    Requirement,
+    Taint,
+    Toleration,
+    Workload,
+)
 from agentaflow_advisor.model.names import GATE, MANAGED
 from agentaflow_advisor.observe.resources import GPU, quantity, requests
 
@@ -88,6 +96,23 @@ def workload(pod: Pod) -> Workload:
         deletes_at=meta.deletionTimestamp.timestamp() if meta.deletionTimestamp else None,
         has_affinity=any(_affinity(spec.affinity)),
         unmodelled=tuple(sorted({*_affinity(spec.affinity), *_others(spec, asked)})),
+    )
+
+
+def disruption_budget(seen: PodDisruptionBudget) -> DisruptionBudget:
+    """As its controller counted it last: what it has not looked at yet allows nothing."""
+    meta, status = seen.metadata, seen.status
+    stale = ((status.observedGeneration if status else 0) or 0) < ((meta and meta.generation) or 0)
+    selector = seen.spec.selector if seen.spec else None
+    return DisruptionBudget(
+        namespace=(meta.namespace if meta else None) or "",
+        name=(meta.name if meta else None) or "",
+        allowed=0 if stale or not status else status.disruptionsAllowed or 0,
+        match_labels=None if selector is None else selector.matchLabels or {},
+        match_expressions=tuple(
+            Requirement(one.key, one.operator, tuple(one.values or ()))
+            for one in (selector.matchExpressions if selector else None) or ()
+        ),
     )
 
 

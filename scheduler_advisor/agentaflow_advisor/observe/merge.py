@@ -16,7 +16,7 @@ from dataclasses import replace
 from agentaflow_advisor.model import ClusterState, Refusal
 from agentaflow_advisor.observe.dialects import DIALECTS
 from agentaflow_advisor.observe.fleet import Source, Told, tells
-from agentaflow_advisor.observe.readings import GpuKey, Readings
+from agentaflow_advisor.observe.told import GpuKey, Readings
 
 RANK = {dialect.name: rank for rank, dialect in enumerate(DIALECTS)}
 NOTABLE_RATIO = 0.05  # of utilization: two exporters sample at other moments, and DCGM rounds

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -39,11 +39,21 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one query brought. Warnings mean that parts may be missing."""
+    """What one query brought, in columns. Warnings mean that parts may be missing."""
 
-    samples: tuple[Sample, ...]
+    labels: Sequence[Mapping[str, str]]  # of each series
+    values: Sequence[float]  # in the same order
+    at: float  # evaluation time, seconds since the epoch
     warnings: tuple[str, ...]
     seconds: float  # that it took
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """Both together: for answers of a few series."""
+        return tuple(
+            Sample(labels, value, self.at)
+            for labels, value in zip(self.labels, self.values, strict=True)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +126,8 @@ class Prometheus:
             form["time"] = f"{at:.3f}"
         started = time.monotonic()
         content = self._content(self._transport.request("POST", "/api/v1/query", form), promql)
-        samples = self._samples(content.get("data"), promql)
-        return Answer(samples, _warnings(content), time.monotonic() - started)
+        labels, values, when = self._columns(content.get("data"), promql)
+        return Answer(labels, values, when, _warnings(content), time.monotonic() - started)
 
     def query_range(
         self, promql: str, *, start: float, end: float, step_seconds: float
@@ -174,7 +184,9 @@ class Prometheus:
             raise self._rejected(content, promql)
         return content
 
-    def _samples(self, data: object, promql: str) -> tuple[Sample, ...]:
+    def _columns(
+        self, data: object, promql: str
+    ) -> tuple[list[Mapping[str, str]], list[float], float]:
         kind = data.get("resultType") if isinstance(data, dict) else None
         result = data.get("result") if isinstance(data, dict) else None
         if kind not in ("vector", "scalar") or not isinstance(result, list):
@@ -183,7 +195,7 @@ class Prometheus:
             result = [{"metric": {}, "value": result}]
         self._limit(result, promql)
         try:
-            return tuple(_sample(item) for item in result)
+            return _vector(result)
         except (KeyError, TypeError, ValueError) as error:
             raise self._unusable(
                 f"holds a series that is no float sample, to: {one_line(promql)}"
@@ -234,12 +246,14 @@ def _warnings(content: dict[str, Any]) -> tuple[str, ...]:
     return (*warned, "the answer is partial") if content.get("isPartial") is True else tuple(warned)
 
 
-def _sample(item: dict[str, Any]) -> Sample:
-    at, value = item["value"]
-    labels = item["metric"]
-    if not isinstance(labels, dict) or not isinstance(value, str):
+def _vector(result: list[Any]) -> tuple[list[Mapping[str, str]], list[float], float]:
+    """In comprehensions, since there may be a series for each of 100,000 GPUs."""
+    labels = [item["metric"] for item in result]
+    pairs = [item["value"] for item in result]
+    texts = [text for _, text in pairs]
+    if {type(each) for each in labels} - {dict} or {type(each) for each in texts} - {str}:
         raise TypeError("not a sample")
-    return Sample(labels, float(value), float(at))
+    return labels, [float(text) for text in texts], float(pairs[0][0]) if pairs else 0.0
 
 
 def _track(item: dict[str, Any]) -> Track:

@@ -3,61 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from agentaflow_advisor.model import PodRef, Query, Refusal
+from agentaflow_advisor.observe.completing import COVERAGE, complete, of_nodes
 from agentaflow_advisor.observe.dialects import Dialect, Labels, render
-from agentaflow_advisor.observe.partial import Warned
-from agentaflow_advisor.observe.prometheus import Answer, Prometheus, Sample
-from agentaflow_advisor.observe.signals import COUNTS, SCALARS, Rule
+from agentaflow_advisor.observe.prometheus import Answer, Prometheus
+from agentaflow_advisor.observe.recording import TOLD, Question, Recorded, questions
+from agentaflow_advisor.observe.signals import AMOUNT, COUNTS, SCALARS, Rule
+from agentaflow_advisor.observe.told import GpuKey, Holding, Place, Readings
 
 K = TypeVar("K")
+PEAK = "utilization_max"
+RECORDED = Labels()  # of every recorded series, whoever told it
+PLAIN = {name: rule for name, rule in SCALARS.items() if name != "up"} | {TOLD: AMOUNT}
+"""Signals whose series tell nothing but the GPU and the value."""
 AT_ONCE = 4  # queries; Prometheus itself allows 20 (--query.max-concurrency)
-
-
-class GpuKey(NamedTuple):
-    """What tells one GPU from another. The index does not: it may change at a reboot."""
-
-    cluster: str
-    node: str
-    uuid: str
-
-
-Holding = dict[tuple[str, str, str], float]
-"""By namespace, pod (empty where only the namespace is told) and MIG profile (empty: the whole
-GPU): steps of the grid.
-"""
-
-
-@dataclass(slots=True)
-class Readings:
-    """All that one dialect's queries told, by GPU. Filled by `read`, then only looked at."""
-
-    dialect: str = ""
-    values: dict[str, dict[GpuKey, float]] = field(default_factory=dict)
-    counts: dict[str, dict[GpuKey, dict[str, float]]] = field(default_factory=dict)
-    models: dict[GpuKey, str] = field(default_factory=dict)
-    indices: dict[GpuKey, str] = field(default_factory=dict)
-    pods: dict[GpuKey, set[PodRef]] = field(default_factory=dict)
-    held: dict[GpuKey, Holding] = field(default_factory=dict)
-    held_pods: dict[GpuKey, Holding] = field(default_factory=dict)
-    held_slices: dict[GpuKey, Holding] = field(default_factory=dict)
-    stood_in: set[GpuKey] = field(default_factory=set)  # whose node is the host of `instance`
-    queries: list[Query] = field(default_factory=list)
-    refusals: list[Refusal] = field(default_factory=list)
-    warned: list[Warned] = field(default_factory=list)
-
-    def get(self, signal: str, key: GpuKey) -> float | None:
-        return self.values.get(signal, {}).get(key)
-
-    def gpus(self) -> set[GpuKey]:
-        """Every GPU that is there now or was measured within the window."""
-        seen = ("up", "present", "utilization_samples")
-        return {*self.models, *(key for signal in seen for key in self.values.get(signal, ()))}
 
 
 def read(
@@ -68,61 +32,152 @@ def read(
     window_seconds: float,
     percentile: float,
     at: float,
+    recorded: Recorded | None = None,
 ) -> Readings:
     """Ask those of the signals that the dialect has at one evaluation time, a few at once."""
-    wanted = frozenset(signals)
-    asked = {
-        signal: render(template, window_seconds=window_seconds, percentile=percentile)
-        for signal, template in dialect.items()
-        if signal in wanted
-    }
-    readings = Readings(dialect.name)
+    wanted = frozenset(signals).intersection(dialect)
+    how = {"window_seconds": window_seconds, "percentile": percentile}
+    asked = list(_questions(dialect, wanted, recorded, **how))
+    readings = Readings(dialect.name, steps=recorded.steps if recorded else None)
     with ThreadPoolExecutor(AT_ONCE, "promql") as pool:
-        answers = pool.map(lambda promql: prometheus.ask(promql, at=at), asked.values())
-        for (signal, promql), answer in zip(asked.items(), answers, strict=True):
-            _answered(readings, dialect.labels, signal, promql, answer)
+        answers = pool.map(lambda question: prometheus.ask(question.promql, at=at), asked)
+        for question, answer in zip(asked, answers, strict=True):
+            _answered(readings, dialect.labels, question, answer)
+    if recorded:
+        complete(readings, wanted, recorded.steps)
     return readings
 
 
-def _answered(readings: Readings, labels: Labels, signal: str, promql: str, answer: Answer) -> None:
-    count = len(answer.samples)
+def _questions(
+    dialect: Dialect,
+    wanted: frozenset[str],
+    recorded: Recorded | None,
+    *,
+    window_seconds: float,
+    percentile: float,
+) -> Iterator[Question]:
+    """Of recorded series what they carry, the rest of the samples."""
+    asked: set[str] = set()
+    if recorded:
+        of_steps = questions(
+            wanted | {"present"} if COVERAGE in wanted else wanted,
+            dialect.name,
+            step=recorded.step,
+            window=recorded.window,
+            steps=recorded.steps,
+            percentile=percentile,
+        )
+        for question in of_steps:
+            asked.add(question.signal)
+            yield question
+        if "up" in wanted and "info" in wanted:  # who is listed now is up, but for these
+            asked.add("up")
+            text = f"({dialect['up']}) == 0"
+            yield Question("up", text)
+        if PEAK in wanted:  # work that no step has seen yet
+            tail = render(
+                dialect[PEAK], window_seconds=recorded.tail_seconds, percentile=percentile
+            )
+            yield Question(PEAK, tail)
+    for signal in dialect:
+        if signal in wanted - asked:
+            text = dialect[signal]
+            yield Question(
+                signal, render(text, window_seconds=window_seconds, percentile=percentile)
+            )
+
+
+def _answered(readings: Readings, labels: Labels, question: Question, answer: Answer) -> None:
+    signal, promql, recorded, form = question
+    count = len(answer.values)
     readings.queries.append(Query(signal, promql, count, answer.seconds, readings.dialect))
     readings.warned += [(signal, warning) for warning in answer.warnings]
-    problems: Counter[str] = Counter()
-    for sample in answer.samples:
-        key = _key(readings, labels, sample.labels)
-        if key is None:
-            problems[f"had no {labels.uuid} label or none of a node"] += 1
-        elif not _take(readings, labels, signal, key, sample):
-            problems["were NaN, infinite or implausible"] += 1
+    if form in ("nodes", "counted"):
+        of_nodes(readings, question, answer)
+        return
+    labels = RECORDED if recorded else labels
+    take = _scalars if signal in PLAIN else _labelled
+    nameless, implausible = take(readings, labels, signal, answer)
+    problems = {
+        f"had no {labels.uuid} label or none of a node": nameless,
+        "were NaN, infinite or implausible": implausible,
+    }
     readings.refusals += [
         Refusal(f"signal {signal}", f"{count} series {problem} and count as absent")
         for problem, count in problems.items()
+        if count
     ]
 
 
-def _take(readings: Readings, labels: Labels, signal: str, key: GpuKey, sample: Sample) -> bool:
+def _scalars(readings: Readings, labels: Labels, signal: str, answer: Answer) -> tuple[int, int]:
+    """One number per GPU, the bulk of what is read. How many had no name, or no sound value."""
+    rule = PLAIN[signal]
+    low, high, fold = rule.low, min(rule.high, sys.float_info.max), rule.fold
+    values = readings.values.setdefault(signal, {})
+    keys = readings.keys
+    fields = _fields(labels)
+    nameless = implausible = 0
+    for told, value in zip(answer.labels, answer.values, strict=True):
+        place = tuple(map(told.get, fields))
+        key = keys.get(place) or _key(readings, labels, told, place)
+        if key is None:
+            nameless += 1
+        elif not low <= value <= high:
+            implausible += 1
+        else:
+            values[key] = fold(values[key], value) if key in values else value
+    return nameless, implausible
+
+
+def _fields(labels: Labels) -> tuple[str, ...]:
+    """The labels that name a GPU; `instance` where it may stand in for the node."""
+    if labels is RECORDED:
+        return (labels.uuid, "cluster", *labels.node)
+    return (labels.uuid, "cluster", "instance", *labels.node)
+
+
+def _labelled(readings: Readings, labels: Labels, signal: str, answer: Answer) -> tuple[int, int]:
+    """The same where the series' other labels tell as well."""
+    fields = _fields(labels)
+    nameless = implausible = 0
+    for told, value in zip(answer.labels, answer.values, strict=True):
+        place = tuple(map(told.get, fields))
+        key = readings.keys.get(place) or _key(readings, labels, told, place)
+        if key is None:
+            nameless += 1
+        elif not _take(readings, labels, signal, key, told, value):
+            implausible += 1
+    return nameless, implausible
+
+
+def _take(
+    readings: Readings,
+    labels: Labels,
+    signal: str,
+    key: GpuKey,
+    told: Mapping[str, str],
+    value: float,
+) -> bool:
     """False where the value is not plausible."""
     if signal == "pods":
-        readings.pods.setdefault(key, set()).add(_pod(sample.labels))
+        readings.pods.setdefault(key, set()).add(_pod(told))
         return True
     if signal == "held":
-        return _hold(readings.held.setdefault(key, {}), sample)
+        return _hold(readings.held.setdefault(key, {}), told, value)
     if signal == "held_pods":
-        pod = _ours(sample.labels, "pod")
-        return _hold(readings.held_pods.setdefault(key, {}), sample, pod)
+        pod = _ours(told, "pod")
+        return _hold(readings.held_pods.setdefault(key, {}), told, value, pod)
     if signal == "held_slices":
-        holder = _ours(sample.labels, "pod"), sample.labels.get(labels.profile, "")
-        return _hold(readings.held_slices.setdefault(key, {}), sample, *holder)
+        holder = _ours(told, "pod"), told.get(labels.profile, "")
+        return _hold(readings.held_slices.setdefault(key, {}), told, value, *holder)
     if signal in ("info", "up"):
-        _identify(readings, labels, key, sample.labels)
+        _identify(readings, labels, key, told)
     if signal in COUNTS:
         counted = COUNTS[signal]
-        told = readings.counts.setdefault(signal, {}).setdefault(key, {})
-        return _put(told, sample.labels.get(counted.label, ""), sample.value, counted.rule)
+        numbers = readings.counts.setdefault(signal, {}).setdefault(key, {})
+        return _put(numbers, told.get(counted.label, ""), value, counted.rule)
     if signal in SCALARS:
-        values = readings.values.setdefault(signal, {})
-        return _put(values, key, sample.value, SCALARS[signal])
+        return _put(readings.values.setdefault(signal, {}), key, value, SCALARS[signal])
     return True
 
 
@@ -133,7 +188,10 @@ def _put(values: dict[K, float], key: K, value: float, rule: Rule) -> bool:
     return True
 
 
-def _key(readings: Readings, labels: Labels, told: Mapping[str, str]) -> GpuKey | None:
+def _key(
+    readings: Readings, labels: Labels, told: Mapping[str, str], place: Place
+) -> GpuKey | None:
+    """The GPU of these labels; remembered, as every answer names it again."""
     uuid = told.get(labels.uuid, "")
     if not uuid:
         return None
@@ -141,9 +199,13 @@ def _key(readings: Readings, labels: Labels, told: Mapping[str, str]) -> GpuKey 
         uuid = labels.uuid_prefix + uuid
     node = next((told[name] for name in labels.node if told.get(name)), "")
     key = GpuKey(told.get("cluster", ""), node or host(told.get("instance", "")), uuid)
+    if not key.node:
+        return None
+    key = readings.known.setdefault(key, key)
     if not node:
         readings.stood_in.add(key)
-    return key if key.node else None
+    readings.keys[place] = key
+    return key
 
 
 def host(instance: str) -> str:
@@ -164,11 +226,13 @@ def _pod(labels: Mapping[str, str]) -> PodRef:
     return PodRef(*(_ours(labels, name) for name in ("namespace", "pod", "container")))
 
 
-def _hold(held: Holding, sample: Sample, pod: str = "", profile: str = "") -> bool:
-    holder = _ours(sample.labels, "namespace"), pod, profile
-    if not math.isfinite(sample.value):
+def _hold(
+    held: Holding, told: Mapping[str, str], value: float, pod: str = "", profile: str = ""
+) -> bool:
+    holder = _ours(told, "namespace"), pod, profile
+    if not math.isfinite(value):
         return False
-    held[holder] = max(held.get(holder, 0.0), sample.value)
+    held[holder] = max(held.get(holder, 0.0), value)
     return True
 
 

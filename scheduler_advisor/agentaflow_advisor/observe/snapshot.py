@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import gc
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
 
 from agentaflow_advisor.model import ClusterState, Gpu, Missing, Refusal, Snapshot
+from agentaflow_advisor.model.snapshot import UNKNOWN_DISRUPTIONS
 from agentaflow_advisor.observe.detect import AUTO, Detected, detect
 from agentaflow_advisor.observe.dialects import DIALECTS
 from agentaflow_advisor.observe.fleet import gpu_of
@@ -14,11 +17,26 @@ from agentaflow_advisor.observe.merge import merge
 from agentaflow_advisor.observe.nodes import nodes_of
 from agentaflow_advisor.observe.partial import missing, refusals, remarks
 from agentaflow_advisor.observe.prometheus import Prometheus
-from agentaflow_advisor.observe.readings import Readings, read
+from agentaflow_advisor.observe.readings import read
+from agentaflow_advisor.observe.recording import Span, choose
+from agentaflow_advisor.observe.told import Readings
 
 CLOCK = "utilization_ahead"  # asked for beside utilization_age, where the time is now
 
 
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Millions of small objects are made and all are kept: looking for garbage takes seconds."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+@_without_collector()
 def take(
     prometheus: Prometheus,
     *,
@@ -34,14 +52,16 @@ def take(
 
     `signals` is what the analyses to come declare (their SIGNALS); without it, all are asked for.
     `dialect` is an exporter's (DIALECTS), or `auto`: those whose metrics are there.
+    The snapshot's window may be shorter than the one that was asked for: then a refusal says why.
     `cluster_name` is the metrics' `cluster` label of that Kubernetes cluster; without it, it is
     the one whose nodes' names match best. Raises ObserveError.
     """
     taken_at = prometheus.now() if at is None else at
     asked = _asked(signals, now=at is None)
     found = detect(prometheus, dialect, window_seconds=window_seconds, at=taken_at)
-    how = {"window_seconds": window_seconds, "percentile": percentile, "at": taken_at}
-    readings = [read(prometheus, each, asked, **how) for each in found.dialects]
+    span = choose(found.found, window_seconds, taken_at)
+    window_seconds = span.window_seconds
+    readings = _readings(prometheus, found, span, asked, percentile, taken_at)
     told, notes = merge(readings, cluster_state)
     lost, warnings = _lost(prometheus, found, readings)
     gpus = tuple(_doubted(gpu_of(each, window_seconds, taken_at), lost) for each in told)
@@ -58,12 +78,39 @@ def take(
         workloads=state.workloads,
         namespaces=state.namespaces,
         queries=(*found.queries, *chain(*(each.queries for each in readings))),
-        refusals=(*chain(*(each.refusals for each in readings)), *notes, *warnings, *more),
+        refusals=(*span.notes, *_refusals(readings), *notes, *warnings, *more),
         has_cluster=cluster_state is not None,
         dialects=tuple(each.name for each in found.dialects),
         asked=asked - {CLOCK},
         missing=lost,
+        disruptions=state.disruptions if cluster_state else UNKNOWN_DISRUPTIONS,
     )
+
+
+def _readings(
+    prometheus: Prometheus,
+    found: Detected,
+    span: Span,
+    asked: frozenset[str],
+    percentile: float,
+    at: float,
+) -> list[Readings]:
+    return [
+        read(
+            prometheus,
+            each,
+            asked,
+            window_seconds=span.window_seconds,
+            percentile=percentile,
+            at=at,
+            recorded=span.recorded.get(each.name),
+        )
+        for each in found.dialects
+    ]
+
+
+def _refusals(readings: Iterable[Readings]) -> Iterator[Refusal]:
+    return chain(*(each.refusals for each in readings))
 
 
 def _lost(

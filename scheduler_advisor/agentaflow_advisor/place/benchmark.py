@@ -66,10 +66,14 @@ class Curve:
 
     def unallocated_percent(self, load_percent: float) -> float:
         """Of the GPUs, when so many percent of them had been asked for (or at the end)."""
-        wanted = load_percent * self.capacity_milli / 100
-        position = int(np.searchsorted(self.arrived, wanted))
-        position = min(position, len(self.arrived) - 1)
+        position = arrival_at(self.arrived, self.capacity_milli, load_percent)
         return 100.0 - 100.0 * self.allocated[position] / self.capacity_milli
+
+
+def arrival_at(arrived: Sequence[int], capacity_milli: int, load_percent: float) -> int:
+    """Which arrival brought what was asked for to so many percent of the GPUs (or the last)."""
+    position = int(np.searchsorted(arrived, load_percent * capacity_milli / 100))
+    return min(position, len(arrived) - 1)
 
 
 def run(
@@ -77,9 +81,11 @@ def run(
     demands: Sequence[Demand],
     scorer: Callable[[Fleet], Scorer],
     seed: int,
-    progress: Callable[[int, int], None] | None = None,
+    watch: Callable[[Fleet, int], None] | None = None,
 ) -> tuple[Curve, Fleet]:
-    """One seed: the same for every strategy."""
+    """One seed: the same for every strategy. `watch` is shown the fleet and the thousandths of a
+    GPU that were asked for, after each arrival.
+    """
     random = np.random.default_rng(seed)
     capacity = sum(one.gpus for one in machines) * WHOLE
     coming = arrivals(demands, capacity, random)
@@ -87,7 +93,7 @@ def run(
     placer = Placer(shuffled, scorer(shuffled))
     curve = Curve(capacity, [], [])
     arrived = allocated = 0
-    for number, demand in enumerate(coming):
+    for demand in coming:
         grant = placer.place(demand)
         arrived += demand.milli
         if grant is None:
@@ -96,6 +102,6 @@ def run(
             allocated += demand.milli
         curve.arrived.append(arrived)
         curve.allocated.append(allocated)
-        if progress is not None and number % 256 == 0:
-            progress(number, len(coming))
+        if watch is not None:
+            watch(shuffled, arrived)
     return curve, shuffled

@@ -116,13 +116,24 @@ class Fleet:
         self._add(Grant(demand, row, slots), -1)
         return Grant(demand, row, slots)
 
+    def take(self, grant: Grant) -> None:
+        """Take it from those very GPUs: the opposite of `release`.
+
+        Raises ValueError where there is no room.
+        """
+        demand, row, slots = grant
+        free = self.left[row, list(slots)] >= demand.share
+        if (
+            not self.feasible(demand, np.array([row]))[0]
+            or len(set(slots)) != demand.gpus
+            or not free.all()
+        ):
+            raise ValueError(f"GPUs {slots} of {self.names[row]} have no room for {demand}")
+        self._add(grant, -1)
+
     def release(self, grant: Grant) -> None:
         """Give it back."""
         self._add(grant, 1)
-
-    def take(self, grant: Grant) -> None:
-        """The inverse of release; what is taken has to be there."""
-        self._add(grant, -1)
 
     def copy(self) -> Fleet:
         """One whose changes are its own."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import accumulate
 from statistics import fmean, stdev
 
 import numpy as np
 
-from agentaflow_advisor.place.benchmark import Curve, Machine, run
-from agentaflow_advisor.place.demand import Demand
+from agentaflow_advisor.place.benchmark import Machine, arrival_at, arrivals, run
+from agentaflow_advisor.place.bound import Bound
+from agentaflow_advisor.place.demand import WHOLE, Demand
+from agentaflow_advisor.place.fleet import Fleet
 from agentaflow_advisor.place.scorers import kind_named
 from agentaflow_advisor.place.scorers.fragmentation import Typical, fragmented_milli
 
@@ -20,10 +23,13 @@ LOADS = tuple(range(5, 131, 5))
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Over the seeds; `sd` is the sample's, 0 for a single seed."""
+    """Over the seeds; `sd` is the sample's, 0 for a single seed, the others are percentiles."""
 
     mean: float
     sd: float
+    p25: float
+    p50: float
+    p75: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,7 @@ class Outcome:
     strategy: str
     seeds: tuple[int, ...]
     unallocated_percent: dict[str, Spread]
+    fragmented_percent: dict[str, Spread]  # of all GPUs, idle and useless to the typical pods
     fragmented_percent_at_end: Spread  # of what is idle, useless to the typical pods
     refused_pods: Spread
     seconds_per_seed: float  # of CPU
@@ -44,10 +51,30 @@ class _Run:
     strategy: str
     seed: int
     unallocated: tuple[float, ...]
-    fragmented: float
+    fragmented: tuple[float, ...]
+    fragmented_of_idle: float
     refused: int
     seconds: float
     decisions: int
+
+
+@dataclass(slots=True)
+class _Fragments:
+    """How much is fragmented, noted whenever the next of the loads is reached."""
+
+    typical: Typical
+    cpu_seconds: Callable[[], float]
+    percent: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def watch(self, fleet: Fleet, arrived: int) -> None:
+        reached = 100 * arrived / fleet.capacity_milli
+        if len(self.percent) < len(LOADS) and reached >= LOADS[len(self.percent)]:
+            started = self.cpu_seconds()
+            now = 100 * fragmented_milli(fleet, self.typical) / fleet.capacity_milli
+            while len(self.percent) < len(LOADS) and reached >= LOADS[len(self.percent)]:
+                self.percent.append(now)
+            self.seconds += self.cpu_seconds() - started
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +90,44 @@ class Replay:
         kind = kind_named(strategy)
         if kind is None:
             raise ValueError(f"no strategy {strategy}")
+        models = len({one.model for one in self.machines})
+        fragments = _Fragments(Typical(self.demands, models), self.cpu_seconds)
         started = self.cpu_seconds()
         curve, fleet = run(
-            self.machines, self.demands, lambda f: kind.make(f, self.demands, seed), seed
+            self.machines,
+            self.demands,
+            lambda some: kind.make(some, self.demands, seed),
+            seed,
+            fragments.watch,
         )
-        seconds = self.cpu_seconds() - started
-        typical = Typical(self.demands, len(fleet.models))
-        fragmented = 100 * fragmented_milli(fleet, typical) / max(1, fleet.left_milli)
-        unallocated = tuple(curve.unallocated_percent(load) for load in LOADS)
+        seconds = self.cpu_seconds() - started - fragments.seconds
+        left = fragmented_milli(fleet, fragments.typical)
+        at_end = 100 * left / fleet.capacity_milli
+        missing = len(LOADS) - len(fragments.percent)
         return _Run(
-            kind.name, seed, unallocated, fragmented, curve.refused, seconds, _decisions(curve)
+            kind.name,
+            seed,
+            tuple(curve.unallocated_percent(load) for load in LOADS),
+            (*fragments.percent, *[at_end] * missing),
+            100 * left / max(1, fleet.left_milli),
+            curve.refused,
+            seconds,
+            len(curve.arrived),
         )
+
+    def bound_once(self, seed: int) -> tuple[float, ...]:
+        """What no placement can go below, for the pods that this seed brings; by load."""
+        gpus = sum(one.gpus for one in self.machines)
+        capacity = gpus * WHOLE
+        coming = arrivals(self.demands, capacity, np.random.default_rng(seed))
+        arrived = list(accumulate(demand.milli for demand in coming))
+        bound = Bound(gpus)
+        by_load = [coming[: arrival_at(arrived, capacity, load) + 1] for load in LOADS]
+        return tuple(100.0 - 100.0 * bound.allocated_milli(pods) / capacity for pods in by_load)
+
+    def bound(self, seeds: Sequence[int], executor: Executor) -> dict[str, Spread]:
+        """The same over the seeds. Raises ImportError without scipy."""
+        return _by_load(list(executor.map(self.bound_once, seeds)))
 
     def compare(
         self,
@@ -92,28 +146,27 @@ class Replay:
         return list(_outcomes(runs, len(seeds)))
 
 
-def _decisions(curve: Curve) -> int:
-    return len(curve.arrived)
-
-
 def _outcomes(runs: Sequence[_Run], seeds: int) -> Iterator[Outcome]:
     for first in range(0, len(runs), seeds):
         of = runs[first : first + seeds]
-        columns = np.array([one.unallocated for one in of]).T
         seconds = fmean(one.seconds for one in of)
         yield Outcome(
             strategy=of[0].strategy,
             seeds=tuple(one.seed for one in of),
-            unallocated_percent={
-                str(load): _spread(column.tolist())
-                for load, column in zip(LOADS, columns, strict=True)
-            },
-            fragmented_percent_at_end=_spread([one.fragmented for one in of]),
-            refused_pods=_spread([float(one.refused) for one in of]),
+            unallocated_percent=_by_load([one.unallocated for one in of]),
+            fragmented_percent=_by_load([one.fragmented for one in of]),
+            fragmented_percent_at_end=spread([one.fragmented_of_idle for one in of]),
+            refused_pods=spread([float(one.refused) for one in of]),
             seconds_per_seed=seconds,
             decisions_per_second=fmean(one.decisions for one in of) / max(seconds, 1e-9),
         )
 
 
-def _spread(values: Sequence[float]) -> Spread:
-    return Spread(round(fmean(values), 4), round(stdev(values) if len(values) > 1 else 0.0, 4))
+def _by_load(runs: Sequence[Sequence[float]]) -> dict[str, Spread]:
+    return {str(load): spread(of) for load, of in zip(LOADS, zip(*runs, strict=True), strict=True)}
+
+
+def spread(values: Sequence[float]) -> Spread:
+    sd = stdev(values) if len(values) > 1 else 0.0
+    low, middle, high = np.percentile(values, (25, 50, 75)).tolist()
+    return Spread(*(round(figure, 4) for figure in (fmean(values), sd, low, middle, high)))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, as_completed
 from dataclasses import asdict, dataclass
-from statistics import fmean, stdev
+from statistics import fmean
 
 from agentaflow_advisor.place.benchmark import fleet
 from agentaflow_advisor.place.measures import Measures, by_queue, measures
 from agentaflow_advisor.place.policies import POLICIES
 from agentaflow_advisor.place.preemption import Preemption
 from agentaflow_advisor.place.quota import ClusterQueue
-from agentaflow_advisor.place.replays import Spread
+from agentaflow_advisor.place.replays import Spread, spread
 from agentaflow_advisor.place.scorers import kind_named
 from agentaflow_advisor.place.simulation import Simulation
 from agentaflow_advisor.place.workloads import Drawn, Workload
@@ -122,8 +122,4 @@ class Study:
 
 def _figures(found: Sequence[Measures]) -> Figures:
     rows = [asdict(each) for each in found]
-    return {name: _spread([float(row[name]) for row in rows]) for name in rows[0]}
-
-
-def _spread(values: Sequence[float]) -> Spread:
-    return Spread(round(fmean(values), 4), round(stdev(values) if len(values) > 1 else 0.0, 4))
+    return {name: spread([float(row[name]) for row in rows]) for name in rows[0]}

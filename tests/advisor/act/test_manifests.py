@@ -57,3 +57,16 @@ def test_the_manifests_use_the_names_of_the_code() -> None:
     text = "".join(path.read_text() for path in FILES)
     for name in (names.MANAGED, names.GATE, names.DECISION, names.KILL_SWITCH):
         assert name in text
+
+
+def test_the_advisor_may_list_what_it_looks_at() -> None:
+    """Nodes, pods, namespaces, and the disruption budgets without which no move is proposed."""
+    (role,) = (one for one in documents(FOLDER / "advisor.yaml") if one["kind"] == "ClusterRole")
+    listed = {
+        f"{resource}.{group}".rstrip(".")
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        if "list" in rule["verbs"]
+    }
+    assert listed == {"nodes", "pods", "namespaces", "poddisruptionbudgets.policy"}

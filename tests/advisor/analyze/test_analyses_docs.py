@@ -9,6 +9,7 @@ import pytest
 
 from agentaflow_advisor.analyze import (
     capacity,
+    defragmentation,
     fragmentation,
     health,
     idle,
@@ -48,5 +49,11 @@ def test_every_kind_is_named() -> None:
     """A recommendation's kind can be looked up."""
     kinds = {*idle.KINDS.values(), *health.KINDS.values(), *throttling.KINDS.values(), KIND}
     kinds |= {rightsizing.SMALLER, rightsizing.SLICE, sharing.KIND, stranded.KIND}
-    kinds |= {fragmentation.KIND, zombies.PROCESS, zombies.ENDED, capacity.KIND}
+    kinds |= {
+        fragmentation.KIND,
+        defragmentation.KIND,
+        zombies.PROCESS,
+        zombies.ENDED,
+        capacity.KIND,
+    }
     assert all(f"`{kind}`" in PAGE for kind in kinds)

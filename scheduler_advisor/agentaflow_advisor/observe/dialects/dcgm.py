@@ -23,6 +23,8 @@ GPU = f"{PLACE}, UUID"
 HOLDER = "namespace, pod, container"
 MEBIBYTE = 2**20
 WHOLE = 'GPU_I_ID=""'
+REASONS: Mapping[str, str] = {"POWER": "sw_power_cap", "SYNC_BOOST": "sync_boost"}
+"""Of its counters of held-down clocks, those that mean what a reason of NVML's means."""
 
 OLD: Mapping[str, str] = {
     "utilization": "DCGM_FI_DEV_GPU_UTIL",
@@ -103,7 +105,7 @@ def _activity(names: Mapping[str, str]) -> Table:
         "throttled_seconds": " or ".join(
             f"label_replace({_grown(f'DCGM_FI_DEV_{violation}_VIOLATION')} / 1e9, "
             f'"reason", "{reason}", "", "")'
-            for violation, reason in (("POWER", "sw_power_cap"), ("SYNC_BOOST", "sync_boost"))
+            for violation, reason in REASONS.items()
         ),
         "mig_enabled": f"{_now('DCGM_FI_DEV_MIG_MODE')} or group by ({GPU}) "
         f'({{__name__=~"{names["temperature"]}|DCGM_FI_DEV_FB_USED", GPU_I_ID!=""}})',

@@ -13,6 +13,13 @@ P = "nvidia_smi_"
 USE = f"{P}utilization_gpu_ratio"
 INFO = f"({P}gpu_info unless on (cluster, job, instance) ({P}last_collect_success == 0))"
 """Nothing of the GPUs counts as there now while their exporter fails to read them."""
+REASONS = (
+    "sw_power_cap",
+    "sync_boost",
+    "sw_thermal_slowdown",
+    "hw_thermal_slowdown",
+    "hw_power_brake_slowdown",
+)
 
 
 def _now(name: str) -> str:
@@ -65,13 +72,7 @@ _ACTIVITY: Table = {
     "throttled_seconds": " or ".join(
         f"label_replace({_grown(f'clocks_event_reasons_counters_{reason}_seconds')}, "
         f'"reason", "{reason}", "", "")'
-        for reason in (
-            "sw_power_cap",
-            "sync_boost",
-            "sw_thermal_slowdown",
-            "hw_thermal_slowdown",
-            "hw_power_brake_slowdown",
-        )
+        for reason in REASONS
     ),
     "mig_enabled": _now("mig_mode_current"),
 }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from agentaflow_advisor.place.demand import Demand
 from agentaflow_advisor.place.fleet import Fleet
@@ -80,6 +82,8 @@ KINDS: tuple[Kind, ...] = (
     ),
 )
 OURS = KINDS[0]
+WEIGHTS = ("residue", "stranding", "reserve", "best_fit")
+_NUMBER = re.compile(r"\d+(\.\d+)?")
 _BY_NAME: Mapping[str, Kind] = {
     **{kind.paper.lower(): kind for kind in KINDS if kind.paper},
     **{kind.name: kind for kind in KINDS},
@@ -87,5 +91,23 @@ _BY_NAME: Mapping[str, Kind] = {
 
 
 def kind_named(name: str) -> Kind | None:
-    """By our name or by the paper's, in any case."""
-    return _BY_NAME.get(name.lower().replace("-", "_"))
+    """By our name or by the paper's, in any case; `least_waste:stranding=0` is ours with another
+    weight (several between commas).
+    """
+    plain, colon, weights = name.lower().replace("-", "_").partition(":")
+    kind = _BY_NAME.get(plain)
+    if not colon:
+        return kind
+    return _weighed(f"{plain}:{weights}", weights) if kind is OURS else None
+
+
+def _weighed(name: str, text: str) -> Kind | None:
+    given: dict[str, Any] = {}
+    for part in text.split(","):
+        key, _, value = part.partition("=")
+        if key not in WEIGHTS or not _NUMBER.fullmatch(value):
+            return None
+        given[key] = float(value)
+    chosen = least_waste.Weights(**given)
+    summary = f"{OURS.name} with {text}"
+    return Kind(name, summary, lambda _fleet, _demands, _seed: least_waste.LeastWaste(chosen))

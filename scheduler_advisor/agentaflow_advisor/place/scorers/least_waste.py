@@ -1,6 +1,6 @@
 """Least waste: what a placement is expected to leave unusable, from the mix learnt so far.
 
-Three prices, all in thousandths of a GPU, and best fit to decide between equals:
+Three prices, all in thousandths of a GPU; the first node decides between equals:
 
 - residue: a shared GPU with r left is expected to end with W(r) left once the next pods have come
   (mix.waste); a share q costs W(r - q) - W(r).
@@ -33,9 +33,9 @@ class Weights:
     """What each part counts. Zero leaves it out."""
 
     residue: float = 1.0
-    stranding: float = 0.6
+    stranding: float = 1.0
     reserve: float = 1.0
-    best_fit: float = 0.05
+    best_fit: float = 0.0  # between equals; worse than the nodes' order (docs/strategies.md)
     arrivals: int = 16  # shared pods that a GPU is expected to see before it is full
     margin: float = 0.6  # the part of a model's free GPUs below which its reserve is felt
 

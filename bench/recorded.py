@@ -1,0 +1,201 @@
+"""A fleet as a server with the recording rules holds it: a day of hours, and the latest samples.
+
+What rules record of samples is held against the samples in tests/real/test_recording.py.
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TextIO
+
+from agentaflow_advisor.observe.recording.families import RARE
+from tools.prometheus import JOB
+
+HOUR = 3600
+HOURS = 25
+INTERVAL_SECONDS = 30
+SAMPLED_SECONDS = 80 * 60
+"""How far back there are samples: to before the newest hour that is recorded."""
+MODEL = "NVIDIA H100 80GB HBM3"
+BITS = (1 << len(RARE)) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One in ten is idle, one in four in no pod, one in three held down by its power limit."""
+
+    number: int
+    uuid: str
+
+    @property
+    def idle(self) -> bool:
+        return self.number % 10 == 0
+
+    @property
+    def held(self) -> bool:
+        return self.number % 4 != 1
+
+    @property
+    def node(self) -> str:
+        return f"node-{self.number // 8}"
+
+    @property
+    def recorded(self) -> str:
+        return f'cluster="bench",node="{self.node}",uuid="{self.uuid}",exporter="agentaflow"'
+
+    @property
+    def recorded_node(self) -> str:
+        return f'cluster="bench",node="{self.node}",exporter="agentaflow"'
+
+    @property
+    def scraped(self) -> str:
+        return (
+            f'cluster="bench",node="{self.node}",instance="{self.node}",job="{JOB}",'
+            f'gpu="{self.number % 8}",uuid="{self.uuid}"'
+        )
+
+
+Labels = Callable[[Card], str]
+Values = Callable[[Card], Iterable[float | str]]
+Family = tuple[str, Labels, Values, list[str]]
+"""Its name, a card's labels (none: no series), its values and when they were."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The same cards each time."""
+
+    cards: tuple[Card, ...]
+
+    @classmethod
+    def of(cls, nodes: int) -> Fleet:
+        rng = random.Random(7)
+        uuids = (uuid.UUID(int=rng.getrandbits(128)) for _ in range(nodes * 8))
+        return cls(tuple(Card(number, f"GPU-{each}") for number, each in enumerate(uuids)))
+
+    def write_past(self, out: TextIO, end: int) -> int:
+        """A day of recorded hours, and samples of utilization; how many samples that are."""
+        last_hour = end - 20 * 60  # rules of an hour run at any minute of it
+        hours = [f" {last_hour - HOUR * back}\n" for back in range(HOURS - 1, -1, -1)]
+        scrapes = [f" {at}\n" for at in range(end - SAMPLED_SECONDS, end + 1, INTERVAL_SECONDS)]
+        rng = random.Random(11)
+        return self._write(
+            out, [*_hours(rng, hours), _clock("1h", hours), _utilization(rng, scrapes)]
+        )
+
+    def write_latest(self, out: TextIO, since: int, end: int) -> int:
+        """What was scraped and recorded since."""
+        scrapes = [f" {at}\n" for at in range(since + 1, end + 1, INTERVAL_SECONDS)]
+        fives = [f" {end - 60 - 300 * back}\n" for back in (1, 0)]
+        rng = random.Random(13)
+        latest = [*_fives(fives), _clock("5m", fives), _utilization(rng, scrapes)]
+        return self._write(out, [*latest, *_listed(scrapes[-10:])])
+
+    def _write(self, out: TextIO, families: Iterable[Family]) -> int:
+        written = 0
+        for name, labels, values, stamps in families:
+            out.write(f"# TYPE {name} gauge\n")
+            for card in self.cards:
+                if not (told := labels(card)):
+                    continue
+                prefix = f"{name}{{{told}}} "
+                pairs = zip(values(card), stamps, strict=True)
+                out.writelines([f"{prefix}{value}{stamp}" for value, stamp in pairs])
+                written += len(stamps)
+        out.write("# EOF\n")
+        return written
+
+
+def _recorded(card: Card) -> str:
+    return card.recorded
+
+
+def _first(card: Card) -> str:
+    """Of a node: all of its GPUs have the same."""
+    return card.recorded_node if card.number % 8 == 0 else ""
+
+
+def _same(value: float, stamps: list[str]) -> Values:
+    line = [value] * len(stamps)
+    return lambda _: line
+
+
+def _clock(step: str, stamps: list[str]) -> Family:
+    labels = f'cluster="bench",exporter="agentaflow",step="{step}"'
+    times = [stamp.strip() for stamp in stamps]
+    return (
+        "agentaflow:recorded_time:seconds",
+        lambda card: "" if card.number else labels,
+        lambda _: times,
+        stamps,
+    )
+
+
+def _hours(rng: random.Random, hours: list[str]) -> Iterator[Family]:
+    def busy(low: float, high: float, scale: float = 1.0) -> Values:
+        return lambda card: (
+            [0] * HOURS
+            if card.idle
+            else [f"{rng.uniform(low, high) * scale:.3f}" for _ in range(HOURS)]
+        )
+
+    def powered(card: Card) -> str:
+        return f'{card.recorded},reason="sw_power_cap"' if card.number % 3 == 0 else ""
+
+    def sick(card: Card) -> str:
+        return f'{card.recorded},xid="79"' if card.number % 500 == 3 else ""
+
+    of_all: list[tuple[str, Values]] = [
+        ("utilization_ratio:max1h", busy(0.6, 1.0)),
+        ("utilization_ratio:avg1h", busy(0.2, 0.8)),
+        ("utilization_samples:count1h", _same(HOUR / INTERVAL_SECONDS, hours)),
+        ("utilization_samples:steps1h", _same(12, hours)),
+        ("present:steps1h", _same(12, hours)),
+        ("memory_used_bytes:max1h", lambda _: [rng.randrange(10**9, 8 * 10**10)] * HOURS),
+        ("pcie_link_width:max1h", _same(16, hours)),
+        ("sm_active_ratio:max1h", busy(0.5, 0.9)),
+        ("sm_active_ratio:avg1h", busy(0.2, 0.5)),
+        ("tensor_active_ratio:avg1h", busy(0.1, 0.3)),
+    ]
+    for name, values in of_all:
+        yield f"agentaflow:gpu_{name}", _recorded, values, hours
+    yield "agentaflow:gpu_throttled_seconds:increase1h", powered, busy(100, 900), hours
+    yield "agentaflow:gpu_xids:increase1h", sick, lambda _: [0] * (HOURS - 3) + [1, 0, 0], hours
+
+
+def _fives(fives: list[str]) -> Iterator[Family]:
+    for name, value in (
+        ("processes", 1),
+        ("power_limit_watts", 700),
+        ("power_limit_default_watts", 700),
+        ("pcie_link_width_max", 16),
+        ("memory_total_bytes", 85e9),
+        ("told", BITS),
+    ):
+        yield f"agentaflow:node_{name}:last5m", _first, _same(value, fives), fives
+
+
+def _listed(stamps: list[str]) -> Iterator[Family]:
+    ones = _same(1, stamps)
+    yield "agentaflow_gpu_up", lambda card: card.scraped, ones, stamps
+    yield "agentaflow_gpu_info", lambda card: f'{card.scraped},name="{MODEL}"', ones, stamps
+    yield "agentaflow_gpu_pod_info", _pod, ones, stamps
+
+
+def _utilization(rng: random.Random, scrapes: list[str]) -> Family:
+    levels = [[f"{rng.uniform(0.2, 0.9):.2f}" for _ in scrapes] for _ in range(97)]
+    idle = ["0"] * len(scrapes)
+    return (
+        "agentaflow_gpu_utilization_ratio",
+        lambda card: f'{card.scraped},engine="gpu"',
+        lambda card: idle if card.idle else levels[card.number % 97],
+        scrapes,
+    )
+
+
+def _pod(card: Card) -> str:
+    pod = f'namespace="team-{card.number % 7}",pod="train-{card.number // 4}",container="main"'
+    return f"{card.scraped},{pod}" if card.held else ""

@@ -1,0 +1,123 @@
+"""What recorded series leave out because it is as usual is filled in for those who tell it.
+
+Only what was told is filled in: zeros where a GPU's bit says that it tells the signal, a node's
+value for the GPUs that are listed there now, whole coverage where the GPU was there throughout.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+
+from agentaflow_advisor.model import Query, Refusal
+from agentaflow_advisor.observe.prometheus import Answer
+from agentaflow_advisor.observe.recording import NOW, RARE, TOLD, USUAL_LANES, Question
+from agentaflow_advisor.observe.signals import AMOUNT, COUNTS, SCALARS
+from agentaflow_advisor.observe.told import GpuKey, Readings
+
+WIDTH = "pcie_width"
+COVERAGE, SAMPLES = "utilization_present", "utilization_samples"
+
+
+def of_nodes(readings: Readings, question: Question, answer: Answer) -> None:
+    """An answer of which a series is a node's, or how many of its GPUs have a value."""
+    signal = question.signal
+    rule = SCALARS.get(signal, AMOUNT)
+    nodes = readings.nodes.setdefault(signal, {})
+    values = readings.values.setdefault(signal, {})
+    implausible = 0
+    for told, number in zip(answer.labels, answer.values, strict=True):
+        cluster, node, uuid = (told.get(name, "") for name in GpuKey._fields)
+        value, count = (float(told["value"]), int(number)) if "value" in told else (number, 0)
+        if not rule.low <= value <= rule.high:
+            implausible += 1
+        elif uuid:
+            key = GpuKey(cluster, node, uuid)
+            values[readings.known.setdefault(key, key)] = value
+        else:
+            nodes.setdefault((cluster, node), {})[value] = count
+    if implausible:
+        said = f"{implausible} series were NaN, infinite or implausible and count as absent"
+        readings.refusals.append(Refusal(f"signal {signal}", said))
+
+
+def complete(readings: Readings, wanted: Collection[str], steps: int) -> None:
+    """`steps` of 5 minutes are the whole window."""
+    listed = readings.models.keys() | readings.indices.keys() or set(readings.known)
+    if "up" in wanted and "info" in wanted:
+        readings.values["up"] = dict.fromkeys(listed, 1.0) | readings.values.get("up", {})
+    for signal in (*NOW, TOLD):
+        if signal in readings.nodes:
+            _of_their_node(readings, signal, listed)
+    _zeros(readings, wanted)
+    if COVERAGE in wanted:
+        _coverage(readings, steps)
+    if SAMPLES in wanted:
+        _samples(readings)
+    readings.queries = [_counted(readings, query) for query in readings.queries]
+
+
+def _of_their_node(readings: Readings, signal: str, listed: Collection[GpuKey]) -> None:
+    nodes, values = readings.nodes[signal], readings.values[signal]
+    for key in listed:
+        told = nodes.get((key.cluster, key.node))
+        if told and key not in values:
+            values[key] = next(iter(told))
+
+
+def _zeros(readings: Readings, wanted: Collection[str]) -> None:
+    """What is recorded only where it is not zero is zero for all others that tell it."""
+    told: defaultdict[int, list[GpuKey]] = defaultdict(list)
+    for key, bits in readings.values.pop(TOLD, {}).items():
+        told[int(bits)].append(key)
+    for bit, signal in enumerate(RARE):
+        if signal not in wanted:
+            continue
+        telling = [key for bits, keys in told.items() if bits >> bit & 1 for key in keys]
+        if signal in COUNTS:
+            none: dict[GpuKey, dict[str, float]] = {key: {} for key in telling}
+            readings.counts[signal] = none | readings.counts.get(signal, {})
+        else:
+            usual = USUAL_LANES if signal == WIDTH else 0.0
+            values = readings.values.get(signal, {})
+            readings.values[signal] = dict.fromkeys(telling, usual) | values
+
+
+def _measured(readings: Readings) -> Collection[GpuKey]:
+    """Those of whose utilization steps were recorded."""
+    return readings.values.get("utilization_mean", {})
+
+
+def _coverage(readings: Readings, steps: int) -> None:
+    """Less than whole was answered; the others that were there all the time are whole."""
+    present = readings.values.get("present", {})
+    whole = [key for key in _measured(readings) if present.get(key, 0.0) >= steps]
+    covered = readings.values.get(COVERAGE, {})
+    readings.values[COVERAGE] = dict.fromkeys(whole, float(steps)) | covered
+
+
+def _samples(readings: Readings) -> None:
+    """Exact where all GPUs of a node have the same number; elsewhere a number that they surpass."""
+    measured = Counter((key.cluster, key.node) for key in _measured(readings))
+    covered = readings.values.get(COVERAGE, {})
+    found = readings.values.setdefault(SAMPLES, {})
+    for key in _measured(readings):
+        place = key.cluster, key.node
+        numbers = readings.nodes.get(SAMPLES, {}).get(place, {})
+        if len(numbers) == 1 and sum(numbers.values()) == measured[place]:
+            found[key] = next(iter(numbers))
+        elif key in covered:
+            found[key] = covered[key]  # there is one at least in each step
+
+
+def _counted(readings: Readings, query: Query) -> Query:
+    """With how many GPUs it told of, be it by saying nothing."""
+    told = {*_columns(readings, query.signal)}
+    return replace(query, series=max(query.series, *told)) if told else query
+
+
+def _columns(readings: Readings, signal: str) -> Iterator[int]:
+    for column in (readings.values, readings.counts):
+        if signal in column:
+            yield len(column[signal])

@@ -1,0 +1,30 @@
+"""Recorded series: what the rules of alerts/rules keep of each GPU, and how the advisor asks them.
+
+`families` says what each family means and how a window is asked of it; `exporters` from which of
+each exporter's metrics it is made; `rules` writes the rule files; `span` decides whether they
+reach far enough for a window.
+"""
+
+from __future__ import annotations
+
+from agentaflow_advisor.observe.recording.families import (
+    NOW,
+    RARE,
+    TOLD,
+    USUAL_LANES,
+    Question,
+    questions,
+)
+from agentaflow_advisor.observe.recording.span import Recorded, Span, choose
+
+__all__ = [
+    "NOW",
+    "RARE",
+    "TOLD",
+    "USUAL_LANES",
+    "Question",
+    "Recorded",
+    "Span",
+    "choose",
+    "questions",
+]

@@ -1,0 +1,67 @@
+"""What one exporter's answers told, by GPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from agentaflow_advisor.model import PodRef, Query, Refusal
+from agentaflow_advisor.observe.partial import Warned
+from agentaflow_advisor.observe.signals import MEASURES
+
+
+class GpuKey(NamedTuple):
+    """What tells one GPU from another. The index does not: it may change at a reboot."""
+
+    cluster: str
+    node: str
+    uuid: str
+
+
+Place = tuple[str | None, ...]
+"""The labels of a series that say which GPU it is of."""
+Holding = dict[tuple[str, str, str], float]
+"""By namespace, pod (empty where only the namespace is told) and MIG profile (empty: the whole
+GPU): steps of the grid.
+"""
+
+
+@dataclass(slots=True)
+class Readings:
+    """All that one dialect's queries told, by GPU. Filled by `read`, then only looked at."""
+
+    dialect: str = ""
+    values: dict[str, dict[GpuKey, float]] = field(default_factory=dict)
+    counts: dict[str, dict[GpuKey, dict[str, float]]] = field(default_factory=dict)
+    models: dict[GpuKey, str] = field(default_factory=dict)
+    indices: dict[GpuKey, str] = field(default_factory=dict)
+    pods: dict[GpuKey, set[PodRef]] = field(default_factory=dict)
+    held: dict[GpuKey, Holding] = field(default_factory=dict)
+    held_pods: dict[GpuKey, Holding] = field(default_factory=dict)
+    held_slices: dict[GpuKey, Holding] = field(default_factory=dict)
+    steps: int | None = None  # in the window, where presence is counted in recorded steps
+    nodes: dict[str, dict[tuple[str, str], dict[float, int]]] = field(default_factory=dict)
+    """Signal → cluster and node → value → how many GPUs have it, where nodes were asked."""
+    stood_in: set[GpuKey] = field(default_factory=set)  # whose node is the host of `instance`
+    keys: dict[Place, GpuKey] = field(default_factory=dict)  # by the labels that name one
+    known: dict[GpuKey, GpuKey] = field(default_factory=dict)  # so that one GPU is one object
+    columns: list[tuple[str, dict[GpuKey, float]]] | None = None  # of the measures
+    queries: list[Query] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    warned: list[Warned] = field(default_factory=list)
+
+    def get(self, signal: str, key: GpuKey) -> float | None:
+        return self.values.get(signal, {}).get(key)
+
+    def measures(self, key: GpuKey) -> dict[str, float]:
+        """All that `Gpu.measures` holds. Asked once all answers are there."""
+        if self.columns is None:
+            self.columns = [
+                (name, self.values[name]) for name in sorted(MEASURES.keys() & self.values.keys())
+            ]
+        return {name: column[key] for name, column in self.columns if key in column}
+
+    def gpus(self) -> set[GpuKey]:
+        """Every GPU that is there now or was measured within the window."""
+        seen = ("up", "present", "utilization_samples")
+        return {*self.models, *(key for signal in seen for key in self.values.get(signal, ()))}

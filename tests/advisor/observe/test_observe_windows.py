@@ -1,0 +1,99 @@
+"""Which window is judged, and of what: recorded series, samples, or the longer of the two."""
+
+from __future__ import annotations
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from agentaflow_advisor.observe.recording import choose
+from agentaflow_advisor.observe.recording.span import SAMPLES_BUDGET, Clock, Found
+
+NOW = 1_800_000_000.0
+HOUR, DAY = 3600.0, 86_400.0
+GPUS = 80_000
+
+
+def found(
+    series: float = GPUS, *, since: float | None = None, newest: float = 600.0, **clusters: float
+) -> Found:
+    """GPUs at 15 s in cluster a; `since` is for how long they have been recorded."""
+    made = Found({"a": series, **clusters})
+    if since is not None:
+        for step in ("5m", "1h"):
+            made.clocks["a", step] = Clock(NOW - since, NOW - newest)
+    return made
+
+
+def test_recorded_series_serve_a_window_that_they_reach_over() -> None:
+    """All of a week, in hours; the newest hour's end to now is read of the samples."""
+    span = choose({"ours": found(since=8 * DAY)}, 7 * DAY, NOW)
+    recorded = span.recorded["ours"]
+    assert (span.window_seconds, span.notes) == (7 * DAY, ())
+    assert (recorded.step, recorded.window, recorded.steps) == ("1h", "168h", 7 * 288)
+    assert 600 + 300 < recorded.tail_seconds < 1200
+
+
+def test_rules_of_yesterday_do_not_speak_for_a_week() -> None:
+    """A large fleet is judged by the day that they cover, and it is said."""
+    span = choose({"ours": found(since=DAY)}, 7 * DAY, NOW)
+    assert span.window_seconds in (DAY, DAY + HOUR)
+    (note,) = span.notes
+    assert note.subject == "window"
+    assert "no further back reach the recorded series" in note.reason
+    assert "not 7 d" in note.reason
+
+
+def test_a_large_fleet_without_rules_is_judged_by_less() -> None:
+    """As many samples as one query may hold; the line says how to get the whole window."""
+    span = choose({"ours": found()}, 7 * DAY, NOW)
+    assert span.recorded == {}
+    assert span.window_seconds == 2 * HOUR
+    (note,) = span.notes
+    assert "the last 2 h are judged, not 7 d" in note.reason
+    assert "alerts/rules" in note.reason
+
+
+def test_a_small_fleet_without_rules_is_judged_by_all() -> None:
+    """Nothing changes for it."""
+    span = choose({"ours": found(800)}, 7 * DAY, NOW)
+    assert (span.window_seconds, span.recorded, span.notes) == (7 * DAY, {}, ())
+
+
+def test_rules_that_stopped_are_not_used() -> None:
+    """Their newest hour is five hours old."""
+    span = choose({"ours": found(800, since=9 * DAY, newest=5 * HOUR)}, 7 * DAY, NOW)
+    assert span.recorded == {}
+    assert span.window_seconds == 7 * DAY
+
+
+def test_a_cluster_without_rules_is_not_left_out() -> None:
+    """Where one of two clusters is not recorded, the samples of both are read."""
+    span = choose({"ours": found(800, since=9 * DAY, b=8)}, 7 * DAY, NOW)
+    assert (span.recorded, span.window_seconds) == ({}, 7 * DAY)
+
+
+def test_short_windows_are_asked_of_finer_steps_or_of_the_samples() -> None:
+    """Six hours in steps of 5 minutes; ten minutes have too few of them."""
+    recorded = choose({"ours": found(since=DAY)}, 6 * HOUR, NOW).recorded["ours"]
+    assert (recorded.step, recorded.window, recorded.steps) == ("5m", "360m", 72)
+    assert choose({"ours": found(since=DAY)}, 600.0, NOW).recorded == {}
+
+
+@example(series=104_167.0, since=None, wanted=43_200.0)
+@given(
+    series=st.floats(1, 1e6),
+    since=st.none() | st.floats(0, 60 * DAY),
+    wanted=st.floats(300, 60 * DAY),
+)
+def test_laws_of_the_window(series: float, since: float | None, wanted: float) -> None:
+    """Never longer than asked for; shorter only with a line; never past what there is to read."""
+    each = found(series, since=since)
+    span = choose({"ours": each}, wanted, NOW)
+    assert 300 <= span.window_seconds <= wanted
+    assert bool(span.notes) == (span.window_seconds < wanted)
+    if "ours" in span.recorded:
+        assert since is not None
+        assert span.window_seconds <= since + 2 * HOUR
+    else:
+        affordable = SAMPLES_BUDGET / series * each.interval_seconds
+        assert span.window_seconds <= max(300.0, affordable + HOUR)
