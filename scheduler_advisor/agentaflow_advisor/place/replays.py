@@ -155,18 +155,19 @@ def _outcomes(runs: Sequence[_Run], seeds: int) -> Iterator[Outcome]:
             seeds=tuple(one.seed for one in of),
             unallocated_percent=_by_load([one.unallocated for one in of]),
             fragmented_percent=_by_load([one.fragmented for one in of]),
-            fragmented_percent_at_end=_spread([one.fragmented_of_idle for one in of]),
-            refused_pods=_spread([float(one.refused) for one in of]),
+            fragmented_percent_at_end=spread([one.fragmented_of_idle for one in of]),
+            refused_pods=spread([float(one.refused) for one in of]),
             seconds_per_seed=seconds,
             decisions_per_second=fmean(one.decisions for one in of) / max(seconds, 1e-9),
         )
 
 
 def _by_load(runs: Sequence[Sequence[float]]) -> dict[str, Spread]:
-    return {str(load): _spread(of) for load, of in zip(LOADS, zip(*runs, strict=True), strict=True)}
+    return {str(load): spread(of) for load, of in zip(LOADS, zip(*runs, strict=True), strict=True)}
 
 
-def _spread(values: Sequence[float]) -> Spread:
+def spread(values: Sequence[float]) -> Spread:
+    """Rounded to four decimals."""
     sd = stdev(values) if len(values) > 1 else 0.0
     low, middle, high = np.percentile(values, (25, 50, 75)).tolist()
     return Spread(*(round(figure, 4) for figure in (fmean(values), sd, low, middle, high)))
