@@ -37,7 +37,6 @@ VARIANTS = {
     "without residue": f"{OURS.name}:residue=0",
     "without stranding": f"{OURS.name}:stranding=0",
     "without reserve": f"{OURS.name}:reserve=0",
-    "with best fit between equals": f"{OURS.name}:best_fit=0.05",
 }
 ByList = Mapping[str, Mapping[str, Outcome]]
 

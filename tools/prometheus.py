@@ -24,6 +24,15 @@ JOB = "agentaflow-exporter"
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never by way of a proxy
 
 
+def ready(url: str) -> bool:
+    """Whether Prometheus, or a part of Thanos, says that it can be asked."""
+    try:
+        with OPENER.open(f"{url}/-/ready", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
 class PrometheusServer:
     """Scrapes what it is told, holds the history it is given, and goes away with its folder."""
 
@@ -95,20 +104,13 @@ class PrometheusServer:
             ],
             self.folder / "prometheus.log",
         )
-        self.program.wait_until(self._ready, seconds=60)
+        self.program.wait_until(lambda: ready(self.url), seconds=60)
 
     def stop(self) -> None:
         self.program.stop(gently_for=10)
 
     def kill(self) -> None:
         self.program.stop()
-
-    def _ready(self) -> bool:
-        try:
-            with OPENER.open(f"{self.url}/-/ready", timeout=5) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
 
     def query(self, promql: str) -> list[dict[str, Any]]:
         """The result of an instant query. Raises RuntimeError with Prometheus' own words."""

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from tools.processes import Program, eventually, free_port
 from tools.programs import PartMissing, thanos_program
-from tools.prometheus import OPENER, PrometheusServer
+from tools.prometheus import OPENER, PrometheusServer, ready
 
 READY_SECONDS = 60
 
@@ -37,7 +37,7 @@ class _Thanos:
         self.program = Program(
             [path, command, *listening, "--log.level=warn", *options], self.folder / "thanos.log"
         )
-        self.program.wait_until(self._ready, READY_SECONDS)
+        self.program.wait_until(lambda: ready(self.url), READY_SECONDS)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -48,13 +48,6 @@ class _Thanos:
 
     def _arguments(self) -> Sequence[str]:
         raise NotImplementedError
-
-    def _ready(self) -> bool:
-        try:
-            with OPENER.open(f"{self.url}/-/ready", timeout=5) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
 
 
 class Sidecar(_Thanos):

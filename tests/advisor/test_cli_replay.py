@@ -117,7 +117,7 @@ def test_a_plot_that_cannot_be_written_ends_with_code_2(
 def test_a_weight_of_ours_can_be_left_out(cli: Cli, lists: tuple[str, ...]) -> None:
     """The default weights are what the plain name has; without all, another placement comes out."""
     alike = ("--strategy", "least_waste", "--strategy", "least_waste:residue=1.0,stranding=0.6")
-    bare = ("--strategy", "least_waste:residue=0,stranding=0,reserve=0,best_fit=0")
+    bare = ("--strategy", "least_waste:residue=0,stranding=0,reserve=0")
     answer = cli("replay", *lists, *alike, *bare, "-o", "json").json
     same, without = answer["others"]
     assert same["strategy"] == "least_waste:residue=1.0,stranding=0.6"

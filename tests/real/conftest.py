@@ -35,3 +35,11 @@ def cluster() -> Iterator[ControlPlane]:
     need("the Kubernetes control plane", has_cluster())
     with ControlPlane() as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def own_cluster() -> Iterator[ControlPlane]:
+    """One for a file alone, where what is asked is about all pods of a cluster."""
+    need("the Kubernetes control plane", has_cluster())
+    with ControlPlane() as running:
+        yield running

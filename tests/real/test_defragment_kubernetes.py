@@ -36,35 +36,35 @@ def template(gpus: int, labels: dict[str, str]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def kubernetes(cluster: ControlPlane) -> Iterator[ControlPlane]:
+def kubernetes(own_cluster: ControlPlane) -> Iterator[ControlPlane]:
     """Two nodes of 8 GPUs with three pods of a web on 2 GPUs each; a training pod waits for 4."""
     labels = {"node.kubernetes.io/instance-type": "p5.48xlarge", **POOL}
     taint = {"key": NAME, "value": "yes", "effect": "NoSchedule"}
     for name in NODES:
-        cluster.add_node(name, gpus=8, labels=labels)
+        own_cluster.add_node(name, gpus=8, labels=labels)
         node = f"/api/v1/nodes/{name}"
-        eventually(partial(_ready, cluster, node), what=f"{name} is ready")
-        cluster.must("PATCH", node, {"spec": {"taints": [taint]}}, content_type=MERGE_PATCH)
+        eventually(partial(_ready, own_cluster, node), what=f"{name} is ready")
+        own_cluster.must("PATCH", node, {"spec": {"taints": [taint]}}, content_type=MERGE_PATCH)
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAME}}
-    cluster.must("POST", "/api/v1/namespaces", namespace)
+    own_cluster.must("POST", "/api/v1/namespaces", namespace)
     account = f"/api/v1/namespaces/{NAME}/serviceaccounts/default"
-    eventually(lambda: cluster.request("GET", account)[0] == 200, what=account)
+    eventually(lambda: own_cluster.request("GET", account)[0] == 200, what=account)
     for name in NODES:  # one after the other, so that each node gets three
         web = template(2, {"app": "web", "on": name})
         web["spec"]["nodeSelector"] = POOL
-        _cordon(cluster, *(other for other in NODES if other != name))
+        _cordon(own_cluster, *(other for other in NODES if other != name))
         spec = {"replicas": 3, "selector": {"matchLabels": {"on": name}}, "template": web}
         body = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": f"web-{name}"}}
         path = f"/apis/apps/v1/namespaces/{NAME}/replicasets"
-        cluster.must("POST", path, {**body, "spec": spec})
-        eventually(partial(_run, cluster, 3 * (NODES.index(name) + 1)), what="web pods run")
-    _cordon(cluster)
+        own_cluster.must("POST", path, {**body, "spec": spec})
+        eventually(partial(_run, own_cluster, 3 * (NODES.index(name) + 1)), what="web pods run")
+    _cordon(own_cluster)
     train = {"apiVersion": "v1", "kind": "Pod", **template(4, {"app": "train"})}
     train["metadata"]["name"] = "train"
-    cluster.must("POST", f"/api/v1/namespaces/{NAME}/pods", train)
-    eventually(lambda: _unschedulable(cluster), what="kube-scheduler finds no room")
-    yield cluster
-    cluster.must("DELETE", f"/api/v1/namespaces/{NAME}")
+    own_cluster.must("POST", f"/api/v1/namespaces/{NAME}/pods", train)
+    eventually(lambda: _unschedulable(own_cluster), what="kube-scheduler finds no room")
+    yield own_cluster
+    own_cluster.must("DELETE", f"/api/v1/namespaces/{NAME}")
 
 
 def _ready(cluster: ControlPlane, path: str) -> bool:

@@ -16,26 +16,16 @@ from agentaflow_advisor.model import State
 from agentaflow_advisor.model.names import DECISION, HOSTNAME
 from tests.support.fault_proxy import Fault, FaultProxy, Kind
 from tests.support.line import Line, running_line
-from tests.support.parts import need
 from tools.control_plane import ControlPlane
-from tools.programs import has_cluster
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[ControlPlane]:
-    """One of its own: every pod that waits anywhere in a cluster is placed."""
-    need("the Kubernetes control plane", has_cluster())
-    with ControlPlane() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
 def line(
-    cluster: ControlPlane,
+    own_cluster: ControlPlane,
     prometheus_binary: Path,  # noqa: ARG001 it skips where there is none
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Line]:
-    with running_line(cluster, "line", tmp_path_factory.mktemp("line")) as running:
+    with running_line(own_cluster, "line", tmp_path_factory.mktemp("line")) as running:
         yield running
 
 
@@ -89,7 +79,7 @@ def test_the_line_from_the_driver_to_a_verified_placement(line: Line) -> None:
     ],
 )
 def test_the_advisor_killed_while_applying_patches_exactly_once(
-    line: Line, cluster: ControlPlane, fault: Fault, patched: bool
+    line: Line, own_cluster: ControlPlane, fault: Fault, patched: bool
 ) -> None:
     """`agentaflow apply`, killed and started again, ends with one patch, bound and verified."""
     name = f"killed-{secrets.token_hex(3)}"
@@ -99,7 +89,7 @@ def test_the_advisor_killed_while_applying_patches_exactly_once(
     line.run("approve", made)
     apply = ("apply", "--channel=scheduling-gate", "--wait=30")
 
-    with FaultProxy(cluster.url, cluster.ca_file) as proxy:
+    with FaultProxy(own_cluster.url, own_cluster.ca_file) as proxy:
         proxy.inject(fault)
         first = line.start(*apply, server=proxy.url)
         try:

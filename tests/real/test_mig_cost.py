@@ -14,42 +14,44 @@ from tests.support.history import History, Value, always, until
 from tools.prometheus import PrometheusServer
 
 HOUR = 3600
-END = int(time.time())
-START = END - 25 * HOUR
-HALF = END - 12 * HOUR
 MODEL = "NVIDIA H100 80GB HBM3"
 
-SLICES: tuple[tuple[str, str, str, Value], ...] = (
-    ("1", "3g.40gb", "alice/train", always(1)),
-    ("9", "1g.10gb", "bob/notebook", until(HALF)),
-    ("10", "1g.10gb", "carol/chat-1", always(1)),  # two that share a slice by time
-    ("10", "1g.10gb", "carol/chat-2", always(1)),
-)
-"""GPU instance, profile, pod, when. A 3g.40gb has half of the memory, a 1g.10gb a seventh of the
-multiprocessors; the rest of the GPU is in no slice."""
+Slice = tuple[str, str, str, Value]
 
 
-def ours(made: History) -> None:
+def slices(now: int) -> tuple[Slice, ...]:
+    """GPU instance, profile, pod, when. A 3g.40gb has half of the memory, a 1g.10gb a seventh of
+    the multiprocessors; the rest of the GPU is in no slice.
+    """
+    return (
+        ("1", "3g.40gb", "alice/train", always(1)),
+        ("9", "1g.10gb", "bob/notebook", until(now - 12 * HOUR)),
+        ("10", "1g.10gb", "carol/chat-1", always(1)),  # two that share a slice by time
+        ("10", "1g.10gb", "carol/chat-2", always(1)),
+    )
+
+
+def ours(made: History, held_slices: tuple[Slice, ...]) -> None:
     gpu = {"job": "ours", "instance": "a:9837", "node": "a", "gpu": "0", "uuid": "GPU-a"}
     name = "agentaflow_gpu_"
     made.add(f"{name}up", gpu, always(1))
     made.add(f"{name}info", {**gpu, "name": MODEL}, always(1))
     made.add(f"{name}memory_total_bytes", gpu, always(85_520_809_984))
     made.add(f"{name}mig_mode_enabled", {**gpu, "mode": "current"}, always(1))
-    for instance, profile in {(instance, profile) for instance, profile, *_ in SLICES}:
+    for instance, profile in {(instance, profile) for instance, profile, *_ in held_slices}:
         device = {"gpu_instance": instance, "compute_instance": "0", "profile": profile}
         mig = {**gpu, **device, "mig_uuid": f"MIG-{instance}"}
         made.add(f"{name}mig_info", mig, always(1))
-    for instance, _, pod, held in SLICES:
+    for instance, _, pod, held in held_slices:
         namespace, _, pod_name = pod.partition("/")
         holder = {"namespace": namespace, "pod": pod_name, "container": "main"}
         made.add(f"{name}pod_info", {**gpu, **holder, "gpu_instance": instance}, held)
 
 
-def dcgm(made: History) -> None:
+def dcgm(made: History, held_slices: tuple[Slice, ...]) -> None:
     gpu = {"job": "dcgm", "instance": "b:9400", "Hostname": "a", "gpu": "0", "UUID": "GPU-a"}
     gpu["modelName"] = MODEL
-    for instance, profile, pod, held in SLICES:
+    for instance, profile, pod, held in held_slices:
         namespace, _, pod_name = pod.partition("/")
         holder = {"exported_namespace": namespace, "exported_pod": pod_name}
         its = {**gpu, "GPU_I_ID": instance, "GPU_I_PROFILE": profile, **holder}
@@ -64,8 +66,9 @@ def prometheus(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[PrometheusServer]:
     folder: Path = tmp_path_factory.mktemp("prometheus")
-    history = History(range(START, END + 1, 60))
-    request.param(history)
+    now = int(time.time())
+    history = History(range(now - 25 * HOUR, now + 1, 60))
+    request.param(history, slices(now))
     blocks = history.write(folder / "history.om")
     with PrometheusServer(folder / "prometheus", blocks_from=blocks) as server:
         yield server

@@ -32,25 +32,25 @@ def bound(name: str, **requests: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def seen_by_kubernetes(cluster: ControlPlane) -> ControlPlane:
+def seen_by_kubernetes(own_cluster: ControlPlane) -> ControlPlane:
     """A node of 192 cores: a training pod with a GPU and 8 of them, a web pod with 180."""
     labels = {"node.kubernetes.io/instance-type": "p5.48xlarge"}
-    cluster.add_node(NODE, gpus=GPUS, labels=labels)
+    own_cluster.add_node(NODE, gpus=GPUS, labels=labels)
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAME}}
-    cluster.must("POST", "/api/v1/namespaces", namespace)
+    own_cluster.must("POST", "/api/v1/namespaces", namespace)
     account = f"/api/v1/namespaces/{NAME}/serviceaccounts/default"
-    eventually(lambda: cluster.request("GET", account)[0] == 200, what=account)
+    eventually(lambda: own_cluster.request("GET", account)[0] == 200, what=account)
     pods = f"/api/v1/namespaces/{NAME}/pods"
     gpu = {"nvidia.com/gpu": "1", "cpu": "8", "memory": "64Gi"}
     for pod in (bound("trainer", **gpu), bound("web", cpu="180", memory="100Gi")):
-        cluster.must("POST", pods, pod)
+        own_cluster.must("POST", pods, pod)
 
     def running() -> bool:
-        phases = [pod["status"].get("phase") for pod in cluster.must("GET", pods)["items"]]
+        phases = [pod["status"].get("phase") for pod in own_cluster.must("GET", pods)["items"]]
         return phases == ["Running"] * 2
 
     eventually(running, what="both pods run")
-    return cluster
+    return own_cluster
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ class Holders:
 
     def __init__(self, snapshot: Snapshot, settings: IdleSettings) -> None:
         self._settings = settings
-        self._attributed = frozenset(gpu.cluster for gpu in snapshot.gpus if gpu.pods)
+        self._attributed = snapshot.attributed
         self._missing = _missing(snapshot)
 
     def of(self, gpu: Gpu) -> Holder:

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from agentaflow_advisor.analyze.allocation import seen_seconds
+from agentaflow_advisor.analyze.allocation import attributed_clusters, seen_seconds
 from agentaflow_advisor.model import Evidence, Gpu, Node, Refusal, Snapshot, Workload
 from agentaflow_advisor.place.capacity import FINISHED, Capacity, occupancy
 from agentaflow_advisor.place.feasibility import unusable
@@ -48,20 +48,18 @@ class Spare:
 
 def spares(snapshot: Snapshot) -> tuple[Spare, ...]:
     """Nodes with GPUs that are ready and not cordoned, in order of names."""
-    gpus: defaultdict[NodeKey, list[Gpu]] = defaultdict(list)
-    for gpu in sorted(snapshot.gpus, key=lambda one: one.uuid):
-        gpus[gpu.cluster, gpu.node].append(gpu)
+    gpus = snapshot.gpus_by_node
     pods: defaultdict[str | None, list[Workload]] = defaultdict(list)
     for pod in sorted(snapshot.workloads, key=lambda one: (one.ref, one.uid)):
         if pod.phase not in FINISHED:
             pods[pod.node].append(pod)
-    attributed = frozenset(gpu.cluster for gpu in snapshot.gpus if gpu.held or gpu.pods)
+    attributed = snapshot.attributed | attributed_clusters(snapshot)
     free = occupancy(snapshot.nodes, snapshot.workloads, {}).free
     found: list[Spare] = []
     for node in sorted(snapshot.nodes, key=lambda one: (one.cluster, one.name)):
         if not (node.known and node.ready and node.schedulable and node.gpus > 0):
             continue
-        there = tuple(gpus[node.cluster, node.name])
+        there = gpus.get((node.cluster, node.name), ())
         known = node.cluster in attributed
         broken = unusable(node, there, pods_are_known=known)
         left = free[node.name].minus(Capacity(broken, 0, 0, 0))

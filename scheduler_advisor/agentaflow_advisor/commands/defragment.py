@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Annotated
 
 import typer
@@ -19,6 +18,7 @@ from agentaflow_advisor.model import Refusal
 from agentaflow_advisor.place.consolidation import Proposal, propose
 from agentaflow_advisor.place.defragmentation import Move, Plan
 from agentaflow_advisor.place.endstate import Defragmented, defragmented
+from agentaflow_advisor.place.replays import spread
 from agentaflow_advisor.place.scorers import kind_named
 from agentaflow_advisor.place.traces import demands, machines
 from agentaflow_advisor.render import Column, counted, plain
@@ -119,8 +119,8 @@ def _lists(
                 "budget_ratio": ratio,
                 "load_percent": 100 * load,
                 "unallocated_percent": {
-                    "before": _spread([_before(one.plan) for one in found]),
-                    "after": _spread([_after(one.plan) for one in found]),
+                    "before": spread([_before(one.plan) for one in found]),
+                    "after": spread([_after(one.plan) for one in found]),
                 },
                 "seeds": [{**plain(one), "plan": _document(one.plan)} for one in found],
             }
@@ -157,10 +157,10 @@ def _seeds_table(session: Session, found: Sequence[Defragmented]) -> None:
         for one in found
     ]
     session.output.table([Column(heading, right=True) for heading in headings], rows)
-    before, after = ([each(one.plan) for one in found] for each in (_before, _after))
+    before, after = (spread([each(one.plan) for one in found]) for each in (_before, _after))
     session.output.line(
-        f"GPUs left unallocated, in percent: {fmean(before):.2f} ± {_sd(before):.2f} before, "
-        f"{fmean(after):.2f} ± {_sd(after):.2f} after, mean ± sd of {counted(len(found), 'seed')}; "
+        f"GPUs left unallocated, in percent: {before.mean:.2f} ± {before.sd:.2f} before, "
+        f"{after.mean:.2f} ± {after.sd:.2f} after, mean ± sd of {counted(len(found), 'seed')}; "
         "fragmented: of what is unallocated"
     )
 
@@ -253,11 +253,3 @@ def _before(plan: Plan) -> float:
 
 def _after(plan: Plan) -> float:
     return 100 * plan.unallocated_after / plan.capacity_gpus
-
-
-def _sd(values: Sequence[float]) -> float:
-    return stdev(values) if len(values) > 1 else 0.0
-
-
-def _spread(values: Sequence[float]) -> dict[str, float]:
-    return {"mean": round(fmean(values), 4), "sd": round(_sd(values), 4)}

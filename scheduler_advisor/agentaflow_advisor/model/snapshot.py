@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -81,6 +82,19 @@ class Snapshot:
     asked: frozenset[str] = frozenset()  # signals, whether or not a dialect has them
     missing: Missing = Missing()  # by partial responses
     disruptions: Disruptions = UNKNOWN_DISRUPTIONS
+
+    @property
+    def gpus_by_node(self) -> Mapping[tuple[str, str], tuple[Gpu, ...]]:
+        """Cluster and node → its GPUs by index; made anew each time."""
+        grouped: defaultdict[tuple[str, str], list[Gpu]] = defaultdict(list)
+        for gpu in sorted(self.gpus, key=lambda gpu: (gpu.index, gpu.uuid)):
+            grouped[gpu.cluster, gpu.node].append(gpu)
+        return {key: tuple(gpus) for key, gpus in grouped.items()}
+
+    @property
+    def attributed(self) -> frozenset[str]:
+        """The clusters in which it is known which pods hold GPUs now."""
+        return frozenset(gpu.cluster for gpu in self.gpus if gpu.pods)
 
     @property
     def untold(self) -> frozenset[str]:

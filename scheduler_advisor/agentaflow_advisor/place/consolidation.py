@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from agentaflow_advisor.model import Gpu, Node, Refusal, Snapshot, Workload
+from agentaflow_advisor.model import Node, Refusal, Snapshot, Workload
 from agentaflow_advisor.model.names import GATE
 from agentaflow_advisor.place.board import Pod
 from agentaflow_advisor.place.capacity import FINISHED, Capacity, occupancy
@@ -101,7 +101,7 @@ class _Scene:
         )
         self._gangs = gangs(live)
         free = occupancy(nodes, live, {}).free
-        self.fleet = fleet_of(nodes, free, _by_node(snapshot.gpus), _broken(snapshot, nodes))
+        self.fleet = fleet_of(nodes, free, snapshot.gpus_by_node, _broken(snapshot, nodes))
         self.groups, self._group = _groups(nodes, free, live)
         rows = {node.name: row for row, node in enumerate(nodes)}
         placed = [pod for pod in live if pod.node in rows]
@@ -131,20 +131,12 @@ def _waits(pod: Workload) -> bool:
     return pod.phase == "Pending" and pod.node is None and not pod.deleting and not gates
 
 
-def _by_node(gpus: Sequence[Gpu]) -> Mapping[tuple[str, str], Sequence[Gpu]]:
-    found: defaultdict[tuple[str, str], list[Gpu]] = defaultdict(list)
-    for gpu in sorted(gpus, key=lambda one: one.uuid):
-        found[gpu.cluster, gpu.node].append(gpu)
-    return found
-
-
 def _broken(snapshot: Snapshot, nodes: Sequence[Node]) -> Mapping[str, int]:
-    by_node = _by_node(snapshot.gpus)
-    attributed = {gpu.cluster for gpu in snapshot.gpus if gpu.pods}
+    gpus, attributed = snapshot.gpus_by_node, snapshot.attributed
     return {
         node.name: unusable(
             node,
-            tuple(by_node.get((node.cluster, node.name), ())),
+            gpus.get((node.cluster, node.name), ()),
             pods_are_known=node.cluster in attributed,
         )
         for node in nodes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -59,8 +59,8 @@ def explain(
     run = _Run(
         strategy=strategy,
         nodes=tuple(sorted(snapshot.nodes, key=lambda node: (node.name, node.cluster))),
-        gpus=_gpus_by_node(snapshot.gpus),
-        attributed=frozenset(gpu.cluster for gpu in snapshot.gpus if gpu.pods),
+        gpus=snapshot.gpus_by_node,
+        attributed=snapshot.attributed,
         taken=occupancy(snapshot.nodes, snapshot.workloads, held or {}),
         evidence=evidence or EvidenceSettings(),
         missing=snapshot.missing,
@@ -224,13 +224,6 @@ def _why(
     if not refused:
         return f"{said[0]}; it is the only node{standing}"
     return f"{said[0]}; no other node can take it: {_counts(refused)}{standing}"
-
-
-def _gpus_by_node(gpus: Iterable[Gpu]) -> Mapping[tuple[str, str], tuple[Gpu, ...]]:
-    grouped: defaultdict[tuple[str, str], list[Gpu]] = defaultdict(list)
-    for gpu in sorted(gpus, key=lambda gpu: (gpu.index, gpu.uuid)):
-        grouped[gpu.cluster, gpu.node].append(gpu)
-    return {key: tuple(values) for key, values in grouped.items()}
 
 
 def _counts(reasons: Mapping[str, int]) -> str:

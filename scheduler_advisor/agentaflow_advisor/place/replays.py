@@ -167,6 +167,7 @@ def _by_load(runs: Sequence[Sequence[float]]) -> dict[str, Spread]:
 
 
 def spread(values: Sequence[float]) -> Spread:
+    """Rounded to four decimals."""
     sd = stdev(values) if len(values) > 1 else 0.0
     low, middle, high = np.percentile(values, (25, 50, 75)).tolist()
     return Spread(*(round(figure, 4) for figure in (fmean(values), sd, low, middle, high)))

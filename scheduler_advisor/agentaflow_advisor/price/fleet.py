@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from agentaflow_advisor.model import Gpu, Refusal, Snapshot
+from agentaflow_advisor.model import Refusal, Snapshot
 from agentaflow_advisor.price.nodeprice import NodePrice
 from agentaflow_advisor.price.table import PriceTable
 
@@ -33,20 +32,19 @@ class FleetPrices(Mapping[NodeKey, NodePrice | Refusal]):
 
 def price_nodes(snapshot: Snapshot, table: PriceTable) -> FleetPrices:
     """Node → its price, or why there is none."""
-    gpus: defaultdict[NodeKey, list[Gpu]] = defaultdict(list)
-    for gpu in snapshot.gpus:
-        gpus[gpu.cluster, gpu.node].append(gpu)
+    gpus = snapshot.gpus_by_node
     prices: dict[NodeKey, NodePrice | Refusal] = {}
     for node in snapshot.nodes:
         key = (node.cluster, node.name)
-        models = sorted({gpu.model for gpu in gpus[key] if gpu.model})
-        if not gpus[key] and not node.gpus:
+        there = gpus.get(key, ())
+        models = sorted({gpu.model for gpu in there if gpu.model})
+        if not there and not node.gpus:
             continue  # no GPU node: nothing of ours to price
         if len(models) > 1:
             prices[key] = Refusal(f"node {node.name}", f"no price: it mixes {', '.join(models)}")
             continue
-        seen = sum(1 for gpu in gpus[key] if gpu.up is not None)
-        count = max(node.gpus if node.known else 0, seen) or len(gpus[key])
+        seen = sum(1 for gpu in there if gpu.up is not None)
+        count = max(node.gpus if node.known else 0, seen) or len(there)
         model = models[0] if models else None
         prices[key] = table.price(node, model, count, snapshot.taken_at)
     return FleetPrices(prices, table)

@@ -82,7 +82,7 @@ KINDS: tuple[Kind, ...] = (
     ),
 )
 OURS = KINDS[0]
-WEIGHTS = ("residue", "stranding", "reserve", "best_fit")
+WEIGHTS = ("residue", "stranding", "reserve")
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 _BY_NAME: Mapping[str, Kind] = {
     **{kind.paper.lower(): kind for kind in KINDS if kind.paper},

@@ -35,7 +35,6 @@ class Weights:
     residue: float = 1.0
     stranding: float = 1.0
     reserve: float = 1.0
-    best_fit: float = 0.0  # between equals; worse than the nodes' order (docs/strategies.md)
     arrivals: int = 16  # shared pods that a GPU is expected to see before it is full
     margin: float = 0.6  # the part of a model's free GPUs below which its reserve is felt
 
@@ -63,8 +62,7 @@ class LeastWaste(Best):
 
     def score(self, fleet: Fleet, demand: Demand, rows: Rows) -> Scores:
         left = fleet.left[rows]
-        stranding, fit = self._node_parts(fleet, demand, rows)
-        values = stranding + fit
+        values = self._saved(fleet, demand, rows)
         if not demand.is_shared:
             return Scores(values)
         if not self.weights.residue:
@@ -77,22 +75,21 @@ class LeastWaste(Best):
 
     def parts(self, fleet: Fleet, demand: Demand, row: int) -> Mapping[str, float]:
         rows = np.array([row])
-        stranding, fit = (float(part[0]) for part in self._node_parts(fleet, demand, rows))
+        stranding = float(self._saved(fleet, demand, rows)[0])
         bias = self.bias(fleet, demand)
         return {
-            "residue": float(self.score(fleet, demand, rows).values[0]) - stranding - fit,
+            "residue": float(self.score(fleet, demand, rows).values[0]) - stranding,
             "stranding": stranding,
             "reserve": 0.0 if bias is None else float(bias[row]),
-            "best fit": fit,
         }
 
-    def _node_parts(self, fleet: Fleet, demand: Demand, rows: Rows) -> tuple[Floats, Floats]:
-        """What the placement saves from being stranded, and how full it makes the node."""
+    def _saved(self, fleet: Fleet, demand: Demand, rows: Rows) -> Floats:
+        """What the placement saves from being stranded."""
         idle, cpu = fleet.left[rows].sum(axis=1), fleet.cpu[rows]
         after, cpu_after = idle - demand.milli, cpu - demand.cpu_millicores
         stranded = self._stranded(idle, cpu) - self._stranded(after, cpu_after)
-        fit = cpu_after / 128_000 + after / 8_000
-        return self.weights.stranding * stranded, -50 * self.weights.best_fit * fit
+        saved: Floats = self.weights.stranding * stranded
+        return saved
 
     def bias(self, fleet: Fleet, demand: Demand) -> Floats | None:
         if not demand.gpus or not self.weights.reserve:
