@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import csv
+import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
 from agentaflow_advisor.place.benchmark import Machine
-from agentaflow_advisor.place.demand import Demand
+from agentaflow_advisor.place.demand import ANY_MODEL, Demand
 from agentaflow_advisor.place.replays import Replay, Spread
 from agentaflow_advisor.place.scorers import KINDS
 from agentaflow_advisor.place.traces import demands, machines
 
 OPENB = Path(__file__).parents[1] / "data" / "openb"
 LISTS = ("default", "cpu050", "gpushare40", "gpuspec10", "multigpu20")
+CONSTRAINED = "spec33"
+"""The default list with a third of the pods with GPUs drawn to ask for models as in gpuspec10."""
 POLICIES = tuple(kind.paper for kind in reversed(KINDS) if kind.paper)
 SCATTERED = ("GpuClustering", "GpuPacking")  # differ by 0.6 points from seed to seed
 NEAR = 0.35  # points; what counts as reproduced
@@ -37,7 +40,16 @@ def nodes() -> tuple[Machine, ...]:
 
 @cache
 def pods(name: str) -> tuple[Demand, ...]:
+    if name == CONSTRAINED:
+        return tuple(_constrained(random.Random(33)))
     return tuple(demands(OPENB / f"pods_{name}.csv", [one.model for one in nodes()]))
+
+
+def _constrained(rng: random.Random) -> Iterator[Demand]:
+    masks = [one.models for one in pods("gpuspec10") if one.models != ANY_MODEL]
+    for one in pods("default"):
+        drawn = one.gpus and rng.random() < 1 / 3
+        yield one._replace(models=rng.choice(masks)) if drawn else one
 
 
 def replay(name: str) -> Replay:
