@@ -94,3 +94,16 @@ def test_the_advice_is_the_same(
     assert recorded.window_seconds == window
     assert not [each for each in recorded.refusals if each.subject == "window"]
     assert any("agentaflow:gpu_" in query.promql for query in recorded.queries)
+
+
+@pytest.mark.parametrize(("window", "step"), [(HOURS, HOUR), (FIVE_MINUTES, 300)])
+def test_who_held_a_gpu_is_the_same(
+    servers: tuple[PrometheusServer, PrometheusServer], window: float, step: float
+) -> None:
+    """The same namespaces, for as long but for a step at each end of a pod's life."""
+    raw, recorded = (gpus(look(server, window)) for server in servers)
+    assert sum(bool(gpu.held) for gpu in raw.values()) >= 8
+    for uuid, gpu in raw.items():
+        ours = {each.namespace: each.seconds for each in recorded[uuid].held}
+        theirs = {each.namespace: each.seconds for each in gpu.held}
+        assert ours == pytest.approx(theirs, abs=2 * max(step, window / 48))

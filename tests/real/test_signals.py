@@ -184,7 +184,6 @@ ACTIVITY = {
     "nvlink_errors": pytest.approx(10, abs=1),
 }
 OURS_ALONE = {
-    "memory_used_high_bytes": 2e9,
     "nvlink_links_down": 1,
     "lost_seconds": pytest.approx(HOUR, rel=0.03),
 }

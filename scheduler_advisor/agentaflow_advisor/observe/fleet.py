@@ -71,7 +71,7 @@ def gpu_of(told: Told, window: float, at: float) -> Gpu:
     present = _present_seconds(told, "present", window, at)
     holders = told.source("pods")
     pods = holders[0].pods.get(holders[1], set()) if holders else set()
-    points = _points(holders) if holders else {}
+    points, most = _points(holders, window, at) if holders else ({}, 1)
     return Gpu(
         cluster=told.key.cluster,
         node=told.key.node,
@@ -88,7 +88,7 @@ def gpu_of(told: Told, window: float, at: float) -> Gpu:
         processes=None if processes is None else int(processes),
         pods=tuple(sorted(pods)),
         present_seconds=present,
-        held=_held(points, present, window, at),
+        held=_held(points, present, window, window / most),
         measures=_measures(told),
         counts=_counts(told),
         dialect=told.dialect,
@@ -148,20 +148,23 @@ def _grid_seconds(points: float | None, window: float, at: float) -> float | Non
     return None if points is None else window * min(1.0, points / grid_points(window, at))
 
 
-def _points(holders: Source) -> Holding:
-    """Of slices and of pods, where they were asked for."""
+def _points(holders: Source, window: float, at: float) -> tuple[Holding, int]:
+    """Of slices and of pods, where they were asked for; and how many the window has.
+
+    Only namespaces are recorded: the rest is asked on the grid.
+    """
     readings, key = holders
-    return (
-        readings.held_slices.get(key) or readings.held_pods.get(key) or readings.held.get(key, {})
-    )
+    on_grid = readings.held_slices.get(key) or readings.held_pods.get(key)
+    if on_grid or not readings.steps:
+        return on_grid or readings.held.get(key, {}), grid_points(window, at)
+    return readings.held.get(key, {}), readings.steps
 
 
-def _held(points: Holding, present: float | None, window: float, at: float) -> tuple[Held, ...]:
-    """Seconds by holder. Those of the whole GPU never come to more than it was there; each slice
-    has seconds of its own.
+def _held(points: Holding, present: float | None, window: float, step: float) -> tuple[Held, ...]:
+    """Seconds by holder, from steps of so many seconds. Those of the whole GPU never come to more
+    than it was there; each slice has seconds of its own.
     """
     there = window if present is None else present
-    step = window / grid_points(window, at)
     whole = sum(part for (*_, profile), part in points.items() if not profile) * step
     scale = min(1.0, there / whole) if whole else 1.0
     return tuple(

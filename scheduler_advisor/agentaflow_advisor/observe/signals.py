@@ -58,7 +58,6 @@ MEASURES: Mapping[str, Rule] = {
     "sm_active_high": RATIO,
     "tensor_active_mean": RATIO,
     "dram_active_mean": RATIO,
-    "memory_used_high_bytes": BYTES,
     "power_limit_watts": WATTS,
     "power_limit_default_watts": WATTS,
     "temperature_slowdown_celsius": CELSIUS,

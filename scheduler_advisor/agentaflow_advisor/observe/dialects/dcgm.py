@@ -84,8 +84,7 @@ def _fleet(names: Mapping[str, str], probes: tuple[str, ...]) -> Table:
         "energy": f"{_grown('DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION')} / 1000",
         "temperature_max": _over("max_over_time", names["temperature"]),
         "pods": _pods(there),
-        "held": f"sum_over_time((count by ({GPU}, namespace) ({_pods(there)}) / on ({GPU}) "
-        f"group_left () count by ({GPU}) ({_pods(there)}))[{{window}}:{{step}}])",
+        "held": f"sum_over_time(({held(there)})[{{window}}:{{step}}])",
         "held_pods": f"sum_over_time((count by ({GPU}, namespace, pod) ({_pods(there)}) "
         f"/ on ({GPU}) group_left () count by ({GPU}) ({_pods(there)}))[{{window}}:{{step}}])",
         "held_slices": _held_slices(there),
@@ -98,7 +97,6 @@ def _activity(names: Mapping[str, str]) -> Table:
         "sm_active_high": _high(names["sm_active"]),
         "tensor_active_mean": _mean(names["tensor_active"]),
         "dram_active_mean": _mean(names["dram_active"]),
-        "memory_used_high_bytes": f"{_high('DCGM_FI_DEV_FB_USED')} * {MEBIBYTE}",
         "power_limit_watts": _now(names["power_limit"]),
         "power_limit_default_watts": _now(names["power_limit_default"]),
         "temperature_slowdown_celsius": _now(names["temperature_slowdown"]),
@@ -176,6 +174,14 @@ def _memory_total() -> str:
     used, free = _now("DCGM_FI_DEV_FB_USED"), _now("DCGM_FI_DEV_FB_FREE")
     reserved = f"({_now('DCGM_FI_DEV_FB_RESERVED')} or {used} * 0)"
     return f"({_now('DCGM_FI_DEV_FB_TOTAL')} or {used} + {free} + {reserved}) * {MEBIBYTE}"
+
+
+def held(there: str) -> str:
+    """The part of each GPU that the pods of a namespace hold."""
+    pods = _pods(there)
+    return (
+        f"count by ({GPU}, namespace) ({pods}) / on ({GPU}) group_left () count by ({GPU}) ({pods})"
+    )
 
 
 def _held_slices(there: str) -> str:

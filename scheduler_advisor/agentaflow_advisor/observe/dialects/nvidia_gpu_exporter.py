@@ -66,7 +66,6 @@ _FLEET: Table = {
 }
 
 _ACTIVITY: Table = {
-    "memory_used_high_bytes": _high("memory_used_bytes"),
     "power_limit_watts": _now("enforced_power_limit_watts"),
     "power_limit_default_watts": _now("power_default_limit_watts"),
     "throttled_seconds": " or ".join(

@@ -34,6 +34,8 @@ def _presence(metric: str, *matchers: str) -> str:
 
 _HELD_BY = f"{GPU}, namespace, exported_namespace"
 _PODS = f"max by ({GPU}, {POD}) (agentaflow_gpu_pod_info)"
+HELD = f"count by ({_HELD_BY}) ({_PODS}) / on ({GPU}) group_left () count by ({GPU}) ({_PODS})"
+"""The part of each GPU that the pods of a namespace hold."""
 _SLICE = f"{GPU}, gpu_instance"
 _PROFILES = (
     f"topk by ({_SLICE}) (1, max by ({_SLICE}, profile) (label_replace(agentaflow_gpu_mig_info, "
@@ -99,8 +101,7 @@ _FLEET: Table = {
     "temperature_max": _over("max_over_time", 'agentaflow_gpu_temperature_celsius{sensor="gpu"}'),
     "processes": f"sum by ({GPU}) (max by ({GPU}, type) (agentaflow_gpu_processes))",
     "pods": _PODS,
-    "held": f"sum_over_time((count by ({_HELD_BY}) ({_PODS}) / on ({GPU}) group_left () "
-    f"count by ({GPU}) ({_PODS}))[{{window}}:{{step}}])",
+    "held": f"sum_over_time(({HELD})[{{window}}:{{step}}])",
     "held_pods": f"sum_over_time((count by ({_HELD_BY}, pod, exported_pod) ({_PODS}) / on ({GPU}) "
     f"group_left () count by ({GPU}) ({_PODS}))[{{window}}:{{step}}])",
     "held_slices": _held_slices(),
@@ -116,7 +117,6 @@ _ACTIVITY: Table = {
     "sm_active_high": _high("agentaflow_gpu_sm_active_ratio"),
     "tensor_active_mean": _over("avg_over_time", 'agentaflow_gpu_pipe_active_ratio{pipe="tensor"}'),
     "dram_active_mean": _over("avg_over_time", "agentaflow_gpu_dram_active_ratio"),
-    "memory_used_high_bytes": _high("agentaflow_gpu_memory_used_bytes"),
     "power_limit_watts": _now('agentaflow_gpu_power_limit_watts{limit="enforced"}'),
     "power_limit_default_watts": _now('agentaflow_gpu_power_limit_watts{limit="default"}'),
     "temperature_slowdown_celsius": _now(

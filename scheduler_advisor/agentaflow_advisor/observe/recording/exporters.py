@@ -26,6 +26,7 @@ class Exporter:
     events: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """Signal → events since the last step, and what is there where it is told."""
     lost: str = ""  # selects what is 0 while a GPU does not answer
+    held: str = ""  # the part of a GPU that a namespace's pods hold
 
 
 def _most(by: str, selector: str) -> str:
@@ -57,6 +58,7 @@ OURS = Exporter(
     },
     born={"xids": _lately(f"{ours.GPU}, xid", f"{_G}xid_errors_total")},
     lost=f"{_G}up",
+    held=f'label_replace({ours.HELD}, "namespace", "$1", "exported_namespace", "(.+)")',
 )
 
 _S = nvidia_gpu_exporter.P
@@ -116,6 +118,7 @@ def _dcgm(dialect: Dialect, names: Mapping[str, str]) -> Exporter:
                 code,
             )
         },
+        held=dcgm.held(f'__name__=~"{"|".join(dialect.probes)}"'),
     )
 
 

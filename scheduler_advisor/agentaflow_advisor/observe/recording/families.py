@@ -1,10 +1,10 @@
 """The recorded families: what each keeps of a GPU at a step, and how a window is asked of them.
 
 Names are `agentaflow:gpu_<what>:<operation><step>`, labels cluster, node, uuid and exporter (and
-reason or xid). Steps of 5 minutes are made from the exporter's samples, those of an hour from them.
-A mean is one of the steps' means, each of which weighs the same. A high percentile is one of the
-steps' maxima: never less than that of the samples. What is rare is recorded only where it is not
-zero; who tells it at all is in bits, `agentaflow:gpu_told:bits5m`.
+reason, xid or namespace). Steps of 5 minutes are made from the exporter's samples, those of an
+hour from them. A mean is one of the steps' means, each of which weighs the same. A high percentile
+is one of the steps' maxima: never less than that of the samples. What is rare is recorded only
+where it is not zero; who tells it at all is in bits, `agentaflow:gpu_told:bits5m`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ PEAKS: Mapping[str, str] = {
 HIGHS: Mapping[str, str] = {
     "utilization_high": "utilization_ratio",
     "sm_active_high": "sm_active_ratio",
-    "memory_used_high_bytes": "memory_used_bytes",
 }
 MEANS: Mapping[str, str] = {
     "utilization_mean": "utilization_ratio",
@@ -40,6 +39,8 @@ MEANS: Mapping[str, str] = {
 COUNTED_BY = {"present": "last", "utilization_samples": "count"}
 """Of which recorded samples steps of 5 minutes are counted."""
 GROWN: Mapping[str, str] = {"energy": "energy_joules"}
+HELD = "held_ratio"
+"""By namespace: of a step the part of the GPU that its pods held, of an hour the sum of these."""
 NOW: Mapping[str, str] = {
     "memory_total": "memory_total_bytes",
     "processes": "processes",
@@ -157,9 +158,11 @@ def _of_the_window(series: _Series, steps: int, percentile: float) -> dict[str, 
     for signal, family in GROWN.items():
         texts[signal] = f"sum_over_time({of(family, 'increase')})", "gpus"
     counted = f"sum_over_time({of('utilization_samples', 'count')})"
+    held = f"sum_over_time({of(HELD, 'last' if series.step == '5m' else 'steps')})"
     texts |= {
         "pcie_width": (f"{texts['pcie_width'][0]} != {USUAL_LANES:g}", "unusual"),
         "present": (series.seen("present"), "gpus"),
+        "held": (held, "gpus"),
         "utilization_present": (f"{series.seen('utilization_samples')} < {steps}", "partial"),
         "utilization_samples": (f'count_values by (cluster, node) ("value", {counted})', "counted"),
     }

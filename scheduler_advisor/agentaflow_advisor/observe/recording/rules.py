@@ -19,6 +19,7 @@ from agentaflow_advisor.observe.dialects import render
 from agentaflow_advisor.observe.recording.exporters import EXPORTERS, Exporter
 from agentaflow_advisor.observe.recording.families import (
     GROWN,
+    HELD,
     LABELLED,
     NODE_PREFIX,
     NOW,
@@ -93,6 +94,8 @@ def steps(exporter: Exporter) -> Iterator[Rule]:
             )
     for signal, family in GROWN.items():
         yield _growth(exporter, signal, metric(family, "increase", "5m"))
+    if exporter.held:
+        yield _rule(exporter, metric(HELD, "last", "5m"), exporter.held, extra="namespace")
     told = {}
     for signal in RARE[: RARE.index(TELLS_ONLY)]:
         if rule := _rare(exporter, signal):
@@ -120,6 +123,7 @@ def hours() -> Iterator[Rule]:
     yield _hour(SAMPLES, "count", "sum_over_time", "count")
     yield _hour(SAMPLES, "steps", "count_over_time", "count")
     yield _hour(PRESENT, "steps", "count_over_time", "last")
+    yield _hour(HELD, "steps", "sum_over_time", "last")
     grown = RARE[: RARE.index(TELLS_ONLY)]
     for family in (*GROWN.values(), *(each for each in grown if each not in RARE_NOW)):
         yield _hour(family, "increase", "sum_over_time", "increase")
