@@ -25,7 +25,9 @@ BITS = (1 << len(RARE)) - 1
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One in ten is idle, one in four in no pod, one in three held down by its power limit."""
+    """One in ten is idle, one in three held down by its power limit. Half of each fourth node is in
+    no pod.
+    """
 
     number: int
     uuid: str
@@ -35,8 +37,16 @@ class Card:
         return self.number % 10 == 0
 
     @property
+    def mixed(self) -> bool:
+        return self.number // 8 % 4 == 1
+
+    @property
     def held(self) -> bool:
-        return self.number % 4 != 1
+        return not self.mixed or self.number % 8 < 4
+
+    @property
+    def namespace(self) -> str:
+        return f"team-{self.number // 4 % 7}"
 
     @property
     def node(self) -> str:
@@ -142,6 +152,9 @@ def _hours(rng: random.Random, hours: list[str]) -> Iterator[Family]:
             else [f"{rng.uniform(low, high) * scale:.3f}" for _ in range(HOURS)]
         )
 
+    def owned(card: Card) -> str:
+        return f'{card.recorded},namespace="{card.namespace}"' if card.held else ""
+
     def powered(card: Card) -> str:
         return f'{card.recorded},reason="sw_power_cap"' if card.number % 3 == 0 else ""
 
@@ -162,13 +175,21 @@ def _hours(rng: random.Random, hours: list[str]) -> Iterator[Family]:
     ]
     for name, values in of_all:
         yield f"agentaflow:gpu_{name}", _recorded, values, hours
+    yield "agentaflow:gpu_held_ratio:steps1h", owned, _same(12, hours), hours
     yield "agentaflow:gpu_throttled_seconds:increase1h", powered, busy(100, 900), hours
     yield "agentaflow:gpu_xids:increase1h", sick, lambda _: [0] * (HOURS - 3) + [1, 0, 0], hours
 
 
 def _fives(fives: list[str]) -> Iterator[Family]:
+    def alike(card: Card) -> str:
+        return "" if card.mixed else _first(card)
+
+    def apart(card: Card) -> str:
+        return card.recorded if card.mixed else ""
+
+    yield "agentaflow:node_processes:last5m", alike, _same(1, fives), fives
+    yield "agentaflow:gpu_processes:last5m", apart, lambda card: [int(card.held)] * 2, fives
     for name, value in (
-        ("processes", 1),
         ("power_limit_watts", 700),
         ("power_limit_default_watts", 700),
         ("pcie_link_width_max", 16),
@@ -197,5 +218,5 @@ def _utilization(rng: random.Random, scrapes: list[str]) -> Family:
 
 
 def _pod(card: Card) -> str:
-    pod = f'namespace="team-{card.number % 7}",pod="train-{card.number // 4}",container="main"'
+    pod = f'namespace="{card.namespace}",pod="train-{card.number // 4}",container="main"'
     return f"{card.scraped},{pod}" if card.held else ""

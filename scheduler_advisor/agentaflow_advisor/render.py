@@ -13,7 +13,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, TextIO
 
-import orjson
+import msgspec
 import yaml
 from rich.console import Console
 from rich.progress import Progress
@@ -125,12 +125,12 @@ def printable(text: str) -> str:
 
 def to_json(value: object) -> str:
     """Indented, keys in the order of the fields."""
-    return orjson.dumps(plain(value), option=orjson.OPT_INDENT_2).decode()
+    return msgspec.json.format(msgspec.json.encode(plain(value)), indent=2).decode()
 
 
 def to_yaml(value: object) -> str:
     """The same as YAML, in the same order."""
-    return yaml.safe_dump(orjson.loads(to_json(value)), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(msgspec.json.decode(to_json(value)), sort_keys=False, allow_unicode=True)
 
 
 def plain(value: Any) -> Any:

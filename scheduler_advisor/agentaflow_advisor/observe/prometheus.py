@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import orjson
+import msgspec
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from agentaflow_advisor.observe.errors import (
@@ -41,11 +41,28 @@ class Sample:
 class Answer:
     """What one query brought, in columns. Warnings mean that parts may be missing."""
 
-    labels: Sequence[Mapping[str, str]]  # of each series
+    metrics: Sequence[bytes]  # the labels of each series, as JSON
     values: Sequence[float]  # in the same order
     at: float  # evaluation time, seconds since the epoch
     warnings: tuple[str, ...]
     seconds: float  # that it took
+    url: str = ""  # who gave it
+
+    @property
+    def labels(self) -> Iterator[Mapping[str, str]]:
+        """Those of each series, in order. Raises AnswerUnusable."""
+        return map(self.labels_in, self.metrics)
+
+    def labels_in(self, metric: bytes) -> Mapping[str, str]:
+        """The labels of one of its series. Raises AnswerUnusable."""
+        try:
+            return _LABELS.decode(metric)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            shown = one_line(metric.decode(errors="replace"))
+            raise AnswerUnusable(
+                f"an answer of {self.url} holds a series whose labels are no texts: {shown}. "
+                "Try again; if it stays so, look at the proxies."
+            ) from error
 
     @property
     def samples(self) -> tuple[Sample, ...]:
@@ -62,6 +79,42 @@ class Track:
 
     labels: Mapping[str, str]
     points: tuple[tuple[float, float], ...]
+
+
+class _Envelope(msgspec.Struct):
+    """An answer of the API; what is in `data` is read once its kind is known."""
+
+    status: Any
+    data: msgspec.Raw = msgspec.Raw(b"null")
+    errorType: Any = None  # noqa: N815 (Prometheus' own names)
+    error: Any = None
+    warnings: Any = None
+    isPartial: Any = False  # noqa: N815
+
+
+class _Result(msgspec.Struct):
+    resultType: Any = None  # noqa: N815
+    result: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Series(msgspec.Struct, gc=False):
+    """Labels are left as they are: a fleet of 80,000 GPUs has the same ones in each answer."""
+
+    metric: msgspec.Raw
+    value: tuple[float, str]
+
+
+class _Tracks(msgspec.Struct):
+    metric: dict[str, str]
+    values: list[tuple[float, str]]
+
+
+_ENVELOPE = msgspec.json.Decoder(_Envelope)
+_RESULT = msgspec.json.Decoder(_Result)
+_VECTOR = msgspec.json.Decoder(list[_Series])
+_SCALAR = msgspec.json.Decoder(tuple[float, str])
+_MATRIX = msgspec.json.Decoder(list[_Tracks])
+_LABELS = msgspec.json.Decoder(dict[str, str])
 
 
 class Prometheus:
@@ -126,8 +179,9 @@ class Prometheus:
             form["time"] = f"{at:.3f}"
         started = time.monotonic()
         content = self._content(self._transport.request("POST", "/api/v1/query", form), promql)
-        labels, values, when = self._columns(content.get("data"), promql)
-        return Answer(labels, values, when, _warnings(content), time.monotonic() - started)
+        metrics, values, when = self._columns(content, promql)
+        took = time.monotonic() - started
+        return Answer(metrics, values, when, _warnings(content), took, self.url)
 
     def query_range(
         self, promql: str, *, start: float, end: float, step_seconds: float
@@ -138,18 +192,21 @@ class Prometheus:
         content = self._content(
             self._transport.request("POST", "/api/v1/query_range", form), promql
         )
-        data = content.get("data")
-        kind = data.get("resultType") if isinstance(data, dict) else None
-        result = data.get("result") if isinstance(data, dict) else None
-        if kind != "matrix" or not isinstance(result, list):
-            raise self._unusable(f"is a {one_line(kind)}, not a matrix, to: {one_line(promql)}")
-        self._limit(result, promql)
+        data = _result(content)
+        if data.resultType != "matrix":
+            kind = one_line(data.resultType)
+            raise self._unusable(f"is a {kind}, not a matrix, to: {one_line(promql)}")
         try:
-            tracks = tuple(_track(item) for item in result)
-        except (KeyError, TypeError, ValueError) as error:
+            series = _MATRIX.decode(data.result)
+            tracks = tuple(
+                Track(each.metric, tuple((at, float(value)) for at, value in each.values))
+                for each in series
+            )
+        except (msgspec.DecodeError, ValueError) as error:
             raise self._unusable(
                 f"holds a series that is no floats over time, to: {one_line(promql)}"
             ) from error
+        self._limit(len(tracks), promql)
         return tracks, _warnings(content)
 
     def now(self) -> float:
@@ -159,58 +216,62 @@ class Prometheus:
     def build_info(self) -> str:
         """The server's version; empty where it does not tell."""
         content = self._content(self._transport.request("GET", "/api/v1/status/buildinfo"), "")
-        data = content.get("data")
+        data = msgspec.json.decode(content.data)
         return str(data.get("version", "")) if isinstance(data, dict) else ""
 
     def stores(self) -> tuple[Store, ...]:
         """What a Thanos Query asks; empty where this is none, or does not tell."""
         try:
             reply = self._transport.request("GET", "/api/v1/stores")
-            return stores_in(self._content(reply, "").get("data"))
+            return stores_in(msgspec.json.decode(self._content(reply, "").data))
         except ObserveError:
             return ()
 
-    def _content(self, reply: Reply, promql: str) -> dict[str, Any]:
+    def _content(self, reply: Reply, promql: str) -> _Envelope:
         """The answer's envelope, or the error that it carries."""
         try:
-            content = orjson.loads(reply.body)
-        except orjson.JSONDecodeError as error:
+            content = _ENVELOPE.decode(reply.body)
+        except msgspec.ValidationError as error:
+            raise self._not_prometheus(reply) from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             if reply.status == 200 and reply.body.startswith(b"{"):
                 raise self._unusable(f"is broken JSON of {len(reply.body)} bytes") from error
             raise self._not_prometheus(reply) from error
-        if not isinstance(content, dict) or content.get("status") not in ("success", "error"):
+        if content.status not in ("success", "error"):
             raise self._not_prometheus(reply)
-        if content["status"] == "error":
+        if content.status == "error":
             raise self._rejected(content, promql)
         return content
 
-    def _columns(
-        self, data: object, promql: str
-    ) -> tuple[list[Mapping[str, str]], list[float], float]:
-        kind = data.get("resultType") if isinstance(data, dict) else None
-        result = data.get("result") if isinstance(data, dict) else None
-        if kind not in ("vector", "scalar") or not isinstance(result, list):
-            raise self._unusable(f"is a {one_line(kind)}, not a vector, to: {one_line(promql)}")
-        if kind == "scalar":
-            result = [{"metric": {}, "value": result}]
-        self._limit(result, promql)
+    def _columns(self, content: _Envelope, promql: str) -> tuple[list[bytes], list[float], float]:
+        """Labels, values and evaluation time."""
+        data = _result(content)
         try:
-            return _vector(result)
-        except (KeyError, TypeError, ValueError) as error:
+            if data.resultType == "vector":
+                series = _VECTOR.decode(data.result)
+            elif data.resultType == "scalar":
+                series = [_Series(msgspec.Raw(b"{}"), _SCALAR.decode(data.result))]
+            else:
+                kind = one_line(data.resultType)
+                raise self._unusable(f"is a {kind}, not a vector, to: {one_line(promql)}")
+            values = [float(each.value[1]) for each in series]
+        except (msgspec.DecodeError, ValueError) as error:
             raise self._unusable(
                 f"holds a series that is no float sample, to: {one_line(promql)}"
             ) from error
+        self._limit(len(series), promql)
+        at = series[0].value[0] if series else 0.0
+        return [bytes(each.metric) for each in series], values, at
 
-    def _limit(self, result: list[Any], promql: str) -> None:
-        if len(result) > self._max_series:
+    def _limit(self, series: int, promql: str) -> None:
+        if series > self._max_series:
             raise QueryTooLarge(
-                f"{self.url} answered {len(result)} series, more than {self._max_series}, to: "
+                f"{self.url} answered {series} series, more than {self._max_series}, to: "
                 f"{one_line(promql)}. Look for a label of unbounded values, or raise the limit."
             )
 
-    def _rejected(self, content: dict[str, Any], promql: str) -> QueryRejected | QueryTooLarge:
-        kind = one_line(content.get("errorType"))
-        text = one_line(content.get("error"))
+    def _rejected(self, content: _Envelope, promql: str) -> QueryRejected | QueryTooLarge:
+        kind, text = one_line(content.errorType), one_line(content.error)
         if kind in ("timeout", "canceled") or any(mark in text for mark in TOO_MUCH):
             return QueryTooLarge(
                 f"{self.url} gave the query up ({kind}: {text}). Shorten the window, or raise "
@@ -240,24 +301,15 @@ class Prometheus:
         )
 
 
-def _warnings(content: dict[str, Any]) -> tuple[str, ...]:
+def _result(content: _Envelope) -> _Result:
+    """What a query brought; of no kind where that is something else."""
+    try:
+        return _RESULT.decode(content.data)
+    except msgspec.DecodeError:
+        return _Result()
+
+
+def _warnings(content: _Envelope) -> tuple[str, ...]:
     """Each on one line, whole: the labels of many clusters may be in one."""
-    warned = [one_line(text, WARNING_LENGTH) for text in content.get("warnings") or ()]
-    return (*warned, "the answer is partial") if content.get("isPartial") is True else tuple(warned)
-
-
-def _vector(result: list[Any]) -> tuple[list[Mapping[str, str]], list[float], float]:
-    """In comprehensions, since there may be a series for each of 100,000 GPUs."""
-    labels = [item["metric"] for item in result]
-    pairs = [item["value"] for item in result]
-    texts = [text for _, text in pairs]
-    if {type(each) for each in labels} - {dict} or {type(each) for each in texts} - {str}:
-        raise TypeError("not a sample")
-    return labels, [float(text) for text in texts], float(pairs[0][0]) if pairs else 0.0
-
-
-def _track(item: dict[str, Any]) -> Track:
-    labels = item["metric"]
-    if not isinstance(labels, dict):
-        raise TypeError("not a series")
-    return Track(labels, tuple((float(at), float(value)) for at, value in item["values"]))
+    warned = [one_line(text, WARNING_LENGTH) for text in content.warnings or ()]
+    return (*warned, "the answer is partial") if content.isPartial is True else tuple(warned)

@@ -43,6 +43,7 @@ class Readings:
     nodes: dict[str, dict[tuple[str, str], dict[float, int]]] = field(default_factory=dict)
     """Signal → cluster and node → value → how many GPUs have it, where nodes were asked."""
     stood_in: set[GpuKey] = field(default_factory=set)  # whose node is the host of `instance`
+    series: dict[bytes, GpuKey | None] = field(default_factory=dict)  # by all of a series' labels
     keys: dict[Place, GpuKey] = field(default_factory=dict)  # by the labels that name one
     known: dict[GpuKey, GpuKey] = field(default_factory=dict)  # so that one GPU is one object
     columns: list[tuple[str, dict[GpuKey, float]]] | None = None  # of the measures
