@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from agentaflow_advisor.model import ClusterState, Refusal
 from agentaflow_advisor.observe.dialects import DIALECTS
-from agentaflow_advisor.observe.fleet import Source, Told, tells
+from agentaflow_advisor.observe.sources import Source, Told, tells
 from agentaflow_advisor.observe.told import GpuKey, Readings
 
 RANK = {dialect.name: rank for rank, dialect in enumerate(DIALECTS)}

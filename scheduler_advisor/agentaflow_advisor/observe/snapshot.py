@@ -12,7 +12,7 @@ from agentaflow_advisor.model import ClusterState, Gpu, Missing, Refusal, Snapsh
 from agentaflow_advisor.model.snapshot import UNKNOWN_DISRUPTIONS
 from agentaflow_advisor.observe.detect import AUTO, Detected, detect
 from agentaflow_advisor.observe.dialects import DIALECTS
-from agentaflow_advisor.observe.fleet import gpu_of
+from agentaflow_advisor.observe.fleet import gpus_of
 from agentaflow_advisor.observe.merge import merge
 from agentaflow_advisor.observe.nodes import nodes_of
 from agentaflow_advisor.observe.partial import missing, refusals, remarks
@@ -64,7 +64,7 @@ def take(
     readings = _readings(prometheus, found, span, asked, percentile, taken_at)
     told, notes = merge(readings, cluster_state)
     lost, warnings = _lost(prometheus, found, readings)
-    gpus = tuple(_doubted(gpu_of(each, window_seconds, taken_at), lost) for each in told)
+    gpus = tuple(_doubted(gpu, lost) for gpu in gpus_of(told, window_seconds, taken_at))
     if not gpus and not lost:
         notes.append(_nothing(prometheus, dialect))
     state = cluster_state or ClusterState()

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from agentaflow_advisor.model import PodRef, Query, Refusal
 from agentaflow_advisor.observe.partial import Warned
-from agentaflow_advisor.observe.signals import MEASURES
 
 
 class GpuKey(NamedTuple):
@@ -46,21 +45,12 @@ class Readings:
     series: dict[bytes, GpuKey | None] = field(default_factory=dict)  # by all of a series' labels
     keys: dict[Place, GpuKey] = field(default_factory=dict)  # by the labels that name one
     known: dict[GpuKey, GpuKey] = field(default_factory=dict)  # so that one GPU is one object
-    columns: list[tuple[str, dict[GpuKey, float]]] | None = None  # of the measures
     queries: list[Query] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     warned: list[Warned] = field(default_factory=list)
 
     def get(self, signal: str, key: GpuKey) -> float | None:
         return self.values.get(signal, {}).get(key)
-
-    def measures(self, key: GpuKey) -> dict[str, float]:
-        """All that `Gpu.measures` holds. Asked once all answers are there."""
-        if self.columns is None:
-            self.columns = [
-                (name, self.values[name]) for name in sorted(MEASURES.keys() & self.values.keys())
-            ]
-        return {name: column[key] for name, column in self.columns if key in column}
 
     def gpus(self) -> set[GpuKey]:
         """Every GPU that is there now or was measured within the window."""
