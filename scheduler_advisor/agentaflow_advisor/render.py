@@ -123,6 +123,9 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else " " for char in text)
 
 
+PLAIN = frozenset({str, int, float, bool, type(None)})
+
+
 def to_json(value: object) -> str:
     """Indented, keys in the order of the fields."""
     return msgspec.json.format(msgspec.json.encode(plain(value)), indent=2).decode()
@@ -135,6 +138,8 @@ def to_yaml(value: object) -> str:
 
 def plain(value: Any) -> Any:
     """Dataclasses to objects, decimals to strings, `at` and …_at to ISO 8601 times in UTC."""
+    if type(value) in PLAIN:
+        return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return plain({field.name: getattr(value, field.name) for field in _fields(value)})
     if isinstance(value, Mapping):

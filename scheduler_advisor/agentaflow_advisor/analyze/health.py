@@ -10,13 +10,14 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 from agentaflow_advisor.analyze.allocation import MICRO
 from agentaflow_advisor.analyze.findings import Findings, ordered, stable_id
 from agentaflow_advisor.analyze.grounds import grounds
 from agentaflow_advisor.analyze.idleness import USAGE, span
 from agentaflow_advisor.analyze.settings import bounded
-from agentaflow_advisor.analyze.signs import CHECKS, VITAL, Reason, Remedy
+from agentaflow_advisor.analyze.signs import CHECKS, VITAL, Check, Reason, Remedy
 from agentaflow_advisor.analyze.signs import SIGNALS as SIGNS
 from agentaflow_advisor.model import (
     HOURS_PER_MONTH,
@@ -90,17 +91,24 @@ def examine(gpu: Gpu, window_seconds: float) -> Health:
         reasons.append(
             Reason("presence", 100, "drain", "it does not answer now", "up = 0", ("up",))
         )
-    blind = []
-    for check in CHECKS:
-        if check.possible(gpu):
-            reasons += check.find(gpu, window_seconds)
-        else:
-            blind.append(check.name)
+    able, blind = _looks((*gpu.measures, *gpu.counts))
+    for check in able:
+        reasons += check.find(gpu, window_seconds)
+    if not reasons:
+        return Health(100, (), blind)
     worst: defaultdict[str, int] = defaultdict(int)
     for reason in reasons:
         worst[reason.organ] = max(worst[reason.organ], reason.points)
     heaviest = sorted(reasons, key=lambda reason: (-reason.points, reason.says))
-    return Health(max(0, 100 - sum(worst.values())), tuple(heaviest), tuple(blind))
+    return Health(max(0, 100 - sum(worst.values())), tuple(heaviest), blind)
+
+
+@lru_cache
+def _looks(told: tuple[str, ...]) -> tuple[tuple[Check, ...], tuple[str, ...]]:
+    """The checks that these signals allow, and the names of the others."""
+    names = frozenset(told)
+    able = tuple(check for check in CHECKS if check.possible(names))
+    return able, tuple(check.name for check in CHECKS if check not in able)
 
 
 def analyze(

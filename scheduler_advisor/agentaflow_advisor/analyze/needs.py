@@ -67,13 +67,17 @@ class Need:
 def needs(
     snapshot: Snapshot, settings: RightsizingSettings, idle: IdleSettings
 ) -> Iterator[Need | Refusal]:
-    """One for each GPU that a pod holds; none for those that are idle, which is told elsewhere."""
+    """One for each GPU that a pod holds; none for those that are idle, which is told elsewhere.
+
+    A pod that holds several is refused once.
+    """
     spread = Counter(
         (gpu.cluster, pod.namespace, pod.name)
         for gpu in snapshot.gpus
         for pod in {PodRef(each.namespace, each.name) for each in gpu.pods}
     )
     known = _known(snapshot)
+    several: set[tuple[str, PodRef]] = set()
     for gpu in snapshot.gpus:
         if not gpu.pods or isinstance(judge(gpu, snapshot, idle), Idle):
             continue
@@ -82,11 +86,14 @@ def needs(
         gpus = spread[gpu.cluster, pod.namespace, pod.name]
         workload = known.get((gpu.cluster, gpu.node, pod.namespace, pod.name))
         held = _held_seconds(gpu, pod, workload, snapshot)
-        reason = (
-            doubt(gpu, snapshot, idle)
-            or _unclear(gpu, len(pods), max(gpus, workload.gpus if workload else 0))
-            or _too_short(held, settings)
-        )
+        gpus = max(gpus, workload.gpus if workload else 0)
+        reason = doubt(gpu, snapshot, idle) or _unclear(gpu, len(pods))
+        if not reason and gpus > 1:
+            if (gpu.cluster, pod) not in several:
+                several.add((gpu.cluster, pod))
+                yield _linked(gpu.cluster, pod, gpus)
+            continue
+        reason = reason or _unmeasured(gpu) or _too_short(held, settings)
         yield (
             Refusal(gpu.name, reason)
             if reason
@@ -104,17 +111,23 @@ def _known(snapshot: Snapshot) -> Mapping[tuple[str, str, str, str], Workload]:
     }
 
 
-def _unclear(gpu: Gpu, pods: int, gpus: int) -> str:
+def _linked(cluster: str, pod: PodRef, gpus: int) -> Refusal:
+    return Refusal(
+        f"{cluster}/{pod}" if cluster else str(pod),
+        f"it holds {gpus} GPUs: how much that depends on the links between them is not measured",
+    )
+
+
+def _unclear(gpu: Gpu, pods: int) -> str:
     """Why the GPU's figures do not tell what one pod needs."""
     if pods > 1:
         return f"{pods} pods share it: what each of them needs is not told"
     if gpu.measures.get("mig_enabled", 0.0) > 0:
         return "it is cut into MIG slices: what each of them does is not told"
-    if gpus > 1:
-        return (
-            f"its pod holds {gpus} GPUs: how much that depends on the links between them is "
-            "not measured"
-        )
+    return ""
+
+
+def _unmeasured(gpu: Gpu) -> str:
     if gpu.model is None:
         return "its model is not told"
     if gpu.memory_used_max_bytes is None or not gpu.memory_total_bytes:

@@ -65,11 +65,9 @@ class Check:
     needs: tuple[tuple[str, ...], ...]  # one whole tuple of these suffices
     find: Callable[[Gpu, float], list[Reason]]  # of the GPU and the window in seconds
 
-    def possible(self, gpu: Gpu) -> bool:
-        measures, counts = gpu.measures, gpu.counts
-        return any(
-            all(name in measures or name in counts for name in names) for names in self.needs
-        )
+    def possible(self, told: frozenset[str]) -> bool:
+        """Of a GPU of which these signals were told."""
+        return any(told.issuperset(names) for names in self.needs)
 
 
 def _xids(gpu: Gpu, _: float) -> list[Reason]:

@@ -74,7 +74,9 @@ class Throttled:
 
 def causes(gpu: Gpu, seen: float) -> tuple[Throttled, ...]:
     """Of the reasons that were told; `limit` is a board that works at its own default limit."""
-    told = gpu.counts.get("throttled_seconds", {})
+    told = gpu.counts.get("throttled_seconds")
+    if not told:
+        return ()
     found = []
     heat = [reason for reason in HEAT if told.get(reason, 0.0) > 0]
     if heat:  # the two may overlap: the longer one is certain

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from agentaflow_advisor.model.disruption import Disruptions
 from agentaflow_advisor.model.fleet import Gpu, Node, Workload
@@ -63,7 +64,7 @@ class ClusterState:
     disruptions: Disruptions = NO_DISRUPTIONS
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Snapshot:
     """One look at the fleet. `taken_at` is Prometheus' evaluation time, seconds since the epoch."""
 
@@ -83,15 +84,15 @@ class Snapshot:
     missing: Missing = Missing()  # by partial responses
     disruptions: Disruptions = UNKNOWN_DISRUPTIONS
 
-    @property
+    @cached_property
     def gpus_by_node(self) -> Mapping[tuple[str, str], tuple[Gpu, ...]]:
-        """Cluster and node → its GPUs by index; made anew each time."""
+        """Cluster and node → its GPUs by index."""
         grouped: defaultdict[tuple[str, str], list[Gpu]] = defaultdict(list)
         for gpu in sorted(self.gpus, key=lambda gpu: (gpu.index, gpu.uuid)):
             grouped[gpu.cluster, gpu.node].append(gpu)
         return {key: tuple(gpus) for key, gpus in grouped.items()}
 
-    @property
+    @cached_property
     def attributed(self) -> frozenset[str]:
         """The clusters in which it is known which pods hold GPUs now."""
         return frozenset(gpu.cluster for gpu in self.gpus if gpu.pods)

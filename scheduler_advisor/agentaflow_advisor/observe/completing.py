@@ -7,7 +7,7 @@ value for the GPUs that are listed there now, whole coverage where the GPU was t
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from agentaflow_advisor.model import Query, Refusal
@@ -47,9 +47,12 @@ def complete(readings: Readings, wanted: Collection[str], steps: int) -> None:
     listed = readings.models.keys() | readings.indices.keys() or set(readings.known)
     if "up" in wanted and "info" in wanted:
         readings.values["up"] = dict.fromkeys(listed, 1.0) | readings.values.get("up", {})
+    by_node: defaultdict[tuple[str, str], list[GpuKey]] = defaultdict(list)
+    for key in listed:
+        by_node[key.cluster, key.node].append(key)
     for signal in (*NOW, TOLD):
         if signal in readings.nodes:
-            _of_their_node(readings, signal, listed)
+            _of_their_node(readings, signal, by_node)
     _zeros(readings, wanted)
     if COVERAGE in wanted:
         _coverage(readings, steps)
@@ -58,12 +61,13 @@ def complete(readings: Readings, wanted: Collection[str], steps: int) -> None:
     readings.queries = [_counted(readings, query) for query in readings.queries]
 
 
-def _of_their_node(readings: Readings, signal: str, listed: Collection[GpuKey]) -> None:
-    nodes, values = readings.nodes[signal], readings.values[signal]
-    for key in listed:
-        told = nodes.get((key.cluster, key.node))
-        if told and key not in values:
-            values[key] = next(iter(told))
+def _of_their_node(
+    readings: Readings, signal: str, listed: Mapping[tuple[str, str], Iterable[GpuKey]]
+) -> None:
+    found: dict[GpuKey, float] = {}
+    for node, told in readings.nodes[signal].items():
+        found |= dict.fromkeys(listed.get(node, ()), next(iter(told)))
+    readings.values[signal] = found | readings.values[signal]
 
 
 def _zeros(readings: Readings, wanted: Collection[str]) -> None:

@@ -114,12 +114,13 @@ def _scalars(readings: Readings, labels: Labels, signal: str, answer: Answer) ->
     rule = PLAIN[signal]
     low, high, fold = rule.low, min(rule.high, sys.float_info.max), rule.fold
     values = readings.values.setdefault(signal, {})
-    series = readings.series
+    series, fields = readings.series, _fields(labels)
     nameless = implausible = 0
     for metric, value in zip(answer.metrics, answer.values, strict=True):
         key = series.get(metric)
         if key is None:
-            key = series[metric] = _placed(readings, labels, answer.labels_in(metric))
+            told = answer.labels_in(metric)
+            key = series[metric] = _placed(readings, labels, told, fields)
         if key is None:
             nameless += 1
         elif not low <= value <= high:
@@ -138,9 +139,10 @@ def _fields(labels: Labels) -> tuple[str, ...]:
 
 def _labelled(readings: Readings, labels: Labels, signal: str, answer: Answer) -> tuple[int, int]:
     """The same where the series' other labels tell as well."""
+    fields = _fields(labels)
     nameless = implausible = 0
     for told, value in zip(answer.labels, answer.values, strict=True):
-        key = _placed(readings, labels, told)
+        key = _placed(readings, labels, told, fields)
         if key is None:
             nameless += 1
         elif not _take(readings, labels, signal, key, told, value):
@@ -186,9 +188,11 @@ def _put(values: dict[K, float], key: K, value: float, rule: Rule) -> bool:
     return True
 
 
-def _placed(readings: Readings, labels: Labels, told: Mapping[str, str]) -> GpuKey | None:
+def _placed(
+    readings: Readings, labels: Labels, told: Mapping[str, str], fields: Iterable[str]
+) -> GpuKey | None:
     """The GPU of these labels; remembered, as many answers name it again."""
-    place = tuple(map(told.get, _fields(labels)))
+    place = tuple(map(told.get, fields))
     return readings.keys.get(place) or _key(readings, labels, told, place)
 
 
