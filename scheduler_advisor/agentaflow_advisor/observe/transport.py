@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -90,6 +91,8 @@ class Transport:
         self._auth = auth or _auth_in(url)
         self._verify = verify
         self._headers = {"User-Agent": "agentaflow", **headers}
+        if _is_loopback(self.shown):  # to compress takes longer than to copy
+            self._headers.setdefault("Accept-Encoding", "identity")
         self._idle: queue.SimpleQueue[requests.Session] = queue.SimpleQueue()
 
     def close(self) -> None:
@@ -243,6 +246,14 @@ def _checked(url: str) -> str:
         )
     netloc = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, netloc, parts.path.rstrip("/"), "", ""))
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _auth_in(url: str) -> AuthBase | None:
