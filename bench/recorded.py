@@ -17,6 +17,8 @@ from tools.prometheus import JOB
 HOUR = 3600
 HOURS = 25
 INTERVAL_SECONDS = 30
+SPARSE_SECONDS = 240
+"""Between the samples of a day that only tell that a GPU was there."""
 SAMPLED_SECONDS = 80 * 60
 """How far back there are samples: to before the newest hour that is recorded."""
 MODEL = "NVIDIA H100 80GB HBM3"
@@ -91,9 +93,11 @@ class Fleet:
         last_hour = end - 20 * 60  # rules of an hour run at any minute of it
         hours = [f" {last_hour - HOUR * back}\n" for back in range(HOURS - 1, -1, -1)]
         scrapes = [f" {at}\n" for at in range(end - SAMPLED_SECONDS, end + 1, INTERVAL_SECONDS)]
+        day = [f" {at}\n" for at in range(end - HOUR * (HOURS - 1), end + 1, SPARSE_SECONDS)]
         rng = random.Random(11)
+        up: Family = ("agentaflow_gpu_up", lambda card: card.scraped, _same(1, day), day)
         return self._write(
-            out, [*_hours(rng, hours), _clock("1h", hours), _utilization(rng, scrapes)]
+            out, [*_hours(rng, hours), _clock("1h", hours), _utilization(rng, scrapes), up]
         )
 
     def write_latest(self, out: TextIO, since: int, end: int) -> int:
@@ -164,7 +168,6 @@ def _hours(rng: random.Random, hours: list[str]) -> Iterator[Family]:
     of_all: list[tuple[str, Values]] = [
         ("utilization_ratio:max1h", busy(0.6, 1.0)),
         ("utilization_ratio:avg1h", busy(0.2, 0.8)),
-        ("utilization_samples:count1h", _same(HOUR / INTERVAL_SECONDS, hours)),
         ("utilization_samples:steps1h", _same(12, hours)),
         ("present:steps1h", _same(12, hours)),
         ("memory_used_bytes:max1h", lambda _: [rng.randrange(10**9, 8 * 10**10)] * HOURS),

@@ -16,7 +16,7 @@ from agentaflow_advisor.model import Gpu, Recommendation, Refusal, Snapshot, Usa
 
 KIND = "low-sm-activity"
 MEASURES = ("sm_active_mean", "sm_active_high")
-SIGNALS = frozenset(USAGE) | {"info", "up", "pods", "mig_enabled", "tensor_active_mean", *MEASURES}
+SIGNALS = frozenset(USAGE) | {"info", "up", "pods", "mig_enabled", *MEASURES}
 EVIDENCE = ("utilization_high", "utilization_samples", "utilization_age", *MEASURES)
 RISK = (
     "Profile the program first: small kernels, a slow data loader or waiting for peers look like "
@@ -88,7 +88,6 @@ def _recommend(gpu: Gpu, usage: Usage, snapshot: Snapshot) -> Recommendation:
     pods = sorted({str(pod) for pod in gpu.pods})
     one = gpu.pods[0] if len(pods) == 1 else None
     mean, high = (gpu.measures[name] for name in MEASURES)
-    tensor = gpu.measures.get("tensor_active_mean")
     model = f" ({gpu.model})" if gpu.model else ""
     return Recommendation(
         id=stable_id(KIND, gpu.cluster, gpu.node, gpu.uuid, *pods),
@@ -96,9 +95,7 @@ def _recommend(gpu: Gpu, usage: Usage, snapshot: Snapshot) -> Recommendation:
         what=(
             f"GPU {gpu.index or gpu.uuid}{model} on {gpu.node} looks busy (utilization up to "
             f"{usage.high:.0%}), yet its SMs were active for {mean:.0%} of the time and up to "
-            f"{high:.0%}"
-            + (f", its tensor cores for {tensor:.0%}" if tensor is not None else "")
-            + (f"; held by {', '.join(pods)}" if pods else "")
+            f"{high:.0%}" + (f"; held by {', '.join(pods)}" if pods else "")
         ),
         where=Where(
             gpu.cluster,

@@ -85,7 +85,6 @@ def needs(
         pod = min(pods)
         gpus = spread[gpu.cluster, pod.namespace, pod.name]
         workload = known.get((gpu.cluster, gpu.node, pod.namespace, pod.name))
-        held = _held_seconds(gpu, pod, workload, snapshot)
         gpus = max(gpus, workload.gpus if workload else 0)
         reason = doubt(gpu, snapshot, idle) or _unclear(gpu, len(pods))
         if not reason and gpus > 1:
@@ -93,6 +92,7 @@ def needs(
                 several.add((gpu.cluster, pod))
                 yield _linked(gpu.cluster, pod, gpus)
             continue
+        held = _held_seconds(gpu, pod, workload, snapshot)
         reason = reason or _unmeasured(gpu) or _too_short(held, settings)
         yield (
             Refusal(gpu.name, reason)

@@ -74,9 +74,7 @@ class Throttled:
 
 def causes(gpu: Gpu, seen: float) -> tuple[Throttled, ...]:
     """Of the reasons that were told; `limit` is a board that works at its own default limit."""
-    told = gpu.counts.get("throttled_seconds")
-    if not told:
-        return ()
+    told = gpu.counts.get("throttled_seconds", {})
     found = []
     heat = [reason for reason in HEAT if told.get(reason, 0.0) > 0]
     if heat:  # the two may overlap: the longer one is certain
@@ -131,6 +129,8 @@ def _seen(gpu: Gpu, snapshot: Snapshot) -> float:
 
 def _notable(gpu: Gpu, snapshot: Snapshot, settings: ThrottlingSettings) -> Iterator[Throttled]:
     """The causes that held it down for long enough; to work at the board's own limit is none."""
+    if not gpu.counts["throttled_seconds"]:
+        return
     seen = _seen(gpu, snapshot)
     for each in _worst(causes(gpu, seen)):
         if each.cause != "limit" and each.seconds >= max(1.0, settings.min_ratio * seen):

@@ -17,6 +17,7 @@ from agentaflow_advisor.advice import (
     price_warning,
     reasons,
 )
+from agentaflow_advisor.collector import without_collector
 from agentaflow_advisor.commands.session import Session, command
 from agentaflow_advisor.connections import open_cluster_if_given, open_prometheus
 from agentaflow_advisor.documents import advice_document, told
@@ -33,6 +34,7 @@ RECORD = typer.Option("--record/--no-record", help="Write the look down in the h
 
 
 @command("window_seconds", "dialect", "percentile", "prices_file", "history")
+@without_collector()
 def recommend(
     session: Session,
     top: Annotated[

@@ -6,7 +6,7 @@ value for the GPUs that are listed there now, whole coverage where the GPU was t
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
@@ -21,22 +21,21 @@ COVERAGE, SAMPLES = "utilization_present", "utilization_samples"
 
 
 def of_nodes(readings: Readings, question: Question, answer: Answer) -> None:
-    """An answer of which a series is a node's, or how many of its GPUs have a value."""
+    """An answer of which a series is a node's, for all of its GPUs, or one GPU's."""
     signal = question.signal
     rule = SCALARS.get(signal, AMOUNT)
     nodes = readings.nodes.setdefault(signal, {})
     values = readings.values.setdefault(signal, {})
     implausible = 0
-    for told, number in zip(answer.labels, answer.values, strict=True):
+    for told, value in zip(answer.labels, answer.values, strict=True):
         cluster, node, uuid = (told.get(name, "") for name in GpuKey._fields)
-        value, count = (float(told["value"]), int(number)) if "value" in told else (number, 0)
         if not rule.low <= value <= rule.high:
             implausible += 1
         elif uuid:
             key = GpuKey(cluster, node, uuid)
             values[readings.known.setdefault(key, key)] = value
         else:
-            nodes.setdefault((cluster, node), {})[value] = count
+            nodes[cluster, node] = value
     if implausible:
         said = f"{implausible} series were NaN, infinite or implausible and count as absent"
         readings.refusals.append(Refusal(f"signal {signal}", said))
@@ -56,8 +55,8 @@ def complete(readings: Readings, wanted: Collection[str], steps: int) -> None:
     _zeros(readings, wanted)
     if COVERAGE in wanted:
         _coverage(readings, steps)
-    if SAMPLES in wanted:
-        _samples(readings)
+        if SAMPLES in wanted:  # there is one at least in each step that is covered
+            readings.values[SAMPLES] = dict(readings.values[COVERAGE])
     readings.queries = [_counted(readings, query) for query in readings.queries]
 
 
@@ -65,8 +64,8 @@ def _of_their_node(
     readings: Readings, signal: str, listed: Mapping[tuple[str, str], Iterable[GpuKey]]
 ) -> None:
     found: dict[GpuKey, float] = {}
-    for node, told in readings.nodes[signal].items():
-        found |= dict.fromkeys(listed.get(node, ()), next(iter(told)))
+    for node, value in readings.nodes[signal].items():
+        found |= dict.fromkeys(listed.get(node, ()), value)
     readings.values[signal] = found | readings.values[signal]
 
 
@@ -99,20 +98,6 @@ def _coverage(readings: Readings, steps: int) -> None:
     whole = [key for key in _measured(readings) if present.get(key, 0.0) >= steps]
     covered = readings.values.get(COVERAGE, {})
     readings.values[COVERAGE] = dict.fromkeys(whole, float(steps)) | covered
-
-
-def _samples(readings: Readings) -> None:
-    """Exact where all GPUs of a node have the same number; elsewhere a number that they surpass."""
-    measured = Counter((key.cluster, key.node) for key in _measured(readings))
-    covered = readings.values.get(COVERAGE, {})
-    found = readings.values.setdefault(SAMPLES, {})
-    for key in _measured(readings):
-        place = key.cluster, key.node
-        numbers = readings.nodes.get(SAMPLES, {}).get(place, {})
-        if len(numbers) == 1 and sum(numbers.values()) == measured[place]:
-            found[key] = next(iter(numbers))
-        elif key in covered:
-            found[key] = covered[key]  # there is one at least in each step
 
 
 def _counted(readings: Readings, query: Query) -> Query:

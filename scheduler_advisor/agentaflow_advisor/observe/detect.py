@@ -16,6 +16,7 @@ from agentaflow_advisor.observe.recording.span import Clock, Found, gpus_of
 
 AUTO = "auto"
 RATE_SECONDS = 600.0
+GPUS_OF_A_NODE = 8  # where only its first one is counted: of exporters that are gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +48,22 @@ def detect(prometheus: Prometheus, wanted: str, *, window_seconds: float, at: fl
 
 
 def _found(dialect: Dialect, samples: Iterable[Sample]) -> Found:
-    counts: list[tuple[str, float]] = []
+    now: list[tuple[str, float]] = []
+    before: list[tuple[str, float]] = []
     bounds: dict[tuple[str, str], dict[str, float]] = {}
     found = Found()
     for sample in samples:
         labels, cluster = sample.labels, sample.labels.get("cluster", "")
-        if labels.get("__name__") in dialect.probes:
-            counts.append((cluster, sample.value))
+        if labels.get("__name__") in dialect.probes and "first" in labels:
+            before.append((cluster, sample.value * GPUS_OF_A_NODE))
+        elif labels.get("__name__") in dialect.probes:
+            now.append((cluster, sample.value))
         elif labels.get("rate") == dialect.name and sample.value > 0:
             found.interval_seconds = RATE_SECONDS / sample.value
         elif labels.get("exporter") == dialect.name and "bound" in labels:
             place = cluster, labels.get("step", "")
             bounds.setdefault(place, {})[labels["bound"]] = sample.value
-    found.series = gpus_of(counts)
+    found.series = gpus_of(before) | gpus_of(now)
     found.clocks = {
         place: Clock(each["oldest"], each["newest"])
         for place, each in bounds.items()
@@ -79,11 +83,24 @@ def _rate(dialect: Dialect) -> str:
     return f'label_replace(max(count_over_time({first}[10m])), "rate", "{dialect.name}", "", "")'
 
 
-_PROBES = "|".join(probe for dialect in DIALECTS for probe in dialect.probes)
-_COUNT = f'count by (__name__, cluster) ({{__name__=~"{_PROBES}"}})'
+def _count(*matchers: str) -> str:
+    probes = "|".join(probe for dialect in DIALECTS for probe in dialect.probes)
+    selector = ", ".join((f'__name__=~"{probes}"', *matchers))
+    return f"count by (__name__, cluster) ({{{selector}}})"
+
+
+def _before() -> str:
+    """The first GPU of each node, at any step: to count all of a large fleet takes seconds."""
+    indices = sorted({dialect.labels.index for dialect in DIALECTS})
+    counts = [_count(f'{index}="0"') for index in indices]
+    at_any_step = " or ".join(f"last_over_time({count}[{{window}}:{{step}}])" for count in counts)
+    return f'label_replace({at_any_step}, "first", "true", "", "")'
+
+
 TEXT = " or ".join(
     (
-        f"{_COUNT} or last_over_time({_COUNT}[{{window}}:{{step}}])",
+        _count(),
+        _before(),
         _bound("min_over_time", "oldest"),
         _bound("max_over_time", "newest"),
         *map(_rate, DIALECTS),

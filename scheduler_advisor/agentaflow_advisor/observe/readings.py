@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from agentaflow_advisor.model import PodRef, Query, Refusal
-from agentaflow_advisor.observe.completing import COVERAGE, complete, of_nodes
+from agentaflow_advisor.observe.completing import COVERAGE, SAMPLES, complete, of_nodes
 from agentaflow_advisor.observe.dialects import Dialect, Labels, render
 from agentaflow_advisor.observe.prometheus import Answer, Prometheus
 from agentaflow_advisor.observe.recording import TOLD, Question, Recorded, questions
@@ -36,8 +36,10 @@ def read(
 ) -> Readings:
     """Ask those of the signals that the dialect has at one evaluation time, a few at once."""
     wanted = frozenset(signals).intersection(dialect)
+    if recorded and SAMPLES in wanted:
+        wanted |= {COVERAGE}
     how = {"window_seconds": window_seconds, "percentile": percentile}
-    asked = list(_questions(dialect, wanted, recorded, **how))
+    asked = sorted(_questions(dialect, wanted, recorded, **how), key=_is_quick)
     readings = Readings(dialect.name, steps=recorded.steps if recorded else None)
     with ThreadPoolExecutor(AT_ONCE, "promql") as pool:
         answers = pool.map(lambda question: prometheus.ask(question.promql, at=at), asked)
@@ -46,6 +48,11 @@ def read(
     if recorded:
         complete(readings, wanted, recorded.steps)
     return readings
+
+
+def _is_quick(question: Question) -> bool:
+    """Of recorded series. What takes longest is asked first, so that nobody waits for it alone."""
+    return question.recorded
 
 
 def _questions(
@@ -59,6 +66,7 @@ def _questions(
     """Of recorded series what they carry, the rest of the samples."""
     asked: set[str] = set()
     if recorded:
+        asked.add(SAMPLES)  # of covered steps
         of_steps = questions(
             wanted | {"present"} if COVERAGE in wanted else wanted,
             dialect.name,
@@ -72,8 +80,8 @@ def _questions(
             yield question
         if "up" in wanted and "info" in wanted:  # who is listed now is up, but for these
             asked.add("up")
-            text = f"({dialect['up']}) == 0"
-            yield Question("up", text)
+            if dialect.lost:
+                yield Question("up", dialect.lost)
         if PEAK in wanted:  # work that no step has seen yet
             tail = render(
                 dialect[PEAK], window_seconds=recorded.tail_seconds, percentile=percentile
@@ -92,7 +100,7 @@ def _answered(readings: Readings, labels: Labels, question: Question, answer: An
     count = len(answer.values)
     readings.queries.append(Query(signal, promql, count, answer.seconds, readings.dialect))
     readings.warned += [(signal, warning) for warning in answer.warnings]
-    if form in ("nodes", "counted"):
+    if form == "nodes":
         of_nodes(readings, question, answer)
         return
     labels = RECORDED if recorded else labels

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
 
+from agentaflow_advisor.collector import without_collector
 from agentaflow_advisor.model import ClusterState, Gpu, Missing, Refusal, Snapshot
 from agentaflow_advisor.model.snapshot import UNKNOWN_DISRUPTIONS
 from agentaflow_advisor.observe.detect import AUTO, Detected, detect
@@ -24,19 +23,7 @@ from agentaflow_advisor.observe.told import Readings
 CLOCK = "utilization_ahead"  # asked for beside utilization_age, where the time is now
 
 
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Millions of small objects are made and all are kept: looking for garbage takes seconds."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
-
-
-@_without_collector()
+@without_collector()
 def take(
     prometheus: Prometheus,
     *,

@@ -39,8 +39,8 @@ class Readings:
     held_pods: dict[GpuKey, Holding] = field(default_factory=dict)
     held_slices: dict[GpuKey, Holding] = field(default_factory=dict)
     steps: int | None = None  # in the window, where presence is counted in recorded steps
-    nodes: dict[str, dict[tuple[str, str], dict[float, int]]] = field(default_factory=dict)
-    """Signal → cluster and node → value → how many GPUs have it, where nodes were asked."""
+    nodes: dict[str, dict[tuple[str, str], float]] = field(default_factory=dict)
+    """Signal → cluster and node → the value of all its GPUs, where nodes were asked."""
     stood_in: set[GpuKey] = field(default_factory=set)  # whose node is the host of `instance`
     series: dict[bytes, GpuKey | None] = field(default_factory=dict)  # by all of a series' labels
     keys: dict[Place, GpuKey] = field(default_factory=dict)  # by the labels that name one

@@ -36,7 +36,7 @@ def test_a_gpu_that_looks_busy_and_is_not() -> None:
     assert found.kind == "low-sm-activity"
     assert found.what == (
         "GPU 0 on n looks busy (utilization up to 100%), yet its SMs were active for 4% of the "
-        "time and up to 9%, its tensor cores for 0%; held by research/notebook"
+        "time and up to 9%; held by research/notebook"
     )
     assert (found.where.namespace, found.where.pod) == ("research", "notebook")
     assert found.saves is None

@@ -37,6 +37,7 @@ class Dialect(Mapping[str, str]):
     probes: tuple[str, ...]  # metrics, any of which tells that this exporter is there
     table: Table
     labels: Labels = Labels()
+    lost: str = ""  # the GPUs of `up` that are 0; empty where it tells none
 
     def __getitem__(self, signal: str) -> str:
         return self.table[signal]

@@ -158,4 +158,5 @@ DIALECT = Dialect(
     exporter="agentaflow-exporter",
     probes=("agentaflow_gpu_up",),
     table={**_FLEET, **_ACTIVITY, **_HEALTH},
+    lost=f"min by ({TARGET}, gpu, uuid) (agentaflow_gpu_up == 0)",
 )

@@ -76,9 +76,9 @@ RARE_NOW = frozenset(RARE[RARE.index("mig_enabled") : RARE.index(TELLS_ONLY)])
 LABELLED: Mapping[str, str] = {"throttled_seconds": "reason", "xids": "xid"}
 
 
-Form = Literal["gpus", "nodes", "partial", "counted", "unusual"]
+Form = Literal["gpus", "nodes", "partial", "unusual"]
 """What a series of the answer is: one GPU's; a node's, for all its GPUs, or one GPU's; one GPU's
-that is less than whole; how many GPUs of a node have a value; one GPU's that is not as usual."""
+that is less than whole; one GPU's that is not as usual."""
 USUAL_LANES = 16.0
 
 
@@ -157,13 +157,11 @@ def _of_the_window(series: _Series, steps: int, percentile: float) -> dict[str, 
         texts[signal] = f"avg_over_time({of(family, 'avg')})", "gpus"
     for signal, family in GROWN.items():
         texts[signal] = f"sum_over_time({of(family, 'increase')})", "gpus"
-    counted = f"sum_over_time({of('utilization_samples', 'count')})"
     held = f"sum_over_time({of(HELD, 'last' if series.step == '5m' else 'steps')})"
     texts |= {
         "pcie_width": (f"{texts['pcie_width'][0]} != {USUAL_LANES:g}", "unusual"),
         "present": (series.seen("present"), "gpus"),
         "held": (held, "gpus"),
         "utilization_present": (f"{series.seen('utilization_samples')} < {steps}", "partial"),
-        "utilization_samples": (f'count_values by (cluster, node) ("value", {counted})', "counted"),
     }
     return texts

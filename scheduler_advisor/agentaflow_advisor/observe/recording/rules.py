@@ -120,7 +120,6 @@ def hours() -> Iterator[Rule]:
         yield _hour(family, "max", "max_over_time", "max")
     for family in MEANS:
         yield _hour(family, "avg", "avg_over_time", "avg")
-    yield _hour(SAMPLES, "count", "sum_over_time", "count")
     yield _hour(SAMPLES, "steps", "count_over_time", "count")
     yield _hour(PRESENT, "steps", "count_over_time", "last")
     yield _hour(HELD, "steps", "sum_over_time", "last")
