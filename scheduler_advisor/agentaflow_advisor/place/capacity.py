@@ -9,6 +9,13 @@ from dataclasses import dataclass
 from agentaflow_advisor.model import Node, Workload
 from agentaflow_advisor.model.names import DECISION, HOSTNAME
 
+GPUS, CPU, MEMORY, PODS = "gpus", "cpu", "memory", "pods"
+_SHORT = {
+    GPUS: "too few free GPUs",
+    CPU: "too little free CPU",
+    MEMORY: "too little free memory",
+    PODS: "no room for another pod",
+}
 FINISHED = frozenset({"Succeeded", "Failed"})
 
 
@@ -46,13 +53,24 @@ class Capacity:
 
         A resource that is not asked for is never short, as in kube-scheduler's NodeResourcesFit.
         """
-        if ask.gpus and ask.gpus > self.gpus:
-            return "too few free GPUs"
-        if ask.cpu_millicores and ask.cpu_millicores > self.cpu_millicores:
-            return "too little free CPU"
-        if ask.memory_bytes and ask.memory_bytes > self.memory_bytes:
-            return "too little free memory"
-        return "no room for another pod" if ask.pods > self.pods else None
+        there, asked = self.amounts(), ask.amounts()
+        return next(
+            (short(name) for name in asked if asked[name] and asked[name] > there[name]), None
+        )
+
+    def amounts(self) -> dict[str, int]:
+        """By name, in the order in which a shortage is looked for."""
+        return {
+            GPUS: self.gpus,
+            CPU: self.cpu_millicores,
+            MEMORY: self.memory_bytes,
+            PODS: self.pods,
+        }
+
+
+def short(name: str) -> str:
+    """That there is too little of it, in words."""
+    return _SHORT[name]
 
 
 @dataclass(slots=True)

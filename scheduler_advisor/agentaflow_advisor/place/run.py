@@ -1,0 +1,191 @@
+"""One placement run on a live cluster: what it reads once, and what each placed pod changes."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from agentaflow_advisor.model import Placement, Refusal, Snapshot, Workload
+from agentaflow_advisor.place.capacity import GPUS, Capacity, occupancy
+from agentaflow_advisor.place.columns import Columns
+from agentaflow_advisor.place.evidence import Evidence
+from agentaflow_advisor.place.feasibility import EvidenceSettings, unusable
+from agentaflow_advisor.place.filters import Filters
+from agentaflow_advisor.place.fleet import Booleans, Grant, Integers
+from agentaflow_advisor.place.queue import unjudged
+from agentaflow_advisor.place.scored import Scored
+from agentaflow_advisor.place.strategy import Candidate, Offers, Ranks, Scoring, Strategy
+from agentaflow_advisor.place.words import counted, why
+
+Result = Placement | Refusal
+
+
+class Step(NamedTuple):
+    """A pod and the row that it was given: what is needed to take it back."""
+
+    pod: Workload
+    row: int
+    turn: int  # of the run before it
+    grant: Grant | None
+
+
+class Run:
+    """Places one pod after the other. Rows are the nodes that Kubernetes knows, in order of
+    their names.
+    """
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        strategy: Strategy,
+        *,
+        held: Mapping[str, str] | None = None,
+        last_node: str | None = None,
+        evidence: EvidenceSettings | None = None,
+    ) -> None:
+        self.strategy = strategy
+        self.nodes = sorted((node for node in snapshot.nodes if node.known), key=lambda n: n.name)
+        self.steps: list[Step] = []
+        self.kept: dict[int, str] = {}  # pod by the row that is kept for it
+        self._unknown = len(snapshot.nodes) - len(self.nodes)
+        gpus, attributed = snapshot.gpus_by_node, snapshot.attributed
+        there = [gpus.get((node.cluster, node.name), ()) for node in self.nodes]
+        broken = [
+            unusable(node, cards, pods_are_known=node.cluster in attributed)
+            for node, cards in zip(self.nodes, there, strict=True)
+        ]
+        taken = occupancy(self.nodes, snapshot.workloads, held or {})
+        self.columns = Columns.of(self.nodes, taken, broken)
+        self._offered = Columns.offered(self.nodes, broken)
+        self._filters = Filters(self.nodes, snapshot.missing)
+        self._evidence = Evidence(self.nodes, there, strategy.needs, evidence)
+        names = [node.name for node in self.nodes]
+        self._turn = len(names) if last_node is None else bisect_right(names, last_node)
+        self._scored: Scored | None = None
+        if isinstance(strategy, Scoring):
+            useless = dict(zip(names, broken, strict=True))
+            self._scored = Scored(
+                self.nodes, taken.free, gpus, useless, strategy, snapshot.workloads
+            )
+
+    def place(self, pod: Workload) -> Result:
+        """The node for this pod, which is taken for it, or why there is none."""
+        constraint = unjudged(pod)
+        if constraint is not None:
+            return Refusal(pod.ref, constraint)
+        ask = Capacity.of_workload(pod)
+        able, refused = self._judge(pod, ask)
+        if not able.any():
+            return Refusal(pod.ref, f"no node can take it: {counted(refused)}")
+        ranks = self.strategy.rank(self._offers(pod, ask))
+        told = [self._candidate(row, pod, ask, ranks) for row in best_two(able, ranks)]
+        self._take(pod, ask, told[0].row)
+        return _placement(pod, self.strategy, told, refused)
+
+    def undo(self, length: int) -> None:
+        """Take back what was placed, down to the first so many."""
+        while len(self.steps) > length:
+            pod, row, turn, grant = self.steps.pop()
+            self.columns.take(row, Capacity.of_workload(pod), promised=_promised(pod), sign=-1)
+            self._turn = turn
+            if self._scored is not None and grant is not None:
+                self._scored.release(grant)
+
+    def keep(self, pod: Workload) -> str | None:
+        """Keep a node for a pod: of those that could take it if nothing ran there, the one with
+        the most GPUs free. Nothing else is placed on it, so it only gets emptier. Its name.
+        """
+        able, _ = self._filters.of(pod)
+        able, _ = self._offered.narrow(self._unkept(able), Capacity.of_workload(pod))
+        if not able.any():
+            return None
+        row = best(np.flatnonzero(able), {GPUS: self.columns.left[GPUS]})
+        self.kept[row] = pod.ref
+        return self.nodes[row].name
+
+    def _judge(self, pod: Workload, ask: Capacity) -> tuple[Booleans, Counter[str]]:
+        """The rows that can take it, and of how many nodes which reason holds first."""
+        able, refused = self._filters.of(pod)
+        refused = Counter(refused)
+        if self._unknown:
+            refused["not known to Kubernetes"] = self._unknown
+        for row, name in self.kept.items():
+            if able[row]:
+                refused[f"kept for {name}, which is overdue"] += 1
+        able, short = self.columns.narrow(self._unkept(able), ask)
+        able, unmeasured = self._evidence.narrow(able)
+        return able, refused + short + unmeasured
+
+    def _unkept(self, able: Booleans) -> Booleans:
+        if not self.kept:
+            return able
+        able = able.copy()
+        able[list(self.kept)] = False
+        return able
+
+    def _offers(self, pod: Workload, ask: Capacity) -> Offers:
+        return Offers(
+            left=self.columns.after(ask),
+            promised_gpus=self.columns.promised,
+            measured_gpus=self._evidence.gpus,
+            measured=self._evidence.high,
+            next_row=self._turn,
+            values=None if self._scored is None else self._scored.values(pod),
+        )
+
+    def _candidate(self, row: int, pod: Workload, ask: Capacity, ranks: Ranks) -> Candidate:
+        return Candidate(
+            node=self.nodes[row],
+            row=row,
+            left=self.columns.at(row).minus(ask),
+            promised_gpus=int(self.columns.promised[row]),
+            ranks={name: column[row].item() for name, column in ranks.items()},
+            parts={} if self._scored is None else self._scored.parts(pod, row),
+        )
+
+    def _take(self, pod: Workload, ask: Capacity, row: int) -> None:
+        grant = None if self._scored is None else self._scored.take(pod, row)
+        self.columns.take(row, ask, promised=_promised(pod))
+        self.steps.append(Step(pod, row, self._turn, grant))
+        self._turn = row + 1
+
+
+def best_two(able: Booleans, ranks: Ranks) -> list[int]:
+    """The best of the able rows and, where there is one, the second best."""
+    rows = np.flatnonzero(able)
+    first = best(rows, ranks)
+    others = rows[rows != first]
+    return [first, best(others, ranks)] if len(others) else [first]
+
+
+def best(rows: Integers, ranks: Ranks) -> int:
+    """The row with the greatest ranks, compared from the left; the first of equals."""
+    for column in ranks.values():
+        values = column[rows]
+        rows = rows[values == values.max()]
+    return int(rows[0])
+
+
+def _promised(pod: Workload) -> int:
+    """A pod that is not bound is promised its GPUs, but does not use them yet."""
+    return pod.gpus if pod.node is None else 0
+
+
+def _placement(
+    pod: Workload, strategy: Strategy, told: list[Candidate], refused: Mapping[str, int]
+) -> Placement:
+    chosen, *others = told
+    return Placement(
+        workload=pod,
+        node=chosen.node.name,
+        hostname=chosen.node.hostname,
+        strategy=strategy.name,
+        score=next(iter(chosen.ranks.values())),
+        runner_up=others[0].node.name if others else None,
+        refused=dict(sorted(refused.items())),
+        why=why(pod, strategy, told, refused),
+    )
