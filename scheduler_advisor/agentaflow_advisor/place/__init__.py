@@ -2,7 +2,7 @@
 
 from agentaflow_advisor.place.engine import explain, place
 from agentaflow_advisor.place.feasibility import EvidenceSettings
-from agentaflow_advisor.place.run import Result
+from agentaflow_advisor.place.run import Result, Run
 from agentaflow_advisor.place.strategies import STRATEGIES
 from agentaflow_advisor.place.strategy import Strategy
 
@@ -10,6 +10,7 @@ __all__ = [
     "STRATEGIES",
     "EvidenceSettings",
     "Result",
+    "Run",
     "Strategy",
     "explain",
     "place",

@@ -36,7 +36,13 @@ TOLERATIONS = (
     Toleration("spot", "Exists", None, "NoExecute"),
     Toleration(None, "Exists", None, None),
 )
-SELECTORS = ({}, {"pool": "a"}, {"pool": "b", "zone": "z"}, {PRODUCT: "A"}, {HOSTNAME: "n1"})
+SELECTORS: tuple[dict[str, str], ...] = (
+    {},
+    {"pool": "a"},
+    {"pool": "b", "zone": "z"},
+    {PRODUCT: "A"},
+    {HOSTNAME: "n1"},
+)
 HOURS = 3600.0
 TAKEN_AT = 1_800_000_000.0
 
