@@ -63,18 +63,21 @@ class Plain:
 
     def ranks(self, pod: Workload) -> Callable[[Node], tuple[float, ...]]:
         """How good a node is, for sorting."""
+        values: Mapping[str, float] = {}
         if isinstance(self.strategy, Scoring):
             values = self.scores(pod, self.strategy)
-            return lambda node: (values[node.name],)
-        ask, name = Capacity.of_workload(pod), self.strategy.name
-        return lambda node: self.rank(name, node, self.usable(node).minus(ask))
+        return lambda node: self.rank(pod, node, values)
 
-    def rank(self, strategy: str, node: Node, left: Capacity) -> tuple[float, ...]:
-        if strategy == "least_utilized":
+    def rank(self, pod: Workload, node: Node, values: Mapping[str, float]) -> tuple[float, ...]:
+        left = self.usable(node).minus(Capacity.of_workload(pod))
+        if self.strategy.name == "least_utilized":
             return (-self.busy(node), left.gpus)
-        if strategy == "round_robin":
+        if self.strategy.name == "round_robin":
             return (self.last is not None and node.name > self.last,)
-        return (-left.gpus, -left.cpu_millicores)
+        packed = -sum(amount for name, amount in left.extended if name in pod.extended)
+        if values:
+            return (packed, values[node.name])
+        return (packed, -left.gpus, -left.cpu_millicores)
 
     def scores(self, pod: Workload, strategy: Scoring) -> Mapping[str, float]:
         """From arrays that are made for this one look."""

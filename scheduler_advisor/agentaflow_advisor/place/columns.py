@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
 from agentaflow_advisor.model import Node
-from agentaflow_advisor.place.capacity import CPU, GPUS, MEMORY, PODS, Capacity, Occupancy, short
+from agentaflow_advisor.place.capacity import GPUS, STANDARD, Capacity, Occupancy, short
 from agentaflow_advisor.place.fleet import Booleans, Integers
 
 
@@ -40,9 +41,10 @@ class Columns:
     ) -> Columns:
         useless = np.array(broken, dtype=np.int64)
         amounts = [each.amounts() for each in free]
+        names = dict.fromkeys((*STANDARD, *chain(*amounts)))
         left = {
-            name: np.array([each[name] for each in amounts], dtype=np.int64)
-            for name in (GPUS, CPU, MEMORY, PODS)
+            name: np.array([each.get(name, 0) for each in amounts], dtype=np.int64)
+            for name in names
         }
         left[GPUS] -= useless
         return cls(left, useless, np.array(promised, dtype=np.int64))
@@ -56,11 +58,11 @@ class Columns:
 
     def at(self, row: int) -> Capacity:
         """What one node has left."""
-        return Capacity(*(int(self.left[name][row]) for name in (GPUS, CPU, MEMORY, PODS)))
+        return Capacity.of_amounts({name: int(left[row]) for name, left in self.left.items()})
 
     def after(self, ask: Capacity) -> dict[str, Integers]:
         """What every node would have left with the pod on it."""
-        return {name: self.left[name] - amount for name, amount in ask.amounts().items()}
+        return {name: self._left(name) - amount for name, amount in ask.amounts().items()}
 
     def narrow(self, able: Booleans, ask: Capacity) -> tuple[Booleans, Counter[str]]:
         """Those of the able rows that have room, and why the others have none."""
@@ -75,7 +77,12 @@ class Columns:
     def _lacking(self, ask: Capacity) -> Iterator[tuple[str, Booleans]]:
         for name, amount in ask.amounts().items():
             if amount:
-                yield name, self.left[name] < amount
+                yield name, self._left(name) < amount
+
+    def _left(self, name: str) -> Integers:
+        """Nothing of a resource that no node offers."""
+        found = self.left.get(name)
+        return np.zeros_like(self.broken) if found is None else found
 
     def _why(self, name: str, ask: Capacity, bad: Booleans) -> dict[str, int]:
         """The same words with the number of broken GPUs, where that may be the cause."""

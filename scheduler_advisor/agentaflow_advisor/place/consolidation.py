@@ -89,9 +89,9 @@ class _Scene:
         self.refusals = tuple(
             Refusal(pod.ref, f"whether moves make room for it is not judged: {why}")
             for pod in candidates
-            if (why := unjudged(pod)) is not None
+            if (why := _unjudged(pod)) is not None
         )
-        self.waiting = [pod for pod in candidates if unjudged(pod) is None]
+        self.waiting = [pod for pod in candidates if _unjudged(pod) is None]
         kept = protections(
             live,
             snapshot.disruptions,
@@ -124,6 +124,12 @@ class _Scene:
             self._gangs.get(pod.uid, ""),
             self._group[pod.uid],
         )
+
+
+def _unjudged(pod: Workload) -> str | None:
+    if pod.extended:
+        return f"it asks for {', '.join(sorted(pod.extended))}, which moves do not count"
+    return unjudged(pod)
 
 
 def _waits(pod: Workload) -> bool:

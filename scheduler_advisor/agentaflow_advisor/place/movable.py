@@ -114,5 +114,8 @@ def _own(pod: Workload, now: float, highest: int, settings: MoveSettings) -> str
             now - pod.created_at < settings.min_age_seconds
         ),
         constraint or "": constraint is not None,
+        f"it holds {', '.join(sorted(pod.extended))}, which moves do not count": (
+            bool(pod.extended)
+        ),
     }
     return next((reason for reason, holds in told.items() if holds), None)

@@ -128,8 +128,12 @@ class Run:
         return able
 
     def _offers(self, pod: Workload, ask: Capacity) -> Offers:
+        left = self.columns.after(ask)
         return Offers(
-            left=self.columns.after(ask),
+            left=left,
+            extended_left=(
+                np.sum([left[name] for name, _ in ask.extended], axis=0) if ask.extended else None
+            ),
             promised_gpus=self.columns.promised,
             measured_gpus=self._evidence.gpus,
             measured=self._evidence.high,
@@ -138,10 +142,13 @@ class Run:
         )
 
     def _candidate(self, row: int, pod: Workload, ask: Capacity, ranks: Ranks) -> Candidate:
+        left = self.columns.at(row).minus(ask)
+        asked = dict(ask.extended)
         return Candidate(
             node=self.nodes[row],
             row=row,
-            left=self.columns.at(row).minus(ask),
+            left=left,
+            extended=tuple(each for each in left.extended if each[0] in asked),
             promised_gpus=int(self.columns.promised[row]),
             ranks={name: column[row].item() for name, column in ranks.items()},
             parts={} if self._scored is None else self._scored.parts(pod, row),

@@ -31,6 +31,7 @@ class Offers:
     measured_gpus: Integers
     measured: Mapping[str, Floats]  # signal → sum of its high percentile over those GPUs
     next_row: int  # of the first node after the one where the pod before went, by name
+    extended_left: Integers | None = None  # of the extended resources that it asks for, if any
     values: Floats | None = None  # what the strategy's scorer says
 
 
@@ -42,6 +43,7 @@ class Candidate:
     row: int
     left: Capacity  # what would be left on it afterwards
     promised_gpus: int = 0
+    extended: tuple[tuple[str, int], ...] = ()  # of `left`, what it asks for
     ranks: Mapping[str, float] = field(default_factory=dict)  # its row of the ranks
     parts: Mapping[str, float] = field(default_factory=dict)  # what the scorer's value is made of
 
@@ -84,7 +86,7 @@ class ByScore:
         return oldest_first(workload)
 
     def rank(self, offers: Offers) -> Ranks:
-        return {} if offers.values is None else {"score": offers.values}
+        return packed(offers) | ({} if offers.values is None else {"score": offers.values})
 
 
 class Strategy(Protocol):
@@ -102,6 +104,14 @@ class Strategy(Protocol):
 
     def explain(self, candidate: Candidate) -> str:
         """The rank in words that follow the node's name: "would keep 2 GPUs free"."""
+
+
+def packed(offers: Offers) -> dict[str, Column]:
+    """First the node with the fewest left of the extended resources that are asked for, so that
+    others stay whole for pods that need many.
+    """
+    left = offers.extended_left
+    return {} if left is None else {"extended_resources_left": -left}
 
 
 def gpus(number: int) -> str:

@@ -12,13 +12,18 @@ def why(
     pod: Workload, strategy: Strategy, told: Sequence[Candidate], refused: Mapping[str, int]
 ) -> str:
     """The chosen node and the runner-up, or why there is none."""
-    said = [f"{candidate.node.name} {strategy.explain(candidate)}" for candidate in told]
+    said = [_told(candidate, strategy) for candidate in told]
     standing = f"; {strategy.standing(pod)}" if isinstance(strategy, Aging) else ""
     if len(said) == 2:
         return f"{said[0]}; runner-up {said[1]}{standing}"
     if not refused:
         return f"{said[0]}; it is the only node{standing}"
     return f"{said[0]}; no other node can take it: {counted(refused)}{standing}"
+
+
+def _told(candidate: Candidate, strategy: Strategy) -> str:
+    kept = "".join(f", {left} {name} left" for name, left in candidate.extended)
+    return f"{candidate.node.name} {strategy.explain(candidate)}{kept}"
 
 
 def counted(reasons: Mapping[str, int]) -> str:

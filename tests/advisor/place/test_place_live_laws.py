@@ -43,8 +43,15 @@ SELECTORS: tuple[dict[str, str], ...] = (
     {PRODUCT: "A"},
     {HOSTNAME: "n1"},
 )
+EXTENDED = ("nvidia.com/mig-1g.10gb", "nvidia.com/mig-3g.40gb", "nvidia.com/gpu.shared")
 HOURS = 3600.0
 TAKEN_AT = 1_800_000_000.0
+
+
+def extended(most: int) -> st.SearchStrategy[dict[str, int]]:
+    """None, mostly, or so many of some of NVIDIA's other resources."""
+    some = st.dictionaries(st.sampled_from(EXTENDED), st.integers(1, most), max_size=2)
+    return st.one_of(st.just({}), some)
 
 
 @st.composite
@@ -67,6 +74,7 @@ def nodes(draw: st.DrawFn, number: int) -> Node:
         schedulable=draw(st.integers(0, 7)) > 0,
         known=draw(st.integers(0, 7)) > 0,
         cluster=draw(st.sampled_from(("", "", "elsewhere"))),
+        extended=draw(extended(8)),
     )
     return replace(made, labels=labels) if draw(st.integers(0, 9)) == 0 else made
 
@@ -82,6 +90,7 @@ def waiting(draw: st.DrawFn, number: int) -> Workload:
         created_at=TAKEN_AT - draw(st.integers(0, 4)) * HOURS,
         node_selector=draw(st.sampled_from(SELECTORS)),
         tolerations=tuple(draw(st.lists(st.sampled_from(TOLERATIONS), max_size=2))),
+        extended=draw(extended(3)),
     )
 
 

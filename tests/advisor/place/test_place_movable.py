@@ -65,6 +65,7 @@ def test_a_pod_that_a_replica_set_makes_again_may_move() -> None:
         ({"priority": 2_000_001_000}, "its priority is the system's"),
         ({"annotations": {STAYS: "false"}}, f"its annotation {STAYS} is false"),
         ({"unmodelled": ("persistent volumes",)}, "constraints that are not evaluated"),
+        ({"extended": {"nvidia.com/mig-1g.10gb": 1}}, "mig-1g.10gb, which moves do not count"),
     ],
 )
 def test_what_protects_a_pod(changes: dict[str, Any], why: str) -> None:

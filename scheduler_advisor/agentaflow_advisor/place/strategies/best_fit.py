@@ -7,7 +7,15 @@ from typing import ClassVar
 
 from agentaflow_advisor.model import Workload
 from agentaflow_advisor.place.capacity import CPU, GPUS
-from agentaflow_advisor.place.strategy import Candidate, Offers, Rank, Ranks, gpus, oldest_first
+from agentaflow_advisor.place.strategy import (
+    Candidate,
+    Offers,
+    Rank,
+    Ranks,
+    gpus,
+    oldest_first,
+    packed,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +33,7 @@ class BestFit:
 
     def rank(self, offers: Offers) -> Ranks:
         return {
+            **packed(offers),
             "gpus_left": -offers.left[GPUS],
             "cpu_millicores_left": -offers.left[CPU],
         }
