@@ -24,7 +24,9 @@ class Plain:
 
     def __init__(self, seen: Snapshot, strategy: Strategy, held: Mapping[str, str]) -> None:
         if isinstance(strategy, Aging):
-            priorities = {pod.priority for pod in seen.workloads if pod.gpus}
+            new = (pod for pod in seen.workloads if pod.gates and pod.uid not in held)
+            there = (pod for pod in seen.workloads if pod.gpus)
+            priorities = {pod.priority for pod in (*there, *new)}
             strategy = strategy.among(priorities, seen.taken_at)
         self.seen, self.strategy = seen, strategy
         self.nodes = sorted(seen.nodes, key=lambda node: (node.name, node.cluster))

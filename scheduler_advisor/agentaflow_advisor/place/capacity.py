@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agentaflow_advisor.model import Node, Workload
 from agentaflow_advisor.model.names import DECISION, HOSTNAME
@@ -99,14 +99,18 @@ def _sorted(amounts: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
 
 @dataclass(slots=True)
 class Occupancy:
-    """Free capacity by node name, and how many of the taken GPUs are only promised so far."""
+    """Free capacity by node name, how many of the taken GPUs are only promised so far, and where
+    each pod that holds room does, by namespace/name.
+    """
 
     free: dict[str, Capacity]
     promised_gpus: Counter[str]
+    node_of: dict[str, str] = field(default_factory=dict)
 
     def take(self, node: str, workload: Workload) -> None:
         """Deduct one pod; a pod that is not bound is promised its GPUs, but does not use them."""
         self.free[node] = self.free[node].minus(Capacity.of_workload(workload))
+        self.node_of[workload.ref] = node
         if workload.node is None:
             self.promised_gpus[node] += workload.gpus
 

@@ -62,7 +62,7 @@ class Columns:
 
     def after(self, ask: Capacity) -> dict[str, Integers]:
         """What every node would have left with the pod on it."""
-        return {name: self._left(name) - amount for name, amount in ask.amounts().items()}
+        return {name: self.of_resource(name) - amount for name, amount in ask.amounts().items()}
 
     def narrow(self, able: Booleans, ask: Capacity) -> tuple[Booleans, Counter[str]]:
         """Those of the able rows that have room, and why the others have none."""
@@ -77,10 +77,10 @@ class Columns:
     def _lacking(self, ask: Capacity) -> Iterator[tuple[str, Booleans]]:
         for name, amount in ask.amounts().items():
             if amount:
-                yield name, self._left(name) < amount
+                yield name, self.of_resource(name) < amount
 
-    def _left(self, name: str) -> Integers:
-        """Nothing of a resource that no node offers."""
+    def of_resource(self, name: str) -> Integers:
+        """What is left of it; nothing where no node offers it."""
         found = self.left.get(name)
         return np.zeros_like(self.broken) if found is None else found
 

@@ -15,8 +15,9 @@ from agentaflow_advisor.place.capacity import FINISHED, Capacity, occupancy
 from agentaflow_advisor.place.defragmentation import SEARCHES, Move, Plan, Progress, plan
 from agentaflow_advisor.place.feasibility import refusal, unusable
 from agentaflow_advisor.place.fleet import Booleans
+from agentaflow_advisor.place.gangs import gangs
 from agentaflow_advisor.place.live import demand_of, fleet_of
-from agentaflow_advisor.place.movable import MoveSettings, gangs, protections
+from agentaflow_advisor.place.movable import MoveSettings, protections
 from agentaflow_advisor.place.queue import unjudged
 
 UNKNOWN = "Kubernetes is not known, so which pods wait and run is not: give --kubeconfig"

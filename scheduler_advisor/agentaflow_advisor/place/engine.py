@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from agentaflow_advisor.model import Placement, Snapshot, Workload
+from agentaflow_advisor.model import Refusal, Snapshot, Workload
 from agentaflow_advisor.model.names import GATE
 from agentaflow_advisor.place.feasibility import EvidenceSettings
-from agentaflow_advisor.place.queue import eligible, unjudged
+from agentaflow_advisor.place.queue import eligible
 from agentaflow_advisor.place.run import Result, Run
 from agentaflow_advisor.place.strategy import Aging, Strategy
+from agentaflow_advisor.place.together import Unit, attempt, units
+from agentaflow_advisor.place.topology import TOPOLOGY_LABELS
 
 
 def place(
@@ -21,16 +23,27 @@ def place(
     held: Mapping[str, str] | None = None,
     last_node: str | None = None,
     evidence: EvidenceSettings | None = None,
+    topology: Sequence[str] = TOPOLOGY_LABELS,
 ) -> tuple[Result, ...]:
     """Choose a node for each opted-in pod behind `gate`, in the strategy's order.
 
     `held` is node name by pod uid for decisions that are still open: those pods are not placed
-    again and their room counts as taken. `last_node` is where the run before ended.
+    again and their room counts as taken. `last_node` is where the run before ended. `topology`
+    are labels of nodes, finest first, that tell which are near each other.
     """
     held = held or {}
     pods, refusals = eligible(snapshot, gate)
     new = [pod for pod in pods if pod.uid not in held]
-    placed = explain(snapshot, strategy, new, held=held, last_node=last_node, evidence=evidence)
+    placed = explain(
+        snapshot,
+        strategy,
+        new,
+        held=held,
+        last_node=last_node,
+        evidence=evidence,
+        topology=topology,
+        objections={refused.subject: refused.reason for refused in refusals},
+    )
     return (*placed, *sorted(refusals, key=lambda refused: refused.subject))
 
 
@@ -42,25 +55,42 @@ def explain(
     held: Mapping[str, str] | None = None,
     last_node: str | None = None,
     evidence: EvidenceSettings | None = None,
+    topology: Sequence[str] = TOPOLOGY_LABELS,
+    objections: Mapping[str, str] | None = None,
 ) -> tuple[Result, ...]:
-    """The same for any pods, gated or not, in the cluster or only in a file."""
+    """The same for any pods, gated or not, in the cluster or only in a file. `objections` tell of
+    others, by namespace/name, why they may not be placed: their gangs are not, either.
+    """
     pods = tuple(pods)
     if isinstance(strategy, Aging):
         there = (pod for pod in snapshot.workloads if pod.gpus)
         strategy = strategy.among({pod.priority for pod in (*there, *pods)}, snapshot.taken_at)
-    run = Run(snapshot, strategy, held=held, last_node=last_node, evidence=evidence)
+    run = Run(
+        snapshot,
+        strategy,
+        held=held,
+        last_node=last_node,
+        evidence=evidence,
+        topology=topology,
+    )
     queued = sorted(pods, key=lambda pod: (strategy.queue(pod), pod.ref, pod.uid))
-    return tuple(_place(run, pod) for pod in queued)
+    found = units(queued, snapshot.workloads, objections or {}, run.row_of)
+    return tuple(result for unit in found for result in _place(run, unit))
 
 
-def _place(run: Run, pod: Workload) -> Result:
-    """A node is kept for a pod that is overdue and found no room."""
-    result, strategy = run.place(pod), run.strategy
-    if isinstance(result, Placement) or unjudged(pod) is not None:
-        return result
-    if not isinstance(strategy, Aging) or not strategy.is_overdue(pod):
-        return result
-    kept = run.keep(pod)
-    if kept is None:
-        return result
-    return replace(result, reason=f"{result.reason}; {kept} is kept for it, since it is overdue")
+def _place(run: Run, unit: Unit) -> tuple[Result, ...]:
+    """Nodes are kept for one that is overdue and found no room."""
+    results, lacks_room = attempt(run, unit)
+    strategy = run.strategy
+    if not lacks_room or not isinstance(strategy, Aging):
+        return results
+    if not any(strategy.is_overdue(pod) for pod in unit.pods):
+        return results
+    kept = run.keep(unit.pods, unit.name)
+    if not kept:
+        return results
+    are = "is" if len(kept) == 1 else "are"
+    said = f"; {' and '.join(kept)} {are} kept for it, since it is overdue"
+    return tuple(
+        replace(each, reason=each.reason + said) for each in results if isinstance(each, Refusal)
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,9 +16,9 @@ from agentaflow_advisor.place.evidence import Evidence
 from agentaflow_advisor.place.feasibility import EvidenceSettings, unusable
 from agentaflow_advisor.place.filters import Filters
 from agentaflow_advisor.place.fleet import Booleans, Grant, Integers
-from agentaflow_advisor.place.queue import unjudged
 from agentaflow_advisor.place.scored import Scored
 from agentaflow_advisor.place.strategy import Candidate, Offers, Ranks, Scoring, Strategy
+from agentaflow_advisor.place.topology import TOPOLOGY_LABELS, Topology, rooms
 from agentaflow_advisor.place.words import counted, why
 
 Result = Placement | Refusal
@@ -31,6 +31,13 @@ class Step(NamedTuple):
     row: int
     turn: int  # of the run before it
     grant: Grant | None
+
+
+class Beside(NamedTuple):
+    """Of a gang: the rows of members that have a node, and how many are coming, this one too."""
+
+    rows: Sequence[int]
+    coming: int
 
 
 class Run:
@@ -46,6 +53,7 @@ class Run:
         held: Mapping[str, str] | None = None,
         last_node: str | None = None,
         evidence: EvidenceSettings | None = None,
+        topology: Sequence[str] = TOPOLOGY_LABELS,
     ) -> None:
         self.strategy = strategy
         self.nodes = sorted((node for node in snapshot.nodes if node.known), key=lambda n: n.name)
@@ -59,6 +67,9 @@ class Run:
             for node, cards in zip(self.nodes, there, strict=True)
         ]
         taken = occupancy(self.nodes, snapshot.workloads, held or {})
+        rows = {node.name: row for row, node in enumerate(self.nodes)}
+        self.row_of = {pod: rows[name] for pod, name in taken.node_of.items()}  # before the run
+        self.topology = Topology(self.nodes, topology)
         self.columns = Columns.of(self.nodes, taken, broken)
         self._offered = Columns.offered(self.nodes, broken)
         self._filters = Filters(self.nodes, snapshot.missing)
@@ -72,19 +83,27 @@ class Run:
                 self.nodes, taken.free, gpus, useless, strategy, snapshot.workloads
             )
 
-    def place(self, pod: Workload) -> Result:
-        """The node for this pod, which is taken for it, or why there is none."""
-        constraint = unjudged(pod)
-        if constraint is not None:
-            return Refusal(pod.ref, constraint)
+    def place(self, pod: Workload, beside: Beside | None = None) -> Result:
+        """The node for this pod, which is taken for it, or why none has room. With others of its
+        gang `beside` it, near them. What cannot be judged (queue.unjudged) is not to be asked.
+        """
         ask = Capacity.of_workload(pod)
         able, refused = self._judge(pod, ask)
         if not able.any():
             return Refusal(pod.ref, f"no node can take it: {counted(refused)}")
         ranks = self.strategy.rank(self._offers(pod, ask))
-        told = [self._candidate(row, pod, ask, ranks) for row in best_two(able, ranks)]
+        near = {} if beside is None else self._near(able, ask, beside)
+        told = [
+            self._candidate(row, pod, ask, ranks, near) for row in best_two(able, {**near, **ranks})
+        ]
         self._take(pod, ask, told[0].row)
         return _placement(pod, self.strategy, told, refused)
+
+    def _near(self, able: Booleans, ask: Capacity, beside: Beside) -> Ranks:
+        asked = {name: amount for name, amount in ask.amounts().items() if amount}
+        left = [self.columns.of_resource(name) for name in asked]
+        free = rooms(able, left, tuple(asked.values()), beside.coming)
+        return self.topology.ranks(beside.rows, free, beside.coming)
 
     def undo(self, length: int) -> None:
         """Take back what was placed, down to the first so many."""
@@ -95,17 +114,25 @@ class Run:
             if self._scored is not None and grant is not None:
                 self._scored.release(grant)
 
-    def keep(self, pod: Workload) -> str | None:
-        """Keep a node for a pod: of those that could take it if nothing ran there, the one with
-        the most GPUs free. Nothing else is placed on it, so it only gets emptier. Its name.
+    def keep(self, pods: Sequence[Workload], name: str) -> tuple[str, ...]:
+        """Keep nodes for pods: of those that could take one if nothing ran there, the ones with
+        the most GPUs free. Nothing else is placed on them, so they only get emptier. Their names;
+        none where there are not enough.
         """
-        able, _ = self._filters.of(pod)
-        able, _ = self._offered.narrow(self._unkept(able), Capacity.of_workload(pod))
-        if not able.any():
-            return None
-        row = best(np.flatnonzero(able), {GPUS: self.columns.left[GPUS]})
-        self.kept[row] = pod.ref
-        return self.nodes[row].name
+        room: dict[int, Capacity] = {}
+        for pod in pods:
+            ask = Capacity.of_workload(pod)
+            able = self._filters.of(pod).able
+            row = next((r for r in room if able[r] and room[r].shortage(ask) is None), None)
+            if row is None:
+                able, _ = self._offered.narrow(self._without(able, (*self.kept, *room)), ask)
+                if not able.any():
+                    return ()
+                row = best(np.flatnonzero(able), {GPUS: self.columns.left[GPUS]})
+                room[row] = self._offered.at(row)
+            room[row] = room[row].minus(ask)
+        self.kept.update(dict.fromkeys(room, name))
+        return tuple(self.nodes[row].name for row in sorted(room))
 
     def _judge(self, pod: Workload, ask: Capacity) -> tuple[Booleans, Counter[str]]:
         """The rows that can take it, and of how many nodes which reason holds first."""
@@ -116,15 +143,15 @@ class Run:
         for row, name in self.kept.items():
             if able[row]:
                 refused[f"kept for {name}, which is overdue"] += 1
-        able, short = self.columns.narrow(self._unkept(able), ask)
+        able, short = self.columns.narrow(self._without(able, self.kept), ask)
         able, unmeasured = self._evidence.narrow(able)
         return able, refused + short + unmeasured
 
-    def _unkept(self, able: Booleans) -> Booleans:
-        if not self.kept:
+    def _without(self, able: Booleans, rows: Collection[int]) -> Booleans:
+        if not rows:
             return able
         able = able.copy()
-        able[list(self.kept)] = False
+        able[list(rows)] = False
         return able
 
     def _offers(self, pod: Workload, ask: Capacity) -> Offers:
@@ -141,7 +168,9 @@ class Run:
             values=None if self._scored is None else self._scored.values(pod),
         )
 
-    def _candidate(self, row: int, pod: Workload, ask: Capacity, ranks: Ranks) -> Candidate:
+    def _candidate(
+        self, row: int, pod: Workload, ask: Capacity, ranks: Ranks, near: Ranks
+    ) -> Candidate:
         left = self.columns.at(row).minus(ask)
         asked = dict(ask.extended)
         return Candidate(
@@ -152,6 +181,7 @@ class Run:
             promised_gpus=int(self.columns.promised[row]),
             ranks={name: column[row].item() for name, column in ranks.items()},
             parts={} if self._scored is None else self._scored.parts(pod, row),
+            near={name: column[row].item() for name, column in near.items()},
         )
 
     def _take(self, pod: Workload, ask: Capacity, row: int) -> None:
@@ -195,4 +225,6 @@ def _placement(
         runner_up=others[0].node.name if others else None,
         refused=dict(sorted(refused.items())),
         why=why(pod, strategy, told, refused),
+        parts=chosen.all_parts,
+        runner_up_parts=others[0].all_parts if others else {},
     )

@@ -46,11 +46,17 @@ class Candidate:
     extended: tuple[tuple[str, int], ...] = ()  # of `left`, what it asks for
     ranks: Mapping[str, float] = field(default_factory=dict)  # its row of the ranks
     parts: Mapping[str, float] = field(default_factory=dict)  # what the scorer's value is made of
+    near: Mapping[str, float] = field(default_factory=dict)  # the same for what goes before ranks
 
     @property
     def value(self) -> float:
         """What the strategy's scorer says of it."""
         return self.ranks["score"]
+
+    @property
+    def all_parts(self) -> Mapping[str, float]:
+        """All that was compared, in its order, and what the scorer's value is the sum of."""
+        return {**self.near, **self.ranks, **self.parts}
 
 
 @runtime_checkable

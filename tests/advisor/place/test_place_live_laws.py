@@ -20,7 +20,7 @@ from agentaflow_advisor.model import (
     Workload,
 )
 from agentaflow_advisor.model.names import HOSTNAME
-from agentaflow_advisor.place import STRATEGIES, Result, place
+from agentaflow_advisor.place import STRATEGIES, Result, Run, place
 from agentaflow_advisor.place.words import counted
 from tests.support.fleet import GIB, gated_pod, gpus_of, node, running_pod, snapshot
 from tests.support.plain_placement import Answer, plainly
@@ -148,3 +148,17 @@ def test_arrays_answer_as_a_look_at_node_after_node_does(
         else:
             said = f"no node can take it: {counted(refused)}"
             assert answer(result) == said.partition("; n")[0]
+
+
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+@settings(max_examples=60, deadline=None)
+@given(seen=clusters())
+def test_what_is_taken_back_leaves_no_trace(strategy: str, seen: Snapshot) -> None:
+    """The columns are as they were, and the same pods get the same answers again."""
+    run = Run(seen, STRATEGIES[strategy])
+    before = {name: column.copy() for name, column in run.columns.left.items()}
+    pods = [pod for pod in seen.workloads if pod.gates]
+    first = [run.place(pod) for pod in pods]
+    run.undo(0)
+    assert all((run.columns.left[name] == column).all() for name, column in before.items())
+    assert [run.place(pod) for pod in pods] == first

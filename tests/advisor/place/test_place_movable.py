@@ -17,7 +17,8 @@ from agentaflow_advisor.model import (
 )
 from agentaflow_advisor.model.names import GATE
 from agentaflow_advisor.place.consolidation import Proposal, propose
-from agentaflow_advisor.place.movable import GANG_LABELS, STAYS, MoveSettings
+from agentaflow_advisor.place.gangs import GANG_LABELS
+from agentaflow_advisor.place.movable import STAYS, MoveSettings
 from tests.support.fleet import gated_pod, node, running_pod, snapshot
 
 SETTINGS = MoveSettings(budget_ratio=1.0)
