@@ -8,15 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from agentaflow_advisor.model.names import HOSTNAME
-from agentaflow_advisor.place import STRATEGIES, explain
 from agentaflow_advisor.place.benchmark import Machine, arrivals, fleet
 from agentaflow_advisor.place.demand import WHOLE, Demand
 from agentaflow_advisor.place.placer import Placer
 from agentaflow_advisor.place.scorers import OURS
-from bench import kubescheduler
+from bench import kubescheduler, placement_live
 from bench.table import Row, percentile, show, verdict
-from tests.support.fleet import gated_pod, node, snapshot
 from tests.support.openb import nodes, pods, replay
 from tools.programs import PartMissing
 
@@ -24,7 +21,6 @@ SECONDS_GOAL = 3.0
 MANY_NODES, MANY_PODS = 20_000, 10_000
 MILLISECONDS_GOALS = {1_213: 1.0, MANY_NODES: 10.0}
 TIMES_GOAL = 10.0
-LIVE_PODS = 20
 
 
 def main() -> bool:
@@ -45,10 +41,7 @@ def main() -> bool:
             median <= goal,
             f"at most {goal:.0f}",
         )
-    print(
-        f"one decision as `agentaflow place` makes it, every node judged and two explained: "
-        f"{_live_milliseconds():.0f} ms on {len(nodes()):,} nodes"
-    )
+    met &= placement_live.main([list(nodes()), _larger(MANY_NODES)])
     return _beside_kubernetes() and met
 
 
@@ -90,25 +83,6 @@ def _larger(count: int) -> list[Machine]:
         replace(known[number % len(known)], name=f"{number:05}-{known[number % len(known)].name}")
         for number in range(count)
     ]
-
-
-def _live_milliseconds() -> float:
-    """For each of some waiting pods, on an empty cluster of the same nodes."""
-    there = [
-        node(
-            one.name,
-            one.gpus,
-            cpu_cores=one.cpu_millicores / 1000,
-            memory_bytes=float(one.memory_bytes),
-            labels={HOSTNAME: one.name},
-        )
-        for one in nodes()
-    ]
-    waiting = [gated_pod(f"p{number}") for number in range(LIVE_PODS)]
-    look = snapshot(there, waiting)
-    started = time.perf_counter()
-    explain(look, STRATEGIES[OURS.name], waiting)
-    return 1000 * (time.perf_counter() - started) / LIVE_PODS
 
 
 def _beside_kubernetes() -> bool:

@@ -243,12 +243,18 @@ class ControlPlane:
         )
 
     def add_node(
-        self, name: str, *, gpus: int = 0, labels: Mapping[str, str] | None = None
+        self,
+        name: str,
+        *,
+        gpus: int = 0,
+        labels: Mapping[str, str] | None = None,
+        extended: Mapping[str, int] | None = None,
     ) -> None:
-        """A fake node with room; kwok keeps it Ready."""
+        """A fake node with room; kwok keeps it Ready. `extended` are other resources by name."""
         room = {"cpu": "192", "memory": "2048Gi", "pods": "110"}
         if gpus:
             room["nvidia.com/gpu"] = str(gpus)
+        room |= {resource: str(amount) for resource, amount in (extended or {}).items()}
         node = {
             "apiVersion": "v1",
             "kind": "Node",

@@ -62,6 +62,7 @@ def place_waiting(
         held={decision.action.uid: decision.action.node for decision in waiting},
         last_node=last_node,
         evidence=settings.placement_evidence(),
+        topology=settings.placement_topology_labels,
     )
 
 

@@ -16,6 +16,7 @@ from agentaflow_advisor.durations import DAY, Seconds
 from agentaflow_advisor.durations import seconds as seconds
 from agentaflow_advisor.place import STRATEGIES, EvidenceSettings, Strategy
 from agentaflow_advisor.place.strategies import Priority
+from agentaflow_advisor.place.topology import TOPOLOGY_LABELS
 from agentaflow_advisor.waste_settings import WasteSettings
 
 PREFIX = "AGENTAFLOW_"
@@ -138,6 +139,11 @@ class Settings(AnalysisSettings, WasteSettings, CostSettings, BaseSettings):
     )
     placement_evidence_min_samples: int = Field(
         2, ge=1, le=1_000_000, description="Fewer in the window do not count either."
+    )
+    placement_topology_labels: Names = Field(
+        TOPOLOGY_LABELS,
+        description="Labels of nodes that tell what is near each other, finest first: pods of a "
+        "gang are kept within a node, then within one of these.",
     )
     journal: LocalPath = Field(
         Path("~/.local/state/agentaflow/journal.db"),

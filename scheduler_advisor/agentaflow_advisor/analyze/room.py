@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agentaflow_advisor.analyze.allocation import attributed_clusters, seen_seconds
 from agentaflow_advisor.model import Evidence, Gpu, Node, Refusal, Snapshot, Workload
@@ -81,8 +81,8 @@ def gpu_pods(snapshot: Snapshot) -> tuple[Workload, ...]:
 
 
 def typical(pods: Iterable[Workload]) -> tuple[Capacity, ...]:
-    """The most frequent requests that together make up 95 % of the pods."""
-    counts = Counter(Capacity.of_workload(pod) for pod in pods)
+    """The most frequent requests for whole GPUs that together make up 95 % of the pods."""
+    counts = Counter(replace(Capacity.of_workload(pod), extended=()) for pod in pods)
     ranked = sorted(counts.items(), key=lambda item: (-item[1], _order(item[0])))
     kept: list[Capacity] = []
     covered = 0

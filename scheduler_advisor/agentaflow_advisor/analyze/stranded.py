@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from agentaflow_advisor.analyze import room
 from agentaflow_advisor.analyze.findings import Findings, ordered, stable_id
@@ -99,20 +99,22 @@ def judge(spare: Spare, asks: tuple[Capacity, ...]) -> Stranded | None:
     if free.gpus < 1:
         return None
     useful = usable(free, asks)
-    most = usable(replace(free, **dict.fromkeys(NAMES, PLENTY)), asks)
+    most = usable(_with(free, dict.fromkeys(NAMES, PLENTY)), asks)
     if most <= useful:
         return None
-    alone = [each for each in NAMES if usable(replace(free, **{each: PLENTY}), asks) > useful]
+    alone = [each for each in NAMES if usable(_with(free, {each: PLENTY}), asks) > useful]
     short = tuple(alone) or tuple(
         each
         for each in NAMES
-        if usable(
-            replace(free, **{**dict.fromkeys(NAMES, PLENTY), each: getattr(free, each)}), asks
-        )
+        if usable(_with(free, {**dict.fromkeys(NAMES, PLENTY), each: getattr(free, each)}), asks)
         < most
     )
     movable, after = _movable(spare, asks, short, most)
     return Stranded(most - useful, short, movable, max(0, after - useful))
+
+
+def _with(free: Capacity, amounts: Mapping[str, int]) -> Capacity:
+    return Capacity.of_amounts({**free.amounts(), **amounts})
 
 
 def usable(free: Capacity, asks: tuple[Capacity, ...]) -> int:

@@ -54,8 +54,13 @@ def place(
     ):
         snapshot = observe(settings, prometheus, client, PLACE_SIGNALS)
     if pods:
-        strategy, evidence = settings.placement(), settings.placement_evidence()
-        results = explain(snapshot, strategy, pods, evidence=evidence)
+        results = explain(
+            snapshot,
+            settings.placement(),
+            pods,
+            evidence=settings.placement_evidence(),
+            topology=settings.placement_topology_labels,
+        )
         return _show(session, _unrecorded(results, ()), recorded=False)
     if dry_run:
         return _show(session, _rehearsed(session, snapshot), recorded=False)
@@ -136,7 +141,9 @@ def _document(placement: Placement, decisions: Mapping[str, Decision]) -> dict[s
         "hostname": placement.hostname,
         "strategy": placement.strategy,
         "score": placement.score,
+        "parts": placement.parts,
         "runner_up": placement.runner_up,
+        "runner_up_parts": placement.runner_up_parts,
         "refused": placement.refused,
         "why": placement.why,
     }

@@ -95,3 +95,8 @@ class Placement:
     runner_up: str | None
     refused: Mapping[str, int]  # reason → number of nodes
     why: str
+    parts: Mapping[str, float] = field(default_factory=dict)
+    """What was compared, the greater the better, the first that differs decides; then what the
+    score is the sum of.
+    """
+    runner_up_parts: Mapping[str, float] = field(default_factory=dict)

@@ -119,6 +119,8 @@ class Node:
     ready: bool = True
     schedulable: bool = True
     known: bool = True
+    extended: Mapping[str, int] = field(default_factory=dict)
+    """Other allocatable resources nvidia.com/*, by name: MIG profiles, shares of GPUs, …"""
 
     @property
     def hostname(self) -> str:
@@ -154,6 +156,8 @@ class Workload:
     deletes_at: float | None = None  # end of its grace period, where it is being deleted
     has_affinity: bool = False  # rules of its own that this version does not evaluate
     unmodelled: tuple[str, ...] = field(default=())  # constraints we saw and cannot evaluate
+    extended: Mapping[str, int] = field(default_factory=dict)
+    """What it asks for of other resources nvidia.com/*, by name."""
 
     @property
     def ref(self) -> str:
@@ -171,5 +175,6 @@ class Workload:
             sorted(json.dumps(astuple(toleration)) for toleration in self.tolerations),
             self.has_affinity,
             sorted(self.unmodelled),
+            *([sorted(self.extended.items())] if self.extended else ()),
         )
         return hashlib.sha256(json.dumps(rests_on).encode()).hexdigest()[:16]

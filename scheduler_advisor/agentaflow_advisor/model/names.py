@@ -5,6 +5,8 @@ from __future__ import annotations
 GATE = "agentaflow.io/placement"
 MANAGED = "agentaflow.io/managed"  # label of namespaces and pods that opt in
 DECISION = "agentaflow.io/decision"  # annotation: the decision that placed the pod
+GANG = "agentaflow.io/gang"  # label or annotation: pods of a namespace that run together
+GANG_SIZE = "agentaflow.io/gang-size"  # label or annotation: how many they are
 KILL_SWITCH = "agentaflow-kill-switch"  # ConfigMap in the advisor's namespace
 FIELD_MANAGER = "agentaflow"
 HOSTNAME = "kubernetes.io/hostname"

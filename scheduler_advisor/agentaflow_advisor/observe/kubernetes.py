@@ -19,7 +19,7 @@ from agentaflow_advisor.model import (
     Workload,
 )
 from agentaflow_advisor.model.names import GATE, MANAGED
-from agentaflow_advisor.observe.resources import GPU, quantity, requests
+from agentaflow_advisor.observe.resources import GPU, NVIDIA, extended, quantity, requests
 
 COUNTED = frozenset({GPU, "cpu", "memory"})
 FINISHED = frozenset({"Succeeded", "Failed"})
@@ -47,6 +47,7 @@ def node(seen: KubernetesNode) -> Node:
         ),
         ready=ready,
         schedulable=not (spec and spec.unschedulable),
+        extended=extended(free),
     )
 
 
@@ -58,7 +59,9 @@ def matters(pod: Pod) -> bool:
     if spec.nodeName or GATE in _gates(spec):
         return True
     labels = (pod.metadata.labels if pod.metadata else None) or {}
-    return MANAGED in labels or requests(spec).get(GPU, Decimal(0)) > 0
+    return MANAGED in labels or any(
+        name.startswith(NVIDIA) and amount > 0 for name, amount in requests(spec).items()
+    )
 
 
 def workload(pod: Pod) -> Workload:
@@ -96,6 +99,7 @@ def workload(pod: Pod) -> Workload:
         deletes_at=meta.deletionTimestamp.timestamp() if meta.deletionTimestamp else None,
         has_affinity=any(_affinity(spec.affinity)),
         unmodelled=tuple(sorted({*_affinity(spec.affinity), *_others(spec, asked)})),
+        extended=extended(asked),
     )
 
 
@@ -152,5 +156,5 @@ def _others(spec: PodSpec, asked: dict[str, Decimal]) -> Iterator[str]:
     if spec.schedulingGroup:
         yield "scheduling group"
     for name, amount in asked.items():
-        if name not in COUNTED and amount > 0:
+        if name not in COUNTED and not name.startswith(NVIDIA) and amount > 0:
             yield f"resource {name}"

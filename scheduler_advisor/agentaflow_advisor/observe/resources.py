@@ -12,6 +12,7 @@ from lightkube.utils.quantity import parse_quantity
 
 Amounts = dict[str, Decimal]
 GPU = "nvidia.com/gpu"
+NVIDIA = "nvidia.com/"
 EXPONENT = re.compile(r"[eE](?=[+-]?\d+$)")  # of 1e3 and 1E3; 1E alone is an exa
 SMALL = {"n": Decimal("1e-9"), "u": Decimal("1e-6")}
 
@@ -42,6 +43,18 @@ def requests(spec: PodSpec) -> Amounts:
     total = _larger(_sum((running, sidecars)), peak)
     stated = (spec.resources.requests if spec.resources else None) or {}
     return _sum(({**total, **_parsed(stated)}, _parsed(spec.overhead or {})))
+
+
+def extended(amounts: Mapping[str, object]) -> dict[str, int]:
+    """Of NVIDIA's resources those beside whole GPUs: MIG profiles (nvidia.com/mig-1g.10gb), shares
+    (nvidia.com/gpu.shared), …; by name, without those of which there are none.
+    """
+    found = {
+        name: int(quantity(str(amount)))
+        for name, amount in amounts.items()
+        if name.startswith(NVIDIA) and name != GPU
+    }
+    return {name: amount for name, amount in found.items() if amount}
 
 
 def _amounts(container: Container) -> Amounts:

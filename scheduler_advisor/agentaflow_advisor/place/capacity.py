@@ -4,41 +4,66 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agentaflow_advisor.model import Node, Workload
 from agentaflow_advisor.model.names import DECISION, HOSTNAME
 
+GPUS, CPU, MEMORY, PODS = "gpus", "cpu_millicores", "memory_bytes", "pods"
+_SHORT = {
+    GPUS: "too few free GPUs",
+    CPU: "too little free CPU",
+    MEMORY: "too little free memory",
+    PODS: "no room for another pod",
+}
+STANDARD = tuple(_SHORT)
+"""What every node offers, in the order of Capacity's fields."""
 FINISHED = frozenset({"Succeeded", "Failed"})
 
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """GPUs, thousandths of a CPU core, bytes and pods; whole numbers, as Kubernetes counts them."""
+    """GPUs, thousandths of a CPU core, bytes and pods; whole numbers, as Kubernetes counts them.
+
+    `extended` are other extended resources, MIG profiles and shares of GPUs among them, by name.
+    """
 
     gpus: int
     cpu_millicores: int
     memory_bytes: int
     pods: int
+    extended: tuple[tuple[str, int], ...] = ()
 
     @classmethod
     def of_node(cls, node: Node) -> Capacity:
         """What the node offers to pods (allocatable)."""
-        return cls(node.gpus, round(node.cpu_cores * 1000), round(node.memory_bytes), node.pods)
+        cpu_millicores, extended = round(node.cpu_cores * 1000), _sorted(node.extended)
+        return cls(node.gpus, cpu_millicores, round(node.memory_bytes), node.pods, extended)
 
     @classmethod
     def of_workload(cls, workload: Workload) -> Capacity:
         """What one pod asks for."""
-        cpu_millicores = round(workload.cpu_cores * 1000)
-        return cls(workload.gpus, cpu_millicores, round(workload.memory_bytes), 1)
+        cpu_millicores, extended = round(workload.cpu_cores * 1000), _sorted(workload.extended)
+        return cls(workload.gpus, cpu_millicores, round(workload.memory_bytes), 1, extended)
+
+    @classmethod
+    def of_amounts(cls, amounts: Mapping[str, int]) -> Capacity:
+        """The opposite of `amounts`."""
+        extended = {name: amount for name, amount in amounts.items() if name not in STANDARD}
+        gpus, cpu_millicores, memory_bytes, pods = (amounts[name] for name in STANDARD)
+        return cls(gpus, cpu_millicores, memory_bytes, pods, _sorted(extended))
 
     def minus(self, other: Capacity) -> Capacity:
         """What is left; below zero where more was taken than there is."""
+        left = dict(self.extended)
+        for name, amount in other.extended:
+            left[name] = left.get(name, 0) - amount
         return Capacity(
             self.gpus - other.gpus,
             self.cpu_millicores - other.cpu_millicores,
             self.memory_bytes - other.memory_bytes,
             self.pods - other.pods,
+            _sorted(left) if other.extended else self.extended,
         )
 
     def shortage(self, ask: Capacity) -> str | None:
@@ -46,25 +71,46 @@ class Capacity:
 
         A resource that is not asked for is never short, as in kube-scheduler's NodeResourcesFit.
         """
-        if ask.gpus and ask.gpus > self.gpus:
-            return "too few free GPUs"
-        if ask.cpu_millicores and ask.cpu_millicores > self.cpu_millicores:
-            return "too little free CPU"
-        if ask.memory_bytes and ask.memory_bytes > self.memory_bytes:
-            return "too little free memory"
-        return "no room for another pod" if ask.pods > self.pods else None
+        there = self.amounts()
+        lacking = (
+            name for name, amount in ask.amounts().items() if amount and amount > there.get(name, 0)
+        )
+        return next(map(short, lacking), None)
+
+    def amounts(self) -> dict[str, int]:
+        """By name, in the order in which a shortage is looked for."""
+        return {
+            GPUS: self.gpus,
+            **dict(self.extended),
+            CPU: self.cpu_millicores,
+            MEMORY: self.memory_bytes,
+            PODS: self.pods,
+        }
+
+
+def short(name: str) -> str:
+    """That there is too little of it, in words."""
+    return _SHORT.get(name) or f"too few free {name}"
+
+
+def _sorted(amounts: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted(amounts.items()))
 
 
 @dataclass(slots=True)
 class Occupancy:
-    """Free capacity by node name, and how many of the taken GPUs are only promised so far."""
+    """Free capacity by node name, how many of the taken GPUs are only promised so far, and where
+    each pod that holds room does, by namespace/name.
+    """
 
     free: dict[str, Capacity]
     promised_gpus: Counter[str]
+    node_of: dict[str, str] = field(default_factory=dict)
 
     def take(self, node: str, workload: Workload) -> None:
         """Deduct one pod; a pod that is not bound is promised its GPUs, but does not use them."""
         self.free[node] = self.free[node].minus(Capacity.of_workload(workload))
+        self.node_of[workload.ref] = node
         if workload.node is None:
             self.promised_gpus[node] += workload.gpus
 

@@ -15,8 +15,9 @@ from agentaflow_advisor.place.capacity import FINISHED, Capacity, occupancy
 from agentaflow_advisor.place.defragmentation import SEARCHES, Move, Plan, Progress, plan
 from agentaflow_advisor.place.feasibility import refusal, unusable
 from agentaflow_advisor.place.fleet import Booleans
+from agentaflow_advisor.place.gangs import gangs
 from agentaflow_advisor.place.live import demand_of, fleet_of
-from agentaflow_advisor.place.movable import MoveSettings, gangs, protections
+from agentaflow_advisor.place.movable import MoveSettings, protections
 from agentaflow_advisor.place.queue import unjudged
 
 UNKNOWN = "Kubernetes is not known, so which pods wait and run is not: give --kubeconfig"
@@ -89,9 +90,9 @@ class _Scene:
         self.refusals = tuple(
             Refusal(pod.ref, f"whether moves make room for it is not judged: {why}")
             for pod in candidates
-            if (why := unjudged(pod)) is not None
+            if (why := _unjudged(pod)) is not None
         )
-        self.waiting = [pod for pod in candidates if unjudged(pod) is None]
+        self.waiting = [pod for pod in candidates if _unjudged(pod) is None]
         kept = protections(
             live,
             snapshot.disruptions,
@@ -124,6 +125,12 @@ class _Scene:
             self._gangs.get(pod.uid, ""),
             self._group[pod.uid],
         )
+
+
+def _unjudged(pod: Workload) -> str | None:
+    if pod.extended:
+        return f"it asks for {', '.join(sorted(pod.extended))}, which moves do not count"
+    return unjudged(pod)
 
 
 def _waits(pod: Workload) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agentaflow_advisor.model import Gpu, Node, Taint, Usage, Workload
+from agentaflow_advisor.model import Gpu, Node, Taint, Toleration, Usage, Workload
 from agentaflow_advisor.model.names import HOSTNAME
 
 HARD_EFFECTS = frozenset({"NoSchedule", "NoExecute"})
@@ -21,6 +21,22 @@ class EvidenceSettings:
 
 def refusal(workload: Workload, node: Node) -> str | None:
     """The first reason, capacity aside, why this node cannot take the pod; None when it can."""
+    return (
+        closed(node)
+        or untolerated(workload.tolerations, node.taints)
+        or next(
+            (
+                mismatch(key, value)
+                for key, value in sorted(workload.node_selector.items())
+                if node.labels.get(key) != value
+            ),
+            None,
+        )
+    )
+
+
+def closed(node: Node) -> str | None:
+    """Why it takes no pod at all."""
     if not node.known:
         return "not known to Kubernetes"
     if not node.ready:
@@ -29,23 +45,22 @@ def refusal(workload: Workload, node: Node) -> str | None:
         return "cordoned"
     if HOSTNAME not in node.labels:
         return f"no label {HOSTNAME} to select it by"
-    taint = untolerated(workload, node)
-    if taint is not None:
-        return f"taint {taint.key}={taint.value}:{taint.effect} is not tolerated"
-    for key, value in sorted(workload.node_selector.items()):
-        if node.labels.get(key) != value:
-            return f"nodeSelector {key}={value} does not match"
     return None
 
 
-def untolerated(workload: Workload, node: Node) -> Taint | None:
-    """The first hard taint of the node that the pod does not tolerate."""
-    for taint in node.taints:
+def untolerated(tolerations: Sequence[Toleration], taints: Sequence[Taint]) -> str | None:
+    """That the first hard one of these taints is not tolerated."""
+    for taint in taints:
         if taint.effect in HARD_EFFECTS and not any(
-            toleration.tolerates(taint) for toleration in workload.tolerations
+            toleration.tolerates(taint) for toleration in tolerations
         ):
-            return taint
+            return f"taint {taint.key}={taint.value}:{taint.effect} is not tolerated"
     return None
+
+
+def mismatch(key: str, value: str) -> str:
+    """That the node has another label, or none."""
+    return f"nodeSelector {key}={value} does not match"
 
 
 def unusable(node: Node, gpus: Sequence[Gpu], *, pods_are_known: bool) -> int:

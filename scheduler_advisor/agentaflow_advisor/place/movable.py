@@ -7,24 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from agentaflow_advisor.model import Disruptions, Workload
+from agentaflow_advisor.place.gangs import OF_THE_NODE, gangs
 from agentaflow_advisor.place.queue import unjudged
 
-GANG_LABELS = (
-    "scheduling.k8s.io/pod-group",
-    "scheduling.x-k8s.io/pod-group",
-    "pod-group.scheduling.sigs.k8s.io",
-    "volcano.sh/group-name",
-    "scheduling.volcano.sh/group-name",
-    "scheduling.k8s.io/group-name",
-    "kueue.x-k8s.io/pod-group-name",
-    "jobset.sigs.k8s.io/jobset-uid",
-    "jobset.sigs.k8s.io/jobset-name",
-    "leaderworkerset.sigs.k8s.io/group-key",
-)
-"""Labels, or annotations, whose value several pods of a namespace share that run together."""
-REPLICATED = frozenset({"ReplicaSet", "ReplicationController", "StatefulSet"})
-"""Controllers whose pods can be replaced one by one; those of any other are a gang."""
-OF_THE_NODE = frozenset({"DaemonSet", "Node"})
 SYSTEM_PRIORITY = 2_000_000_000  # system-cluster-critical
 STAYS = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 
@@ -45,23 +30,6 @@ class MoveSettings:
         """Moves at most, of so many pods."""
         share = max(1, int(self.budget_ratio * pods)) if self.budget_ratio else 0
         return min(share, self.max_moves)
-
-
-def gangs(pods: Iterable[Workload]) -> Mapping[str, str]:
-    """Uid → name of its gang, for pods that have one of more than one pod."""
-    named: defaultdict[str, list[str]] = defaultdict(list)
-    for pod in pods:
-        if name := _gang(pod):
-            named[name].append(pod.uid)
-    return {uid: name for name, uids in named.items() if len(uids) > 1 for uid in uids}
-
-
-def _gang(pod: Workload) -> str:
-    for label in GANG_LABELS:
-        if value := pod.labels.get(label) or pod.annotations.get(label):
-            return f"{pod.namespace}/{label}={value}"
-    kind = (pod.owner or "").partition("/")[0]
-    return "" if kind in REPLICATED | OF_THE_NODE | {""} else f"{pod.namespace}/{pod.owner}"
 
 
 def protections(
@@ -114,5 +82,8 @@ def _own(pod: Workload, now: float, highest: int, settings: MoveSettings) -> str
             now - pod.created_at < settings.min_age_seconds
         ),
         constraint or "": constraint is not None,
+        f"it holds {', '.join(sorted(pod.extended))}, which moves do not count": (
+            bool(pod.extended)
+        ),
     }
     return next((reason for reason, holds in told.items() if holds), None)

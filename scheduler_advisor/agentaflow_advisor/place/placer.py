@@ -15,7 +15,7 @@ _KEPT_BYTES = 256 << 20
 
 
 @dataclass(slots=True)
-class _Kept:
+class Kept:
     """The scores of one demand, good for all that `touched` held up to `seen`."""
 
     feasible: Booleans
@@ -31,7 +31,7 @@ class Placer:
     def __init__(self, fleet: Fleet, scorer: Scorer) -> None:
         self.fleet = fleet
         self.scorer = scorer
-        self._kept: OrderedDict[Demand, _Kept] = OrderedDict()
+        self._kept: OrderedDict[Demand, Kept] = OrderedDict()
         self._most = max(8, _KEPT_BYTES // (17 * max(1, len(fleet))))
         self._epoch = 0
 
@@ -48,7 +48,7 @@ class Placer:
 
     def choose(self, demand: Demand, allowed: Booleans | None = None) -> tuple[int, int]:
         """The row and, for a share, the slot; (-1, -1) without room. Changes nothing."""
-        kept = self._scores(demand)
+        kept = self.scores(demand)
         feasible = kept.feasible if allowed is None else kept.feasible & allowed
         if not feasible.any():
             return -1, -1
@@ -56,7 +56,8 @@ class Placer:
         row = self.scorer.choose(kept.values if bias is None else kept.values + bias, feasible)
         return row, -1 if kept.slots is None else int(kept.slots[row])
 
-    def _scores(self, demand: Demand) -> _Kept:
+    def scores(self, demand: Demand) -> Kept:
+        """As they are now; not to be changed."""
         kept = self._kept.get(demand)
         touched = self.fleet.touched
         if kept is None or kept.epoch != self._epoch:
@@ -70,11 +71,11 @@ class Placer:
             self._kept.popitem(last=False)
         return kept
 
-    def _all(self, demand: Demand) -> _Kept:
+    def _all(self, demand: Demand) -> Kept:
         values, slots = self.scorer.score(self.fleet, demand, ALL)
-        return _Kept(self.fleet.feasible(demand), values, slots, 0, self._epoch)
+        return Kept(self.fleet.feasible(demand), values, slots, 0, self._epoch)
 
-    def _some(self, kept: _Kept, demand: Demand, rows: Integers) -> None:
+    def _some(self, kept: Kept, demand: Demand, rows: Integers) -> None:
         values, slots = self.scorer.score(self.fleet, demand, rows)
         kept.feasible[rows] = self.fleet.feasible(demand, rows)
         kept.values[rows] = values

@@ -6,26 +6,57 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, runtime_checkable
 
-from agentaflow_advisor.model import Gpu, Node, Workload
+from agentaflow_advisor.model import Node, Workload
 from agentaflow_advisor.place.capacity import Capacity
 from agentaflow_advisor.place.demand import Demand
-from agentaflow_advisor.place.scorer import Scorer
+from agentaflow_advisor.place.fleet import Integers
+from agentaflow_advisor.place.scorer import Floats, Scorer
 
 Rank = tuple[float, ...]
 """Compared from the left."""
+Column = Floats | Integers
+Ranks = Mapping[str, Column]
+"""By name, a value for each node: compared from the left, the greatest wins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """All nodes as one pod sees them: columns with a row each, in order of names.
+
+    What they say of a node that cannot take the pod is not used.
+    """
+
+    left: Mapping[str, Integers]  # afterwards, by resource as in capacity.py
+    promised_gpus: Integers  # to pods that do not run yet, so not in the measurements
+    measured_gpus: Integers
+    measured: Mapping[str, Floats]  # signal → sum of its high percentile over those GPUs
+    next_row: int  # of the first node after the one where the pod before went, by name
+    extended_left: Integers | None = None  # of the extended resources that it asks for, if any
+    values: Floats | None = None  # what the strategy's scorer says
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A node that could take the pod, and all that a strategy may know about it."""
+    """One of the nodes that could take the pod, to be told of."""
 
     node: Node
+    row: int
     left: Capacity  # what would be left on it afterwards
-    gpus: tuple[Gpu, ...] = ()  # all of its own, busy or not, with what the strategy needs
-    promised_gpus: int = 0  # to pods that do not run yet, so not in the measurements
-    last_node: str | None = None  # where the pod before this one went
-    value: float = 0.0  # what the strategy's scorer says of it
-    parts: Mapping[str, float] = field(default_factory=dict)  # what that is made of
+    promised_gpus: int = 0
+    extended: tuple[tuple[str, int], ...] = ()  # of `left`, what it asks for
+    ranks: Mapping[str, float] = field(default_factory=dict)  # its row of the ranks
+    parts: Mapping[str, float] = field(default_factory=dict)  # what the scorer's value is made of
+    near: Mapping[str, float] = field(default_factory=dict)  # the same for what goes before ranks
+
+    @property
+    def value(self) -> float:
+        """What the strategy's scorer says of it."""
+        return self.ranks["score"]
+
+    @property
+    def all_parts(self) -> Mapping[str, float]:
+        """All that was compared, in its order, and what the scorer's value is the sum of."""
+        return {**self.near, **self.ranks, **self.parts}
 
 
 @runtime_checkable
@@ -60,8 +91,8 @@ class ByScore:
     def queue(self, workload: Workload) -> Rank:
         return oldest_first(workload)
 
-    def rank(self, candidate: Candidate) -> Rank:
-        return (candidate.value,)
+    def rank(self, offers: Offers) -> Ranks:
+        return packed(offers) | ({} if offers.values is None else {"score": offers.values})
 
 
 class Strategy(Protocol):
@@ -74,11 +105,19 @@ class Strategy(Protocol):
     def queue(self, workload: Workload) -> Rank:
         """Which pod is placed first: the one with the smallest rank."""
 
-    def rank(self, candidate: Candidate) -> Rank:
-        """How good the node is: the greatest rank wins, then the first node by name."""
+    def rank(self, offers: Offers) -> Ranks:
+        """How good each node is; between equals the first by name is taken."""
 
     def explain(self, candidate: Candidate) -> str:
         """The rank in words that follow the node's name: "would keep 2 GPUs free"."""
+
+
+def packed(offers: Offers) -> dict[str, Column]:
+    """First the node with the fewest left of the extended resources that are asked for, so that
+    others stay whole for pods that need many.
+    """
+    left = offers.extended_left
+    return {} if left is None else {"extended_resources_left": -left}
 
 
 def gpus(number: int) -> str:

@@ -253,6 +253,25 @@ def test_more_of_a_unit_is_more(amount: int, unit: str) -> None:
     assert quantity(f"{amount}{unit}") < quantity(f"{amount + 1}{unit}")
 
 
+def test_mig_profiles_and_shares_are_counted_by_their_names() -> None:
+    """As a node offers them and as a pod asks for them, whole GPUs apart; none is no resource."""
+    profile, share = "nvidia.com/mig-1g.10gb", "nvidia.com/gpu.shared"
+    offered = {GPU: "2", profile: "7", share: "0", "cpu": "1", "rdma/ib": "4"}
+    (node,) = read(nodes=[{"metadata": {"name": "n"}, "status": {"allocatable": offered}}]).nodes
+    assert (node.gpus, node.extended) == (2, {profile: 7})
+    workload = only(pod({"containers": [container(**{profile: "2"}), container(**{share: "1"})]}))
+    assert (workload.gpus, workload.extended) == (0, {profile: 2, share: 1})
+    assert workload.unmodelled == ()
+
+
+def test_a_pod_that_waits_for_a_slice_is_one_that_waits_for_a_gpu() -> None:
+    """Without our label or gate it is looked at, as one that asks for a whole GPU is."""
+    spec = {"nodeName": None, "containers": [container(**{"nvidia.com/mig-1g.10gb": "1"})]}
+    assert only(pod(spec)).extended == {"nvidia.com/mig-1g.10gb": 1}
+    spec = {"nodeName": None, "containers": [container(cpu="1")]}
+    assert read(pods=[pod(spec)]).workloads == ()
+
+
 def term(key: str) -> dict[str, Any]:
     return {"topologyKey": key, "labelSelector": {}}
 

@@ -25,6 +25,7 @@ from tests.support.fleet import GIB, gated_pod, gpus_of, node, running_pod, snap
 POOLS = ("a", "b")
 TAINT = Taint("gpu", "yes", "NoSchedule")
 TOLERATION = Toleration("gpu", "Equal", "yes", "NoSchedule")
+SLICE, SHARE = "nvidia.com/mig-1g.10gb", "nvidia.com/gpu.shared"
 MILLICORES = st.integers(0, 4000).map(lambda milli: milli / 1000)
 
 strategies = st.sampled_from([STRATEGIES[name] for name in sorted(STRATEGIES)])
@@ -44,6 +45,7 @@ def nodes(draw: st.DrawFn) -> list[Node]:
             taints=draw(st.sampled_from([(), (TAINT,)])),
             ready=draw(st.sampled_from([True, True, False])),
             schedulable=draw(st.sampled_from([True, True, False])),
+            extended=draw(st.sampled_from([{}, {SLICE: 7}, {SLICE: 2, SHARE: 4}])),
         )
         for index in range(draw(st.integers(0, 6)))
     ]
@@ -62,6 +64,7 @@ def waiting_pod(draw: st.DrawFn, name: str) -> Workload:
         created_at=float(draw(st.integers(0, 3))),
         node_selector={"pool": pool} if pool else {},
         tolerations=draw(st.sampled_from([(), (TOLERATION,)])),
+        extended=draw(st.sampled_from([{}, {}, {SLICE: 1}, {SLICE: 2, SHARE: 1}])),
     )
 
 
@@ -82,15 +85,26 @@ def clusters(draw: st.DrawFn, most_pods: int = 8) -> Snapshot:
     return snapshot(made, [*running, *waiting], measured)
 
 
-def used(pods: Iterable[Workload]) -> tuple[int, int, float, int]:
-    """GPUs, thousandths of a core, bytes and pods, summed up apart from the engine."""
+def used(pods: Iterable[Workload]) -> tuple[float, ...]:
+    """GPUs, thousandths of a core, bytes, pods, slices and shares, summed up apart from the
+    engine.
+    """
     pods = list(pods)
     return (
         sum(pod.gpus for pod in pods),
         sum(round(pod.cpu_cores * 1000) for pod in pods),
         sum(pod.memory_bytes for pod in pods),
         len(pods),
+        sum(pod.extended.get(SLICE, 0) for pod in pods),
+        sum(pod.extended.get(SHARE, 0) for pod in pods),
     )
+
+
+def offered(known: Node) -> tuple[float, ...]:
+    """The same of a node."""
+    extended = (known.extended.get(SLICE, 0), known.extended.get(SHARE, 0))
+    cpu_millicores = round(known.cpu_cores * 1000)
+    return (known.gpus, cpu_millicores, known.memory_bytes, known.pods, *extended)
 
 
 @given(clusters(), strategies)
@@ -102,8 +116,7 @@ def test_no_resource_is_ever_overcommitted(taken: Snapshot, strategy: Strategy) 
         if not new:
             continue
         total = used([*new, *(pod for pod in taken.workloads if pod.node == known.name)])
-        room = (known.gpus, round(known.cpu_cores * 1000), known.memory_bytes, known.pods)
-        asked = used(new)
+        room, asked = offered(known), used(new)
         assert all(t <= r for t, r, ask in zip(total, room, asked, strict=True) if ask)
 
 
@@ -139,7 +152,7 @@ def could_take(taken: Snapshot, known: Node, pod: Workload) -> bool:
     """Feasibility, written down a second time, as plainly as possible."""
     here = [other for other in taken.workloads if other.node == known.name]
     total = used([*here, pod])
-    room = (known.gpus, round(known.cpu_cores * 1000), known.memory_bytes, known.pods)
+    room = offered(known)
     return (
         known.ready
         and known.schedulable

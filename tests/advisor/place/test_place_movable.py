@@ -17,7 +17,8 @@ from agentaflow_advisor.model import (
 )
 from agentaflow_advisor.model.names import GATE
 from agentaflow_advisor.place.consolidation import Proposal, propose
-from agentaflow_advisor.place.movable import GANG_LABELS, STAYS, MoveSettings
+from agentaflow_advisor.place.gangs import GANG_LABELS
+from agentaflow_advisor.place.movable import STAYS, MoveSettings
 from tests.support.fleet import gated_pod, node, running_pod, snapshot
 
 SETTINGS = MoveSettings(budget_ratio=1.0)
@@ -65,6 +66,7 @@ def test_a_pod_that_a_replica_set_makes_again_may_move() -> None:
         ({"priority": 2_000_001_000}, "its priority is the system's"),
         ({"annotations": {STAYS: "false"}}, f"its annotation {STAYS} is false"),
         ({"unmodelled": ("persistent volumes",)}, "constraints that are not evaluated"),
+        ({"extended": {"nvidia.com/mig-1g.10gb": 1}}, "mig-1g.10gb, which moves do not count"),
     ],
 )
 def test_what_protects_a_pod(changes: dict[str, Any], why: str) -> None:

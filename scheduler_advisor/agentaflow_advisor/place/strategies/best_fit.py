@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from agentaflow_advisor.model import Workload
-from agentaflow_advisor.place.strategy import Candidate, Rank, gpus, oldest_first
+from agentaflow_advisor.place.capacity import CPU, GPUS
+from agentaflow_advisor.place.strategy import (
+    Candidate,
+    Offers,
+    Rank,
+    Ranks,
+    gpus,
+    oldest_first,
+    packed,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +31,12 @@ class BestFit:
     def queue(self, workload: Workload) -> Rank:
         return oldest_first(workload)
 
-    def rank(self, candidate: Candidate) -> Rank:
-        return (-candidate.left.gpus, -candidate.left.cpu_millicores)
+    def rank(self, offers: Offers) -> Ranks:
+        return {
+            **packed(offers),
+            "gpus_left": -offers.left[GPUS],
+            "cpu_millicores_left": -offers.left[CPU],
+        }
 
     def explain(self, candidate: Candidate) -> str:
         left = candidate.left

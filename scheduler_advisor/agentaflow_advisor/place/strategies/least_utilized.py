@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from agentaflow_advisor.model import Workload
-from agentaflow_advisor.place.strategy import Candidate, Rank, gpus, oldest_first
+from agentaflow_advisor.place.capacity import GPUS
+from agentaflow_advisor.place.strategy import Candidate, Offers, Rank, Ranks, gpus, oldest_first
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +25,18 @@ class LeastUtilized:
     def queue(self, workload: Workload) -> Rank:
         return oldest_first(workload)
 
-    def rank(self, candidate: Candidate) -> Rank:
-        return (-_busy(candidate), candidate.left.gpus)
+    def rank(self, offers: Offers) -> Ranks:
+        """The high percentile over the window, averaged over the GPUs; a promised one counts as
+        1.
+        """
+        busy = offers.measured["utilization"] + offers.promised_gpus
+        return {
+            "busy": -(busy / np.maximum(offers.measured_gpus, 1)),
+            "gpus_left": offers.left[GPUS],
+        }
 
     def explain(self, candidate: Candidate) -> str:
         promised = candidate.promised_gpus
         counted = f" ({gpus(promised)} promised, counted as busy)" if promised else ""
-        return f"has GPUs {min(1.0, _busy(candidate)):.0%} busy{counted}"
-
-
-def _busy(candidate: Candidate) -> float:
-    """The high percentile over the window, averaged over the GPUs; a promised one counts as 1."""
-    measured = sum(gpu.utilization.high for gpu in candidate.gpus if gpu.utilization)
-    return (measured + candidate.promised_gpus) / len(candidate.gpus)
+        busy = min(1.0, -candidate.ranks["busy"])
+        return f"has GPUs {busy:.0%} busy{counted}"

@@ -9,7 +9,7 @@ from typing import ClassVar
 from agentaflow_advisor.model import Workload
 from agentaflow_advisor.place.aging import levels, overdue_after_seconds, turn
 from agentaflow_advisor.place.strategies.best_fit import BestFit
-from agentaflow_advisor.place.strategy import Candidate, Rank
+from agentaflow_advisor.place.strategy import Candidate, Offers, Rank, Ranks
 
 HOUR = 3600.0
 
@@ -49,8 +49,8 @@ class Priority:
             f", {waited / HOUR:.1f} h of waiting make it {level + waited / self.aging_seconds:.1f}"
         )
 
-    def rank(self, candidate: Candidate) -> Rank:
-        return BestFit().rank(candidate)
+    def rank(self, offers: Offers) -> Ranks:
+        return BestFit().rank(offers)
 
     def explain(self, candidate: Candidate) -> str:
         return BestFit().explain(candidate)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from agentaflow_advisor.model import Workload
-from agentaflow_advisor.place.strategy import Candidate, Rank, gpus, oldest_first
+from agentaflow_advisor.place.strategy import Candidate, Offers, Rank, Ranks, gpus, oldest_first
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +22,9 @@ class RoundRobin:
     def queue(self, workload: Workload) -> Rank:
         return oldest_first(workload)
 
-    def rank(self, candidate: Candidate) -> Rank:
-        last = candidate.last_node
-        return (float(last is not None and candidate.node.name > last),)
+    def rank(self, offers: Offers) -> Ranks:
+        turn = np.arange(len(offers.promised_gpus)) >= offers.next_row
+        return {"after_the_last": turn.astype(float)}
 
     def explain(self, candidate: Candidate) -> str:
         return f"would keep {gpus(candidate.left.gpus)} free"

@@ -1,0 +1,114 @@
+"""`agentaflow place` on a real API server: a MIG profile, a gang, and why not the other nodes."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from agentaflow_advisor.model.names import GANG, GANG_SIZE, GATE, MANAGED
+from tests.support.cli import Cli
+from tests.support.fake_prometheus import Card, fake_prometheus
+from tools.control_plane import ControlPlane
+from tools.processes import eventually
+
+SLICE, CLIQUE = "nvidia.com/mig-1g.10gb", "nvidia.com/gpu.clique"
+NODES = {"place-a0": "a", "place-b0": "b", "place-b1": "b"}
+
+
+@pytest.fixture(scope="module")
+def kubernetes(own_cluster: ControlPlane) -> ControlPlane:
+    """Three nodes of 8 GPUs in two NVLink domains, and two that are cut into MIG profiles."""
+    for name, clique in NODES.items():
+        own_cluster.add_node(name, gpus=8, labels={CLIQUE: clique})
+    own_cluster.add_node("place-mig7", extended={SLICE: 7})
+    own_cluster.add_node("place-mig3", extended={SLICE: 3})
+    for name in (*NODES, "place-mig7", "place-mig3"):
+        eventually(partial(_ready, own_cluster, name), what=f"{name} is ready")
+    return own_cluster
+
+
+def _ready(cluster: ControlPlane, name: str) -> bool:
+    node = cluster.must("GET", f"/api/v1/nodes/{name}")
+    conditions = node["status"].get("conditions", ())
+    ready = any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+    return ready and not node["spec"].get("taints")
+
+
+@pytest.fixture
+def agentaflow(
+    kubernetes: ControlPlane,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> Iterator[Cli]:
+    for name in [name for name in os.environ if name.startswith(("AGENTAFLOW_", "KUBE"))]:
+        monkeypatch.delenv(name)
+    with fake_prometheus(Card("elsewhere", 0, busy=0.1)) as prometheus:
+        options = ("--prometheus-url", prometheus.url, "--kubeconfig", str(kubernetes.kubeconfig))
+        yield Cli(capsys, ("--journal", str(tmp_path / "journal.db"), *options))
+
+
+def manifest(name: str, resource: str, amount: int, **metadata: Any) -> dict[str, Any]:
+    resources = {"limits": {resource: str(amount), "cpu": "1", "memory": "1Gi"}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "default", **metadata},
+        "spec": {
+            "schedulingGates": [{"name": GATE}],
+            "containers": [{"name": "main", "image": "example.test/none", "resources": resources}],
+        },
+    }
+
+
+def test_a_pod_of_a_file_that_asks_for_a_slice_is_explained(
+    agentaflow: Cli, tmp_path: Path
+) -> None:
+    """The node, the runner-up, what was compared, and the reasons with their numbers of nodes."""
+    file = tmp_path / "pod.yaml"
+    file.write_text(yaml.safe_dump(manifest("sliced", SLICE, 2)))
+    (placed,) = agentaflow("place", "-f", str(file), "-o", "json").json["placements"]
+    assert (placed["node"], placed["runner_up"]) == ("place-mig3", "place-mig7")
+    assert placed["refused"] == {"not known to Kubernetes": 1, f"too few free {SLICE}": 3}
+    assert placed["parts"]["extended_resources_left"] == -1
+    assert placed["runner_up_parts"]["extended_resources_left"] == -5
+    text = agentaflow("place", "-f", str(file)).out
+    assert f"place-mig3 would keep 0 GPUs and 191 cores free, 1 {SLICE} left" in text
+    assert f"runner-up place-mig7 would keep 0 GPUs and 191 cores free, 5 {SLICE} left" in text
+    file.write_text(yaml.safe_dump(manifest("sliced", SLICE, 8)))
+    text = agentaflow("place", "-f", str(file)).out
+    assert f"no node can take it: 5 nodes: too few free {SLICE}; 1 node: not known" in text
+
+
+def test_a_gang_of_the_cluster_gets_one_nvlink_domain_or_nothing(
+    agentaflow: Cli, kubernetes: ControlPlane
+) -> None:
+    """Created by the API server, gated: first one pod of two, then both."""
+    namespace = f"place-{secrets.token_hex(4)}"
+    body = {"metadata": {"name": namespace, "labels": {MANAGED: "true"}}}
+    kubernetes.must("POST", "/api/v1/namespaces", body)
+    account = f"/api/v1/namespaces/{namespace}/serviceaccounts/default"
+    eventually(lambda: kubernetes.request("GET", account)[0] == 200, what=account)
+    told: dict[str, Any] = {
+        "namespace": namespace,
+        "labels": {MANAGED: "true", GANG: "ring"},
+        "annotations": {GANG_SIZE: "2"},
+    }
+    pods = f"/api/v1/namespaces/{namespace}/pods"
+    kubernetes.must("POST", pods, manifest("ring-0", "nvidia.com/gpu", 8, **told))
+    (refusal,) = agentaflow("place", "--dry-run", "-o", "json").json["refusals"]
+    assert refusal["reason"].endswith("placed whole or not at all: 1 of its 2 pods is there")
+    kubernetes.must("POST", pods, manifest("ring-1", "nvidia.com/gpu", 8, **told))
+    placements = agentaflow("place", "--dry-run", "-o", "json").json["placements"]
+    assert {each["node"] for each in placements} == {"place-b0", "place-b1"}
+    assert all(
+        each["why"].endswith("in the NVLink domain of the other one of its gang")
+        for each in placements
+    )
