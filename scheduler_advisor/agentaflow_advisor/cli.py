@@ -27,6 +27,7 @@ from agentaflow_advisor.commands import (
     schema,
     serve,
     simulate,
+    whatif,
 )
 from agentaflow_advisor.commands.html import PageError
 from agentaflow_advisor.commands.manifest import ManifestError
@@ -133,6 +134,7 @@ app.add_typer(reports, name="report")
 app.command()(place.place)
 app.command()(replay.replay)
 app.command()(simulate.simulate)
+app.command("what-if")(whatif.whatif)
 app.command()(defragment.defragment)
 app.command()(decisions.approve)
 app.command()(decisions.reject)

@@ -12,6 +12,7 @@ import pytest
 from agentaflow_advisor.model import Past, PodRun, Refusal
 from agentaflow_advisor.observe import Prometheus
 from agentaflow_advisor.observe.past import WITHOUT_STATE, past
+from tests.support.cli import Cli
 from tests.support.history import History, always, until
 from tests.support.kube_state_metrics import kube_state_metrics
 from tools.control_plane import ControlPlane
@@ -117,6 +118,18 @@ def test_who_is_there_who_left_and_who_waits(
     for run in runs.values():
         assert now - WINDOW < run.created_at < now
         assert run.started_at is None or run.started_at >= run.created_at - 1
+
+
+def test_what_if_reads_it(
+    lived: tuple[PrometheusServer, float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Three pods with GPUs on the one node; the one that waits would run once room is there."""
+    where = ("--prometheus-url", lived[0].url, "--window", "5m", "--cluster", "c")
+    ran = Cli(capsys)("what-if", *where, "--strategy=best_fit", "--jobs=1", "-o", "json")
+    assert ran.code == 0, ran.err
+    assert ran.json["size"]["pods"] >= 3
+    assert ran.json["assumed_durations"] >= 1
+    assert ran.json["more_gpus"]["best_fit"] > -0.05
 
 
 def test_nodes_are_told_with_what_they_had(told: tuple[Past, tuple[Refusal, ...]]) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from agentaflow_advisor.commands.executors import Dask, Jobs, executor
 from agentaflow_advisor.commands.html import write
 from agentaflow_advisor.commands.session import Session, command
 from agentaflow_advisor.configuration import SettingsError
@@ -45,14 +44,13 @@ Strategies = Annotated[
     ),
 ]
 Seeds = Annotated[str, typer.Option(metavar="LIST", help="Such as 42-51, or 1,2,3.")]
-Jobs = Annotated[int, typer.Option(min=0, metavar="N", help="Processes; 0 for one per core.")]
 Plot = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Draw what was allocated and fragmented by load, as SVG."),
 ]
 WithBound = Annotated[
     bool,
-    typer.Option("--bound", help="Also what no placement can go below (needs agentaflow[bound])."),
+    typer.Option("--bound", help="Also what no placement can go below (needs the extra `bound`)."),
 ]
 
 
@@ -64,6 +62,7 @@ def replay(
     strategy: Strategies = None,
     seeds: Seeds = SEEDS,
     jobs: Jobs = 0,
+    dask: Dask = None,
     plot: Plot = None,
     bound: WithBound = False,
 ) -> int:
@@ -79,7 +78,7 @@ def replay(
         tuple(fleet), tuple(demands(pods, [one.model for one in fleet])), time.process_time
     )
     label = f"{len(names) * len(chosen)} runs"
-    with processes(jobs) as pool, session.output.bar(label) as advance:
+    with executor(jobs, dask) as pool, session.output.bar(label) as advance:
         outcomes = work.compare(names, chosen, pool, advance)
         least = _bound(work, chosen, pool) if bound else None
     if plot is not None:
@@ -159,14 +158,3 @@ def numbers(text: str) -> list[int]:
     if not 0 < len(found) <= _MOST_SEEDS or len(set(found)) < len(found):
         raise SettingsError(f"--seeds {text}: give 1 to {_MOST_SEEDS} different numbers")
     return found
-
-
-@contextmanager
-def processes(jobs: int) -> Iterator[Executor]:
-    """So many, or one for each core."""
-    with ProcessPoolExecutor(jobs or os.cpu_count() or 1) as pool:
-        try:
-            yield pool
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise

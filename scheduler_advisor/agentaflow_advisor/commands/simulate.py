@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Annotated
 
@@ -23,16 +24,9 @@ from agentaflow_advisor.commands.coming import (
     Window,
     seconds_of,
 )
+from agentaflow_advisor.commands.executors import Dask, Jobs, executor
 from agentaflow_advisor.commands.quotafile import read_quota
-from agentaflow_advisor.commands.replay import (
-    SEEDS,
-    Jobs,
-    Seeds,
-    Strategies,
-    known,
-    numbers,
-    processes,
-)
+from agentaflow_advisor.commands.replay import SEEDS, Seeds, Strategies, known, numbers
 from agentaflow_advisor.commands.session import Session, command
 from agentaflow_advisor.configuration import SettingsError
 from agentaflow_advisor.place.demand import WHOLE
@@ -96,6 +90,7 @@ def simulate(
     proposal_at: ProposalAt = None,
     seeds: Seeds = SEEDS,
     jobs: Jobs = 0,
+    dask: Dask = None,
 ) -> int:
     """Let jobs arrive, wait and leave, and say how long they waited and what was not served.
 
@@ -114,7 +109,10 @@ def simulate(
     quotas = _quotas(quota, workload) if quota else ()
     studies = [Study(workload, name, time.process_time, worth, quotas) for name in policies]
     proposal = studies[0].proposal(names[0], chosen[0], at) if at else None
-    outcomes = _compared(session, studies, names, chosen, jobs)
+    outcomes: list[Outcome] = []
+    with executor(jobs, dask) as pool:
+        for study in studies:
+            outcomes += compared(session, study, names, chosen, pool)
     if session.output.as_json:
         head = {"trace": _text(trace), "nodes": _text(nodes), "pods": _text(pods)}
         body = {"size": workload.size(), "outcomes": plain(outcomes)}
@@ -126,15 +124,13 @@ def simulate(
     return 0
 
 
-def _compared(
-    session: Session, studies: list[Study], names: list[str], seeds: list[int], jobs: int
+def compared(
+    session: Session, study: Study, names: list[str], seeds: list[int], pool: Executor
 ) -> list[Outcome]:
-    outcomes: list[Outcome] = []
-    for study in studies:
-        label = f"{study.policy}: {len(names) * len(seeds)} runs"
-        with processes(jobs) as pool, session.output.bar(label) as advance:
-            outcomes += study.compare(names, seeds, pool, advance)
-    return outcomes
+    """All strategies and seeds, with a progress bar."""
+    label = f"{study.policy}: {len(names) * len(seeds)} runs"
+    with session.output.bar(label) as advance:
+        return study.compare(names, seeds, pool, advance)
 
 
 def _show(session: Session, workload: Workload, outcomes: list[Outcome], *, by_queue: bool) -> None:

@@ -7,7 +7,9 @@ ObserveError
 ├── QueryRejected            Prometheus would not run the query; its own text is kept
 ├── QueryTooLarge            too many series, bytes, samples or seconds
 ├── AnswerUnusable           cut off, broken JSON, or a result of another type
-└── ClusterUnreachable       no kubeconfig, or the Kubernetes API refused us
+├── ClusterUnreachable       no kubeconfig, or the Kubernetes API refused us
+├── NoHistory                nothing tells what ran in the window
+└── SchedulerUnreachable     no Dask scheduler, or one without workers
 """
 
 from __future__ import annotations
@@ -43,6 +45,14 @@ class AnswerUnusable(ObserveError):
 
 class ClusterUnreachable(ObserveError):
     """The Kubernetes API cannot be read."""
+
+
+class NoHistory(ObserveError):
+    """No series tell which pods came and went."""
+
+
+class SchedulerUnreachable(ObserveError):
+    """Nobody is there to run on."""
 
 
 def one_line(text: object, limit: int = 300) -> str:

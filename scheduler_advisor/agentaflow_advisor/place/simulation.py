@@ -5,7 +5,7 @@ Driven by events: nothing is looked at between them. What runs is never stopped.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 
 import numpy as np
@@ -22,6 +22,7 @@ from agentaflow_advisor.place.rooms import Rooms
 from agentaflow_advisor.place.scorer import Scorer
 from agentaflow_advisor.place.waiting import NOBODY, Waiting
 
+NOTHING: Mapping[str, str] = {}
 BACKFILL_DEPTH = 100
 """Of those that ask for the same, so many are looked at for one that ends in time."""
 
@@ -40,7 +41,11 @@ class Simulation:
         policy: Policy,
         jobs: Sequence[Job],
         quotas: Sequence[ClusterQueue] = (),
+        begun: Mapping[str, str] = NOTHING,
     ) -> None:
+        """`begun`: jobs of one member that start on that node when they are submitted, if there is
+        room for them, whatever waits.
+        """
         self.fleet = fleet
         self.ledger = Ledger(quotas)
         self.now = 0.0
@@ -55,6 +60,8 @@ class Simulation:
         self._coming = 0
         self._ends: list[tuple[float, int]] = []
         self._reservation: Reservation | None = None
+        rows = {name: row for row, name in enumerate(fleet.names)}
+        self._begun = {job: rows[node] for job, node in begun.items() if node in rows}
 
     def run(self, until: float = np.inf) -> list[Record]:
         """To the end, or with all that happens up to then; it can be gone on with."""
@@ -98,6 +105,9 @@ class Simulation:
         for _ in range(job.members):
             self._placer.learn(job.demand)
         self.waiting.add(number)
+        row = self._begun.get(job.name, -1)
+        if row >= 0 and self.fleet.feasible(job.demand, np.array([row]))[0]:
+            self._grant(number, (self.fleet.grant(job.demand, row),))
 
     def _never(self, number: int) -> str:
         """Why it could not start if nothing else ran."""

@@ -85,7 +85,7 @@ class Study:
         there = fleet(drawn.machines)
         scorer = kind.make(there, [job.demand for job in drawn.jobs], seed)
         policy = POLICIES[self.policy](drawn.jobs, self.aging_seconds)
-        return Simulation(there, scorer, policy, drawn.jobs, self.quotas)
+        return Simulation(there, scorer, policy, drawn.jobs, self.quotas, drawn.begun)
 
     def compare(
         self,

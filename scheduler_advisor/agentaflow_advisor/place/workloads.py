@@ -22,6 +22,7 @@ class Drawn(NamedTuple):
 
     machines: tuple[Machine, ...]  # in an order of its own: ties go to the first
     jobs: tuple[Job, ...]
+    begun: Mapping[str, str] = {}  # job that runs from the beginning → node
 
 
 class Workload(Protocol):

@@ -1,0 +1,62 @@
+"""Where runs are made: in processes of this machine, or on the workers of a Dask cluster."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from agentaflow_advisor.configuration import SettingsError
+from agentaflow_advisor.observe.errors import SchedulerUnreachable, one_line
+
+CONNECT_SECONDS = 10
+Jobs = Annotated[int, typer.Option(min=0, metavar="N", help="Processes; 0 for one per core.")]
+Dask = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Run on the workers of this Dask scheduler, such as tcp://127.0.0.1:8786, which have "
+        "agentaflow installed too (needs the extra `scale`).",
+    ),
+]
+
+
+@contextmanager
+def executor(jobs: int, dask: str | None) -> Iterator[Executor]:
+    """So many processes, or one for each core; or Dask's workers.
+
+    Raises SettingsError without the extra, SchedulerUnreachable.
+    """
+    with _on_dask(dask) if dask else ProcessPoolExecutor(jobs or os.cpu_count() or 1) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+@contextmanager
+def _on_dask(address: str) -> Iterator[Executor]:
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise SettingsError(
+            f"--dask: {error.name} is not installed: pip install 'agentaflow[scale]'"
+        ) from error
+    try:
+        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise SchedulerUnreachable(
+            f"no Dask scheduler answers at {address}: {one_line(error)}. "
+            "Give the address that `dask scheduler` prints."
+        ) from error
+    with client:
+        if not client.scheduler_info().get("workers"):
+            raise SchedulerUnreachable(
+                f"the Dask scheduler at {address} has no workers; start `dask worker {address}`."
+            )
+        yield client.get_executor()

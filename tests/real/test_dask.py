@@ -1,0 +1,91 @@
+"""Runs carried by a real Dask scheduler and two workers on loopback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from distributed import Client, get_task_stream
+
+from tests.support.cli import Cli
+from tools.processes import Program, eventually, free_port
+from tools.terminal import BIN
+
+NODES = "sn,cpu_milli,memory_mib,gpu,model\n" + "".join(
+    f"n{number},64000,262144,8,T4\n" for number in range(20)
+)
+PODS = "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec\n" + "".join(
+    f"p{number},{1000 * (1 + number % 7)},4096,1,{(300, 500, 1000)[number % 3]},\n"
+    for number in range(150)
+)
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
+    return Cli(capsys)
+
+
+@pytest.fixture(scope="module")
+def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Its address, once both workers are there."""
+    folder = tmp_path_factory.mktemp("dask")
+    address = f"tcp://127.0.0.1:{free_port()}"
+    here = ["--no-dashboard"]
+    programs = [
+        Program(
+            [str(BIN / "dask"), "scheduler", "--host", address, *here],
+            folder / "scheduler.log",
+            folder=folder,
+        )
+    ]
+    try:
+        for number in range(2):
+            own = ["--host", "127.0.0.1", "--local-directory", str(folder / f"w{number}")]
+            own += ["--nthreads", "1", "--no-nanny", *here]
+            command = [str(BIN / "dask"), "worker", address, *own]
+            programs.append(Program(command, folder / f"worker-{number}.log", folder=folder))
+        eventually(lambda: _workers(address) == 2, 60, what="two workers")
+        yield address
+    finally:
+        for program in reversed(programs):
+            program.stop()
+
+
+def _workers(address: str) -> int:
+    try:
+        with Client(address, timeout=2, set_as_default=False) as client:
+            return len(client.scheduler_info()["workers"])
+    except OSError:
+        return 0
+
+
+@pytest.fixture
+def lists(tmp_path: Path) -> list[str]:
+    (tmp_path / "nodes.csv").write_text(NODES)
+    (tmp_path / "pods.csv").write_text(PODS)
+    return ["--nodes", str(tmp_path / "nodes.csv"), "--pods", str(tmp_path / "pods.csv")]
+
+
+def test_workers_give_the_answer_that_processes_give(
+    cli: Cli, scheduler: str, lists: list[str]
+) -> None:
+    """The same figures, and both workers made some of the runs."""
+    asked = ["replay", *lists, "--seeds", "1-12", "-o", "json"]
+    here = cli(*asked, "--jobs", "1").json
+    with (
+        Client(scheduler, set_as_default=False) as client,
+        get_task_stream(client=client) as stream,
+    ):
+        ran = cli(*asked, "--dask", scheduler)
+    assert ran.code == 0, ran.err
+    for name in ("unallocated_percent", "fragmented_percent", "refused_pods"):
+        assert ran.json[name] == here[name]
+    assert len({task["worker"] for task in stream.data if "once" in str(task["key"])}) == 2
+
+
+def test_nobody_at_the_address(cli: Cli, lists: list[str]) -> None:
+    """One line and exit code 3."""
+    ran = cli("replay", *lists, "--seeds", "1", "--dask", f"tcp://127.0.0.1:{free_port()}")
+    assert ran.code == 3
+    assert "no Dask scheduler answers" in ran.err
