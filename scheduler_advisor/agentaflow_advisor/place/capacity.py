@@ -66,6 +66,13 @@ class Capacity:
             _sorted(left) if other.extended else self.extended,
         )
 
+    def plus(self, other: Capacity) -> Capacity:
+        """What is there once that was given back."""
+        there = self.amounts()
+        for name, amount in other.amounts().items():
+            there[name] = there.get(name, 0) + amount
+        return Capacity.of_amounts(there)
+
     def shortage(self, ask: Capacity) -> str | None:
         """The first resource of which there is too little for `ask`; None where it fits.
 

@@ -13,6 +13,7 @@ from agentaflow_advisor.place.run import Result, Run
 from agentaflow_advisor.place.strategy import Aging, Strategy
 from agentaflow_advisor.place.together import Unit, attempt, units
 from agentaflow_advisor.place.topology import TOPOLOGY_LABELS
+from agentaflow_advisor.place.victims import Victims
 
 
 def place(
@@ -75,15 +76,21 @@ def explain(
     )
     queued = sorted(pods, key=lambda pod: (strategy.queue(pod), pod.ref, pod.uid))
     found = units(queued, snapshot.workloads, objections or {}, run.row_of)
-    return tuple(result for unit in found for result in _place(run, unit))
+    victims = Victims(snapshot, run)
+    return tuple(result for unit in found for result in _place(run, unit, victims))
 
 
-def _place(run: Run, unit: Unit) -> tuple[Result, ...]:
-    """Nodes are kept for one that is overdue and found no room."""
+def _place(run: Run, unit: Unit, victims: Victims) -> tuple[Result, ...]:
+    """Nodes are kept for one that is overdue and found no room; of one pod it is said who would
+    have to go for it.
+    """
     results, lacks_room = attempt(run, unit)
     strategy = run.strategy
     if not lacks_room or not isinstance(strategy, Aging):
         return results
+    (pod, *others), (first, *_) = unit.pods, results
+    if not others and isinstance(first, Refusal):
+        results = (victims.named_for(pod, first),)
     if not any(strategy.is_overdue(pod) for pod in unit.pods):
         return results
     kept = run.keep(unit.pods, unit.name)

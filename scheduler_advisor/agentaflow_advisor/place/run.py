@@ -134,6 +134,11 @@ class Run:
         self.kept.update(dict.fromkeys(room, name))
         return tuple(self.nodes[row].name for row in sorted(room))
 
+    def open_to(self, pod: Workload) -> Booleans:
+        """The rows that could take it if there were room."""
+        able, _ = self._evidence.narrow(self._without(self._filters.of(pod).able, self.kept))
+        return able
+
     def _judge(self, pod: Workload, ask: Capacity) -> tuple[Booleans, Counter[str]]:
         """The rows that can take it, and of how many nodes which reason holds first."""
         able, refused = self._filters.of(pod)

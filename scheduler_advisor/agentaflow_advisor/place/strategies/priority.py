@@ -17,7 +17,7 @@ HOUR = 3600.0
 @dataclass(frozen=True, slots=True)
 class Priority:
     """Highest level of priority first, older first among equals; then best fit. A pod that waits
-    rises by one level in every `aging_seconds`. Nothing is preempted.
+    rises by one level in every `aging_seconds`. Who would have to go for one is only said.
     """
 
     aging_seconds: float = HOUR

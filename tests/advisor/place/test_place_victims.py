@@ -1,0 +1,134 @@
+"""Who would have to go for a pod that finds no room: named, with care, and nobody is evicted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentaflow_advisor.model import Disruptions, Node, Placement, Refusal, Workload
+from agentaflow_advisor.model.disruption import DisruptionBudget
+from agentaflow_advisor.place import STRATEGIES, Result, place
+from agentaflow_advisor.place.strategies import Priority
+from agentaflow_advisor.place.victims import Preemptable
+from tests.support.fleet import OPTED_IN, gated_pod, node, running_pod, snapshot
+
+NOW = 1_800_000_000.0
+NODES = (node("n0"), node("n1"))
+
+
+def runs(name: str, on: str, gpus: int, hours: float = 1.0, **changes: Any) -> Workload:
+    """One that a ReplicaSet makes again."""
+    own = {"owner": f"ReplicaSet/{name}", "created_at": NOW - hours * 3600, **changes}
+    return running_pod(name, on, gpus, **own)
+
+
+def urgent(gpus: int = 8, **changes: Any) -> Workload:
+    return gated_pod("urgent", gpus, **{"priority": 100, "created_at": NOW - 60, **changes})
+
+
+def asked(
+    *pods: Workload, nodes: tuple[Node, ...] = NODES, budgets: tuple[DisruptionBudget, ...] = ()
+) -> tuple[Result, ...]:
+    look = snapshot(nodes, pods, disruptions=Disruptions(budgets))
+    return place(look, Priority())
+
+
+def told(*pods: Workload, **more: Any) -> Result:
+    (result,) = asked(*pods, **more)
+    return result
+
+
+def test_the_fewest_then_the_least_work() -> None:
+    """n0 would lose two pods, n1 one; of equal numbers the younger pod."""
+    result = told(runs("a", "n0", 4), runs("b", "n0", 4), runs("c", "n1", 8, 30), urgent())
+    assert isinstance(result, Preemptable)
+    assert (result.node, result.victims) == ("n1", ("research/c",))
+    assert result.lost_gpu_hours == 240.0
+    assert "n1 would have room if research/c went, of lower priority" in result.reason
+    result = told(runs("a", "n0", 8, 5), runs("c", "n1", 8, 3), urgent())
+    assert isinstance(result, Preemptable)
+    assert result.victims == ("research/c",)
+
+
+def test_nobody_is_named_who_could_stay() -> None:
+    """The cheapest would go first, and does not have to once the larger one goes."""
+    nodes = (node("n0"),)
+    result = told(runs("small", "n0", 1, 0.1), runs("large", "n0", 7), urgent(7), nodes=nodes)
+    assert isinstance(result, Preemptable)
+    assert result.victims == ("research/large",)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"priority": 100},
+        {"labels": {}},
+        {"namespace": "kube-system", "labels": OPTED_IN},
+        {"namespace": "other"},
+        {"owner": None},
+        {"owner": "Job/train"},
+        {"deleting": True},
+    ],
+)
+def test_who_is_never_named(changes: dict[str, Any]) -> None:
+    """Of no lower priority, not opted in, of kube-system, bare, of a gang, or leaving already."""
+    mate = runs("mate", "n1", 8, owner="Job/train", priority=100)
+    result = told(runs("a", "n0", 8, **changes), mate, urgent())
+    assert type(result) is Refusal
+
+
+def test_budgets_are_kept_together() -> None:
+    """One of two may go; both would be needed."""
+    budget = DisruptionBudget("research", "web", 1, match_labels=OPTED_IN)
+    there = (runs("a", "n0", 4), runs("b", "n0", 4))
+    assert type(told(*there, urgent(), nodes=NODES[:1], budgets=(budget,))) is Refusal
+    result = told(*there, urgent(4), nodes=NODES[:1], budgets=(budget,))
+    assert isinstance(result, Preemptable)
+    assert len(result.victims) == 1
+
+
+def test_a_node_is_named_for_one_pod_only() -> None:
+    """The second in the queue finds nobody left."""
+    first, second = asked(
+        runs("a", "n0", 8), urgent(), gated_pod("next", 8, priority=100), nodes=NODES[:1]
+    )
+    assert isinstance(first, Refusal)
+    assert isinstance(second, Refusal)
+    assert [type(first), type(second)].count(Preemptable) == 1
+
+
+def test_other_strategies_name_nobody() -> None:
+    """Only priority knows who is more important."""
+    look = snapshot(NODES[:1], [runs("a", "n0", 8), urgent()], disruptions=Disruptions())
+    (result,) = place(look, STRATEGIES["best_fit"])
+    assert type(result) is Refusal
+
+
+there = st.tuples(st.sampled_from(["n0", "n1"]), st.integers(1, 8), st.integers(0, 120))
+
+
+@given(st.lists(there, max_size=6), st.integers(1, 8))
+def test_with_the_victims_gone_the_pod_is_placed_on_that_node(
+    pods: list[tuple[str, int, int]], gpus: int
+) -> None:
+    """And each of them is of lower priority and needed."""
+    free = {"n0": 8, "n1": 8}
+    running = []
+    for number, (on, size, priority) in enumerate(pods):
+        if size <= free[on]:
+            free[on] -= size
+            running.append(runs(f"p{number}", on, size, 1.0 + number, priority=priority))
+    result = told(*running, urgent(gpus))
+    if not isinstance(result, Preemptable):
+        return
+    stay = [pod for pod in running if pod.ref not in result.victims]
+    gone = [pod for pod in running if pod.ref in result.victims]
+    assert all(pod.priority < 100 for pod in gone)
+    placed = told(*stay, urgent(gpus))
+    assert isinstance(placed, Placement)
+    assert placed.node == result.node
+    for pod in gone:
+        assert isinstance(told(*stay, pod, urgent(gpus)), Refusal)
