@@ -13,8 +13,6 @@ from tests.support.history import History, Value, always
 from tools.prometheus import PrometheusServer
 
 HOUR = 3600
-END = int(time.time()) // 60 * 60 - 60
-BEGIN = END - 8 * HOUR
 STEP = 60
 
 
@@ -23,8 +21,8 @@ def between(start: float, end: float, value: float = 1.0) -> Value:
 
 
 def pod(past: History, name: str, gpus: int, created: int, started: int, ended: int) -> None:
-    """Seconds since BEGIN; one that ends at 8 h still runs."""
-    created, started, ended = (BEGIN + at for at in (created, started, ended))
+    """Seconds since the beginning of the past; one that ends at 8 h still runs."""
+    created, started, ended = (past.times[0] + at for at in (created, started, ended))
     node = "n1" if name == "small-1" else "n0"
     own = {"uid": f"uid-{name}", "namespace": "ml", "pod": name}
     if started > created:
@@ -50,7 +48,8 @@ def server(
 ) -> Iterator[PrometheusServer]:
     """Two pods of 2 GPUs on a node each, for 6 h; one of 8 GPUs came after 1 h and had to wait."""
     folder = tmp_path_factory.mktemp("whatif")
-    past = History(range(BEGIN, END + 1, STEP))
+    end = int(time.time()) // 60 * 60 - 60  # now, not when the file was collected
+    past = History(range(end - 8 * HOUR, end + 1, STEP))
     for node in ("n0", "n1"):
         has: Mapping[str, float] = {"nvidia_com_gpu": 8, "cpu": 64, "memory": 2.0**38}
         for resource, amount in has.items():
