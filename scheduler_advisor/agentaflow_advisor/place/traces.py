@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -70,12 +71,13 @@ def rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, st
     """Line and row of a CSV file that has these columns. Raises TraceError."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in columns if name not in (reader.fieldnames or ())]
-            if missing:
-                raise TraceError(f"{path}:1: column {missing[0]} is missing: add it")
-            for row in reader:
-                yield reader.line_num, row
+            text = io.StringIO(file.read(), newline="")  # whoever stops halfway leaves no open file
+        reader = csv.DictReader(text)
+        missing = [name for name in columns if name not in (reader.fieldnames or ())]
+        if missing:
+            raise TraceError(f"{path}:1: column {missing[0]} is missing: add it")
+        for row in reader:
+            yield reader.line_num, row
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise TraceError(f"{path}: cannot be read ({error}): give a readable CSV file") from error
 
