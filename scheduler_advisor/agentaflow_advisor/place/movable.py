@@ -53,7 +53,11 @@ def protections(
     found: dict[str, str] = {}
     for pod in bound:
         number = len(members.get(gang_of.get(pod.uid, ""), ())) or 1
-        reason = _own(pod, now, highest_priority, settings) or disruptions.objection(pod, number)
+        reason = (
+            kept(pod, now, settings)
+            or _unmovable(pod, highest_priority)
+            or disruptions.objection(pod, number)
+        )
         if reason:
             found[pod.uid] = reason
     for name, gang in members.items():
@@ -65,10 +69,9 @@ def protections(
     return found
 
 
-def _own(pod: Workload, now: float, highest: int, settings: MoveSettings) -> str | None:
-    """What protects the pod by itself, the plainest first."""
+def kept(pod: Workload, now: float, settings: MoveSettings) -> str | None:
+    """Why the pod by itself is not to be evicted, the plainest first; None where it may be."""
     kind = (pod.owner or "").partition("/")[0]
-    constraint = unjudged(pod)
     told = {
         f"namespace {pod.namespace} is protected": pod.namespace in settings.protected_namespaces,
         "it has no controller that would make it again": not kind,
@@ -76,14 +79,18 @@ def _own(pod: Workload, now: float, highest: int, settings: MoveSettings) -> str
         "it is ending": pod.deleting,
         "it does not run yet": pod.phase != "Running",
         "its priority is the system's": pod.priority >= SYSTEM_PRIORITY,
-        "its priority is above that of all who wait": pod.priority > highest,
         f"its annotation {STAYS} is false": pod.annotations.get(STAYS) == "false",
         f"it is younger than {settings.min_age_seconds:g} s": (
             now - pod.created_at < settings.min_age_seconds
         ),
-        constraint or "": constraint is not None,
-        f"it holds {', '.join(sorted(pod.extended))}, which moves do not count": (
-            bool(pod.extended)
-        ),
     }
     return next((reason for reason, holds in told.items() if holds), None)
+
+
+def _unmovable(pod: Workload, highest: int) -> str | None:
+    """Why it has to stay though it might be evicted."""
+    if pod.priority > highest:
+        return "its priority is above that of all who wait"
+    if pod.extended:
+        return f"it holds {', '.join(sorted(pod.extended))}, which moves do not count"
+    return unjudged(pod)

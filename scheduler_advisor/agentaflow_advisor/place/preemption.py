@@ -8,9 +8,10 @@ the least work lost; nobody is named who could stay.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
+from agentaflow_advisor.place.fewest import fewest
 from agentaflow_advisor.place.fleet import Fleet
 from agentaflow_advisor.place.gang import release
 from agentaflow_advisor.place.jobs import Job, Running
@@ -36,26 +37,10 @@ def preemption(
         running,
         key=lambda each: (each.job.priority, each.lost_gpu_seconds(now), each.job.name),
     )
-    victims = _enough(trial, cheapest)
-    if victims is None:
+    needed = fewest(trial, cheapest)
+    if needed is None:
         return None
-    for victim in reversed(victims):
-        trial.keep(victim)
-        if not trial.fits():
-            trial.remove(victim)
-    needed = tuple(each for each in victims if each in trial.removed)
-    return Preemption(job, needed, sum(each.lost_gpu_seconds(now) for each in needed))
-
-
-def _enough(trial: _Trial, cheapest: Sequence[Running]) -> list[Running] | None:
-    victims: list[Running] = []
-    for each in cheapest:
-        if trial.fits():
-            break
-        if trial.may_go(each):
-            trial.remove(each)
-            victims.append(each)
-    return victims if trial.fits() else None
+    return Preemption(job, tuple(needed), sum(each.lost_gpu_seconds(now) for each in needed))
 
 
 class _Trial:
@@ -64,7 +49,6 @@ class _Trial:
     def __init__(self, fleet: Fleet, ledger: Ledger, job: Job) -> None:
         self._fleet, self._ledger, self._job = fleet.copy(), ledger.copy(), job
         self._rooms = Rooms(self._fleet, [job.demand])
-        self.removed: list[Running] = []
 
     def fits(self) -> bool:
         self._rooms.refresh()
@@ -86,10 +70,8 @@ class _Trial:
     def remove(self, running: Running) -> None:
         release(self._fleet, running.grants)
         self._ledger.use(running.job.queue, -running.job.milli)
-        self.removed.append(running)
 
     def keep(self, running: Running) -> None:
         for grant in running.grants:
             self._fleet.take(grant)
         self._ledger.use(running.job.queue, running.job.milli)
-        self.removed.remove(running)

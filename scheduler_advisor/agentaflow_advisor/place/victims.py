@@ -1,8 +1,8 @@
 """Proposals of preemption on a live cluster: who would have to go for a pod that finds no room.
 
-Named are pods of lower priority on one node: that have opted in, that a controller makes again,
-that no PodDisruptionBudget keeps and that are of no gang; the fewest, then the least work. Nothing
-is evicted for it.
+Named are pods of lower priority on one node: that have opted in, that nothing keeps from being
+evicted (movable.kept), no PodDisruptionBudget either, and that are of no gang; the fewest, then the
+least work. Nothing is evicted for it.
 """
 
 from __future__ import annotations
@@ -11,14 +11,17 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agentaflow_advisor.model import Refusal, Snapshot, Workload
-from agentaflow_advisor.place.capacity import FINISHED, Capacity
+from agentaflow_advisor.model import Disruptions, Refusal, Snapshot, Workload
+from agentaflow_advisor.place.capacity import Capacity
+from agentaflow_advisor.place.fewest import fewest
 from agentaflow_advisor.place.gangs import gangs
+from agentaflow_advisor.place.movable import MoveSettings, kept
 from agentaflow_advisor.place.queue import opted_in
 from agentaflow_advisor.place.run import Run
 
 HOUR = 3600.0
-PROTECTED = "kube-system"
+ANY_AGE = MoveSettings(min_age_seconds=0.0)
+"""The youngest lose the least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +47,13 @@ class Victims:
             if row is not None and pod.uid not in together and self._may_go(pod, snapshot):
                 self._on[row].append(pod)
 
-    def _may_go(self, pod: Workload, snapshot: Snapshot) -> bool:
-        return (
-            pod.node is not None
-            and pod.phase not in FINISHED
-            and not pod.deleting
-            and bool(pod.owner)
-            and pod.namespace != PROTECTED
-            and opted_in(pod.labels)
-            and opted_in(snapshot.namespaces.get(pod.namespace, {}))
-        )
-
     def named_for(self, pod: Workload, refused: Refusal) -> Refusal:
         """The refusal with who would have to go; as it was where nobody may."""
         able = self._run.open_to(pod)
         found = [
             (len(going), self._hours(going), self._run.nodes[row].name, row, going)
             for row, there in self._on.items()
-            if able[row] and (going := self._enough(pod, row, there))
+            if able[row] and (going := self._going(pod, row, there))
         ]
         if not found:
             return refused
@@ -74,31 +66,40 @@ class Victims:
         )
         return Preemptable(refused.subject, refused.reason + said, node, names, round(hours, 3))
 
-    def _enough(self, pod: Workload, row: int, there: Sequence[Workload]) -> list[Workload]:
-        """The cheapest that make room, without those that could stay; none where all do not."""
-        ask, left = Capacity.of_workload(pod), self._run.columns.at(row)
-        going: list[Workload] = []
-        for each in sorted(there, key=lambda one: (one.priority, self._hours([one]), one.ref)):
-            if left.shortage(ask) is None:
-                break
-            if each.priority < pod.priority and self._is_free([*going, each]):
-                going.append(each)
-                left = left.plus(Capacity.of_workload(each))
-        if left.shortage(ask) is not None:
-            return []
-        for each in reversed(tuple(going)):
-            without = left.minus(Capacity.of_workload(each))
-            if without.shortage(ask) is None:
-                left = without
-                going.remove(each)
-        return going
+    def _may_go(self, pod: Workload, snapshot: Snapshot) -> bool:
+        own = opted_in(pod.labels) and opted_in(snapshot.namespaces.get(pod.namespace, {}))
+        return own and kept(pod, self._now, ANY_AGE) is None
 
-    def _is_free(self, going: Sequence[Workload]) -> bool:
-        """Whether the budgets let the last one go together with the others."""
-        last = going[-1]
-        covering = [one for one in self._disruptions.budgets if one.covers(last)]
-        number = max((sum(map(one.covers, going)) for one in covering), default=1)
-        return self._disruptions.objection(last, number) is None
+    def _going(self, pod: Workload, row: int, there: Sequence[Workload]) -> list[Workload]:
+        trial = _Trial(pod, self._run.columns.at(row), self._disruptions)
+        cheapest = sorted(there, key=lambda one: (one.priority, self._hours([one]), one.ref))
+        return fewest(trial, cheapest) or []
 
     def _hours(self, pods: Sequence[Workload]) -> float:
         return sum(pod.gpus * max(0.0, self._now - pod.created_at) for pod in pods) / HOUR
+
+
+class _Trial:
+    """What a node would have left."""
+
+    def __init__(self, pod: Workload, left: Capacity, disruptions: Disruptions) -> None:
+        self._pod, self._left, self._disruptions = pod, left, disruptions
+        self._gone: list[Workload] = []
+
+    def fits(self) -> bool:
+        return self._left.shortage(Capacity.of_workload(self._pod)) is None
+
+    def may_go(self, one: Workload) -> bool:
+        """Of lower priority, and with those that are gone within every budget."""
+        covering = [budget for budget in self._disruptions.budgets if budget.covers(one)]
+        number = 1 + max((sum(map(each.covers, self._gone)) for each in covering), default=0)
+        within = self._disruptions.objection(one, number) is None
+        return one.priority < self._pod.priority and within
+
+    def remove(self, one: Workload) -> None:
+        self._left = self._left.plus(Capacity.of_workload(one))
+        self._gone.append(one)
+
+    def keep(self, one: Workload) -> None:
+        self._left = self._left.minus(Capacity.of_workload(one))
+        self._gone.remove(one)

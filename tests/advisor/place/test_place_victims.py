@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from agentaflow_advisor.model import Disruptions, Node, Placement, Refusal, Workload
 from agentaflow_advisor.model.disruption import DisruptionBudget
 from agentaflow_advisor.place import STRATEGIES, Result, place
+from agentaflow_advisor.place.movable import STAYS
 from agentaflow_advisor.place.strategies import Priority
 from agentaflow_advisor.place.victims import Preemptable
 from tests.support.fleet import OPTED_IN, gated_pod, node, running_pod, snapshot
@@ -71,10 +72,16 @@ def test_nobody_is_named_who_could_stay() -> None:
         {"owner": None},
         {"owner": "Job/train"},
         {"deleting": True},
+        {"owner": "DaemonSet/agent"},
+        {"owner": "Node/n0"},
+        {"phase": "Pending"},
+        {"annotations": {STAYS: "false"}},
     ],
 )
 def test_who_is_never_named(changes: dict[str, Any]) -> None:
-    """Of no lower priority, not opted in, of kube-system, bare, of a gang, or leaving already."""
+    """Of no lower priority, not opted in, of kube-system, bare, of a gang, leaving already, of the
+    node, not yet running, or told to stay.
+    """
     mate = runs("mate", "n1", 8, owner="Job/train", priority=100)
     result = told(runs("a", "n0", 8, **changes), mate, urgent())
     assert type(result) is Refusal
