@@ -10,7 +10,7 @@ import typer
 
 from agentaflow_advisor.advice import observe
 from agentaflow_advisor.analyze.defragmentation import SIGNALS, why_not
-from agentaflow_advisor.commands.replay import numbers
+from agentaflow_advisor.commands.runs import numbers
 from agentaflow_advisor.commands.session import Session, command
 from agentaflow_advisor.configuration import SettingsError
 from agentaflow_advisor.connections import open_cluster, open_prometheus

@@ -10,19 +10,17 @@ from typing import Annotated
 
 import typer
 
-from agentaflow_advisor.commands.executors import Dask, Jobs, executor
 from agentaflow_advisor.commands.html import write
+from agentaflow_advisor.commands.runs import SEEDS, Dask, Jobs, Seeds, executor, known, numbers
 from agentaflow_advisor.commands.session import Session, command
 from agentaflow_advisor.configuration import SettingsError
 from agentaflow_advisor.place.replays import Outcome, Replay, Spread
-from agentaflow_advisor.place.scorers import KINDS, OURS, WEIGHTS, kind_named
+from agentaflow_advisor.place.scorers import KINDS, OURS, WEIGHTS
 from agentaflow_advisor.place.traces import demands, machines
 from agentaflow_advisor.render import Column, plain
 from agentaflow_advisor.reports.replayed import plot as drawn
 
 _SHOWN = (80, 90, 100, 110, 130)
-_MOST_SEEDS = 1000
-SEEDS = "42-51"  # those of the FGD paper
 
 
 Nodes = Annotated[
@@ -43,7 +41,6 @@ Strategies = Annotated[
         f"{OURS.name}:WEIGHT=NUMBER,… changes what its parts count ({', '.join(WEIGHTS)}).",
     ),
 ]
-Seeds = Annotated[str, typer.Option(metavar="LIST", help="Such as 42-51, or 1,2,3.")]
 Plot = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Draw what was allocated and fragmented by load, as SVG."),
@@ -136,25 +133,3 @@ def _show(
 def _percent(by_load: Mapping[str, Spread], load: int) -> str:
     spread = by_load[str(load)]
     return f"{spread.mean:.2f} ± {spread.sd:.2f}"
-
-
-def known(name: str) -> str:
-    """The strategy of that name. Raises SettingsError."""
-    kind = kind_named(name)
-    if kind is None:
-        names = ", ".join(kind.name for kind in KINDS)
-        raise SettingsError(f"--strategy {name}: there is none of that name: give one of {names}")
-    return kind.name
-
-
-def numbers(text: str) -> list[int]:
-    """Numbers and ranges between commas. Raises SettingsError."""
-    found: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()):
-            raise SettingsError(f"--seeds {text}: give numbers and ranges such as 42-51 or 1,2,3")
-        found += range(int(first), int(last or first) + 1)
-    if not 0 < len(found) <= _MOST_SEEDS or len(set(found)) < len(found):
-        raise SettingsError(f"--seeds {text}: give 1 to {_MOST_SEEDS} different numbers")
-    return found

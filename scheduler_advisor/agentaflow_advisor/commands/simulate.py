@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import Executor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated
 
@@ -24,9 +26,9 @@ from agentaflow_advisor.commands.coming import (
     Window,
     seconds_of,
 )
-from agentaflow_advisor.commands.executors import Dask, Jobs, executor
 from agentaflow_advisor.commands.quotafile import read_quota
-from agentaflow_advisor.commands.replay import SEEDS, Seeds, Strategies, known, numbers
+from agentaflow_advisor.commands.replay import Strategies
+from agentaflow_advisor.commands.runs import SEEDS, Dask, Jobs, Seeds, executor, known, numbers
 from agentaflow_advisor.commands.session import Session, command
 from agentaflow_advisor.configuration import SettingsError
 from agentaflow_advisor.place.demand import WHOLE
@@ -109,10 +111,7 @@ def simulate(
     quotas = _quotas(quota, workload) if quota else ()
     studies = [Study(workload, name, time.process_time, worth, quotas) for name in policies]
     proposal = studies[0].proposal(names[0], chosen[0], at) if at else None
-    outcomes: list[Outcome] = []
-    with executor(jobs, dask) as pool:
-        for study in studies:
-            outcomes += compared(session, study, names, chosen, pool)
+    outcomes = compared(session, studies, names, chosen, executor(jobs, dask))
     if session.output.as_json:
         head = {"trace": _text(trace), "nodes": _text(nodes), "pods": _text(pods)}
         body = {"size": workload.size(), "outcomes": plain(outcomes)}
@@ -125,12 +124,20 @@ def simulate(
 
 
 def compared(
-    session: Session, study: Study, names: list[str], seeds: list[int], pool: Executor
+    session: Session,
+    studies: Sequence[Study],
+    names: Sequence[str],
+    seeds: Sequence[int],
+    where: AbstractContextManager[Executor],
 ) -> list[Outcome]:
-    """All strategies and seeds, with a progress bar."""
-    label = f"{study.policy}: {len(names) * len(seeds)} runs"
-    with session.output.bar(label) as advance:
-        return study.compare(names, seeds, pool, advance)
+    """Every study with all strategies and seeds, each with a progress bar."""
+    outcomes: list[Outcome] = []
+    with where as pool:
+        for study in studies:
+            label = f"{study.policy}: {len(names) * len(seeds)} runs"
+            with session.output.bar(label) as advance:
+                outcomes += study.compare(names, seeds, pool, advance)
+    return outcomes
 
 
 def _show(session: Session, workload: Workload, outcomes: list[Outcome], *, by_queue: bool) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
 
-from agentaflow_advisor.commands.executors import Dask, Jobs, executor
-from agentaflow_advisor.commands.replay import Seeds, known, numbers
+from agentaflow_advisor.commands.runs import Dask, Jobs, Seeds, executor, known, numbers
 from agentaflow_advisor.commands.session import Session, command
 from agentaflow_advisor.commands.simulate import compared
 from agentaflow_advisor.configuration import SettingsError
@@ -17,6 +16,7 @@ from agentaflow_advisor.connections import open_prometheus
 from agentaflow_advisor.model import Past, Refusal
 from agentaflow_advisor.observe.errors import NoHistory
 from agentaflow_advisor.observe.past import past
+from agentaflow_advisor.place.demand import WHOLE
 from agentaflow_advisor.place.history import History, history
 from agentaflow_advisor.place.measures import Measures, measures
 from agentaflow_advisor.place.scorers import KINDS
@@ -62,25 +62,12 @@ def whatif(
             f"{duration(own.window_seconds)}; give a longer --window"
         )
     study = Study(own, POLICY, time.process_time, horizon_seconds=own.window_seconds)
-    with executor(jobs, dask) as pool:
-        outcomes = compared(session, study, names, chosen, pool)
+    outcomes = compared(session, [study], names, chosen, executor(jobs, dask))
     gpus = own.size()["gpus"]
-    real = measures(own.records, gpus * 1000, own.window_seconds)
+    real = measures(own.records, gpus * WHOLE, own.window_seconds)
     more = {one.strategy: _more(one, real, gpus) for one in outcomes}
     if session.output.as_json:
-        session.output.document(
-            {
-                "start_at": told.start_at,
-                "end_at": told.end_at,
-                "size": own.size(),
-                "assumed_durations": own.unstarted,
-                "unfinished": own.unfinished,
-                "really": real,
-                "more_gpus": more,
-                "outcomes": plain(outcomes),
-                "refusals": notes,
-            }
-        )
+        session.output.document(_document(told, own, real, more, outcomes, notes))
         return 0
     _show(session, own, real, outcomes, gpus)
     session.output.line(_verdict(outcomes, more, real))
@@ -88,6 +75,27 @@ def whatif(
     for note in notes:
         session.output.line(f"{note.subject}: {note.reason}")
     return 0
+
+
+def _document(
+    told: Past,
+    own: History,
+    real: Measures,
+    more: Mapping[str, float],
+    outcomes: Sequence[Outcome],
+    notes: Sequence[Refusal],
+) -> dict[str, object]:
+    return {
+        "start_at": told.start_at,
+        "end_at": told.end_at,
+        "size": own.size(),
+        "assumed_durations": own.unstarted,
+        "unfinished": own.unfinished,
+        "really": real,
+        "more_gpus": more,
+        "outcomes": plain(outcomes),
+        "refusals": notes,
+    }
 
 
 def _look(session: Session) -> tuple[Past, tuple[Refusal, ...]]:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from agentaflow_advisor.model import Query, Refusal
-from agentaflow_advisor.observe.prometheus import Answer
+from agentaflow_advisor.observe.answers import Answer
 from agentaflow_advisor.observe.recording import NOW, RARE, TOLD, USUAL_LANES, Question
 from agentaflow_advisor.observe.signals import AMOUNT, COUNTS, SCALARS
 from agentaflow_advisor.observe.told import GpuKey, Readings

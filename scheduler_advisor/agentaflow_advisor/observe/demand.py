@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from agentaflow_advisor.model import Demand, Refusal, Series
+from agentaflow_advisor.observe.answers import Sample, Track
 from agentaflow_advisor.observe.dialects import DIALECTS, Dialect
 from agentaflow_advisor.observe.partial import missing, refusals, remarks
-from agentaflow_advisor.observe.prometheus import Prometheus, Sample, Track
+from agentaflow_advisor.observe.prometheus import Prometheus
 
 By = Literal["cluster", "namespace"]
 STEP_SECONDS = 3600.0

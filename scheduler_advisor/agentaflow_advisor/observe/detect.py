@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from agentaflow_advisor.model import Query
+from agentaflow_advisor.observe.answers import Sample
 from agentaflow_advisor.observe.dialects import DIALECTS, Dialect, render
 from agentaflow_advisor.observe.partial import Warned
-from agentaflow_advisor.observe.prometheus import Prometheus, Sample
+from agentaflow_advisor.observe.prometheus import Prometheus
 from agentaflow_advisor.observe.recording.span import Clock, Found, gpus_of
 
 AUTO = "auto"

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from agentaflow_advisor.model import Missing, Past, PastNode, PodRun, Refusal
+from agentaflow_advisor.observe.answers import Sample
 from agentaflow_advisor.observe.dialects.dialect import render
 from agentaflow_advisor.observe.partial import Warned, missing, refusals
-from agentaflow_advisor.observe.prometheus import Prometheus, Sample
+from agentaflow_advisor.observe.prometheus import Prometheus
 
 MOST_STEPS = 2016
 """Of a window: 5 minutes in a week. Each is one look at which pods there were."""

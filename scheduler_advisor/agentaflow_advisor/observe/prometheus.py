@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import msgspec
 from requests.auth import AuthBase, HTTPBasicAuth
 
+from agentaflow_advisor.observe.answers import (
+    ENVELOPE,
+    MATRIX,
+    SCALAR,
+    VECTOR,
+    Answer,
+    Envelope,
+    Sample,
+    Series,
+    Track,
+    result_in,
+    warnings_in,
+)
 from agentaflow_advisor.observe.errors import (
     AnswerUnusable,
     NotPrometheus,
@@ -24,97 +35,7 @@ from agentaflow_advisor.observe.errors import (
 from agentaflow_advisor.observe.partial import Store, stores_in
 from agentaflow_advisor.observe.transport import BearerToken, Reply, Transport
 
-WARNING_LENGTH = 100_000
 TOO_MUCH = ("too many samples", "exceed")  # in Prometheus' and Thanos' error texts
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One series' value. It may be NaN or infinite, as Prometheus said it."""
-
-    labels: Mapping[str, str]
-    value: float
-    at: float  # seconds since the epoch, Prometheus' clock
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What one query brought, in columns. Warnings mean that parts may be missing."""
-
-    metrics: Sequence[bytes]  # the labels of each series, as JSON
-    values: Sequence[float]  # in the same order
-    at: float  # evaluation time, seconds since the epoch
-    warnings: tuple[str, ...]
-    seconds: float  # that it took
-    url: str = ""  # who gave it
-
-    @property
-    def labels(self) -> Iterator[Mapping[str, str]]:
-        """Those of each series, in order. Raises AnswerUnusable."""
-        return map(self.labels_in, self.metrics)
-
-    def labels_in(self, metric: bytes) -> Mapping[str, str]:
-        """The labels of one of its series. Raises AnswerUnusable."""
-        try:
-            return _LABELS.decode(metric)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            shown = one_line(metric.decode(errors="replace"))
-            raise AnswerUnusable(
-                f"an answer of {self.url} holds a series whose labels are no texts: {shown}. "
-                "Try again; if it stays so, look at the proxies."
-            ) from error
-
-    @property
-    def samples(self) -> tuple[Sample, ...]:
-        """Both together: for answers of a few series."""
-        return tuple(
-            Sample(labels, value, self.at)
-            for labels, value in zip(self.labels, self.values, strict=True)
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Track:
-    """One series over time: (seconds since the epoch, value), the oldest first."""
-
-    labels: Mapping[str, str]
-    points: tuple[tuple[float, float], ...]
-
-
-class _Envelope(msgspec.Struct):
-    """An answer of the API; what is in `data` is read once its kind is known."""
-
-    status: Any
-    data: msgspec.Raw = msgspec.Raw(b"null")
-    errorType: Any = None  # noqa: N815 (Prometheus' own names)
-    error: Any = None
-    warnings: Any = None
-    isPartial: Any = False  # noqa: N815
-
-
-class _Result(msgspec.Struct):
-    resultType: Any = None  # noqa: N815
-    result: msgspec.Raw = msgspec.Raw(b"null")
-
-
-class _Series(msgspec.Struct, gc=False):
-    """Labels are left as they are: a fleet of 80,000 GPUs has the same ones in each answer."""
-
-    metric: msgspec.Raw
-    value: tuple[float, str]
-
-
-class _Tracks(msgspec.Struct):
-    metric: dict[str, str]
-    values: list[tuple[float, str]]
-
-
-_ENVELOPE = msgspec.json.Decoder(_Envelope)
-_RESULT = msgspec.json.Decoder(_Result)
-_VECTOR = msgspec.json.Decoder(list[_Series])
-_SCALAR = msgspec.json.Decoder(tuple[float, str])
-_MATRIX = msgspec.json.Decoder(list[_Tracks])
-_LABELS = msgspec.json.Decoder(dict[str, str])
 
 
 class Prometheus:
@@ -157,12 +78,7 @@ class Prometheus:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -181,7 +97,7 @@ class Prometheus:
         content = self._content(self._transport.request("POST", "/api/v1/query", form), promql)
         metrics, values, when = self._columns(content, promql)
         took = time.monotonic() - started
-        return Answer(metrics, values, when, _warnings(content), took, self.url)
+        return Answer(metrics, values, when, warnings_in(content), took, self.url)
 
     def query_range(
         self, promql: str, *, start: float, end: float, step_seconds: float
@@ -192,12 +108,12 @@ class Prometheus:
         content = self._content(
             self._transport.request("POST", "/api/v1/query_range", form), promql
         )
-        data = _result(content)
+        data = result_in(content)
         if data.resultType != "matrix":
             kind = one_line(data.resultType)
             raise self._unusable(f"is a {kind}, not a matrix, to: {one_line(promql)}")
         try:
-            series = _MATRIX.decode(data.result)
+            series = MATRIX.decode(data.result)
             tracks = tuple(
                 Track(each.metric, tuple((at, float(value)) for at, value in each.values))
                 for each in series
@@ -207,7 +123,7 @@ class Prometheus:
                 f"holds a series that is no floats over time, to: {one_line(promql)}"
             ) from error
         self._limit(len(tracks), promql)
-        return tracks, _warnings(content)
+        return tracks, warnings_in(content)
 
     def now(self) -> float:
         """Prometheus' own clock, in seconds since the epoch."""
@@ -227,10 +143,10 @@ class Prometheus:
         except ObserveError:
             return ()
 
-    def _content(self, reply: Reply, promql: str) -> _Envelope:
+    def _content(self, reply: Reply, promql: str) -> Envelope:
         """The answer's envelope, or the error that it carries."""
         try:
-            content = _ENVELOPE.decode(reply.body)
+            content = ENVELOPE.decode(reply.body)
         except msgspec.ValidationError as error:
             raise self._not_prometheus(reply) from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -243,14 +159,14 @@ class Prometheus:
             raise self._rejected(content, promql)
         return content
 
-    def _columns(self, content: _Envelope, promql: str) -> tuple[list[bytes], list[float], float]:
+    def _columns(self, content: Envelope, promql: str) -> tuple[list[bytes], list[float], float]:
         """Labels, values and evaluation time."""
-        data = _result(content)
+        data = result_in(content)
         try:
             if data.resultType == "vector":
-                series = _VECTOR.decode(data.result)
+                series = VECTOR.decode(data.result)
             elif data.resultType == "scalar":
-                series = [_Series(msgspec.Raw(b"{}"), _SCALAR.decode(data.result))]
+                series = [Series(msgspec.Raw(b"{}"), SCALAR.decode(data.result))]
             else:
                 kind = one_line(data.resultType)
                 raise self._unusable(f"is a {kind}, not a vector, to: {one_line(promql)}")
@@ -270,7 +186,7 @@ class Prometheus:
                 f"{one_line(promql)}. Look for a label of unbounded values, or raise the limit."
             )
 
-    def _rejected(self, content: _Envelope, promql: str) -> QueryRejected | QueryTooLarge:
+    def _rejected(self, content: Envelope, promql: str) -> QueryRejected | QueryTooLarge:
         kind, text = one_line(content.errorType), one_line(content.error)
         if kind in ("timeout", "canceled") or any(mark in text for mark in TOO_MUCH):
             return QueryTooLarge(
@@ -299,17 +215,3 @@ class Prometheus:
         return AnswerUnusable(
             f"the answer of {self.url} {what}. Try again; if it stays so, look at the proxies."
         )
-
-
-def _result(content: _Envelope) -> _Result:
-    """What a query brought; of no kind where that is something else."""
-    try:
-        return _RESULT.decode(content.data)
-    except msgspec.DecodeError:
-        return _Result()
-
-
-def _warnings(content: _Envelope) -> tuple[str, ...]:
-    """Each on one line, whole: the labels of many clusters may be in one."""
-    warned = [one_line(text, WARNING_LENGTH) for text in content.warnings or ()]
-    return (*warned, "the answer is partial") if content.isPartial is True else tuple(warned)

@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from agentaflow_advisor.model import PodRef, Query, Refusal
+from agentaflow_advisor.observe.answers import Answer
 from agentaflow_advisor.observe.completing import COVERAGE, SAMPLES, complete, of_nodes
 from agentaflow_advisor.observe.dialects import Dialect, Labels, render
-from agentaflow_advisor.observe.prometheus import Answer, Prometheus
+from agentaflow_advisor.observe.prometheus import Prometheus
 from agentaflow_advisor.observe.recording import TOLD, Question, Recorded, questions
 from agentaflow_advisor.observe.signals import AMOUNT, COUNTS, SCALARS, Rule
 from agentaflow_advisor.observe.told import GpuKey, Holding, Place, Readings

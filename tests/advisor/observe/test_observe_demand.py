@@ -9,10 +9,11 @@ import promql_parser
 import pytest
 
 from agentaflow_advisor.model import Demand, Refusal
+from agentaflow_advisor.observe.answers import Track
 from agentaflow_advisor.observe.demand import By, demand
 from agentaflow_advisor.observe.dialects import DIALECTS
 from agentaflow_advisor.observe.errors import AnswerUnusable, ObserveError, QueryTooLarge
-from agentaflow_advisor.observe.prometheus import Prometheus, Track
+from agentaflow_advisor.observe.prometheus import Prometheus
 from tests.support.fault_http import FaultServer, Step, answer, failure, vector
 
 HOUR = 3600

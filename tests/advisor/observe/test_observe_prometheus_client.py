@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from agentaflow_advisor.observe.answers import Sample
 from agentaflow_advisor.observe.errors import (
     AnswerUnusable,
     NotPrometheus,
@@ -22,7 +23,7 @@ from agentaflow_advisor.observe.errors import (
     QueryRejected,
     QueryTooLarge,
 )
-from agentaflow_advisor.observe.prometheus import Prometheus, Sample
+from agentaflow_advisor.observe.prometheus import Prometheus
 from tests.support.certificates import self_signed
 from tests.support.fault_http import (
     HEAD_ONLY,
@@ -87,6 +88,19 @@ def test_the_query_goes_as_a_form_with_its_time() -> None:
     request = server.requests[0]
     assert request.startswith(b"POST /api/v1/query ")
     assert request.endswith(b"query=up%7Ba%3D%221%22%7D&time=12.500")
+
+
+def test_nothing_is_compressed_over_loopback() -> None:
+    """It takes longer than to copy; whoever sets the header has it as set."""
+    with FaultServer([ONE]) as server, Prometheus(server.url) as prometheus:
+        prometheus.query("up")
+    assert b"accept-encoding: identity" in server.requests[0].lower()
+    with (
+        FaultServer([ONE]) as server,
+        Prometheus(server.url, headers={"Accept-Encoding": "gzip"}) as prometheus,
+    ):
+        prometheus.query("up")
+    assert b"accept-encoding: gzip" in server.requests[0].lower()
 
 
 def test_now_is_the_servers_clock() -> None:

@@ -1,4 +1,4 @@
-"""Where runs are made: in processes of this machine, or on the workers of a Dask cluster."""
+"""What commands that make many runs share: strategies, seeds, and where the runs are made."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ import typer
 
 from agentaflow_advisor.configuration import SettingsError
 from agentaflow_advisor.observe.errors import SchedulerUnreachable, one_line
+from agentaflow_advisor.place.scorers import KINDS, kind_named
 
 CONNECT_SECONDS = 10
+_MOST_SEEDS = 1000
+SEEDS = "42-51"  # those of the FGD paper
+Seeds = Annotated[str, typer.Option(metavar="LIST", help="Such as 42-51, or 1,2,3.")]
 Jobs = Annotated[int, typer.Option(min=0, metavar="N", help="Processes; 0 for one per core.")]
 Dask = Annotated[
     str | None,
@@ -23,6 +27,28 @@ Dask = Annotated[
         "agentaflow installed too (needs the extra `scale`).",
     ),
 ]
+
+
+def known(name: str) -> str:
+    """The strategy of that name. Raises SettingsError."""
+    kind = kind_named(name)
+    if kind is None:
+        names = ", ".join(kind.name for kind in KINDS)
+        raise SettingsError(f"--strategy {name}: there is none of that name: give one of {names}")
+    return kind.name
+
+
+def numbers(text: str) -> list[int]:
+    """Numbers and ranges between commas. Raises SettingsError."""
+    found: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()):
+            raise SettingsError(f"--seeds {text}: give numbers and ranges such as 42-51 or 1,2,3")
+        found += range(int(first), int(last or first) + 1)
+    if not 0 < len(found) <= _MOST_SEEDS or len(set(found)) < len(found):
+        raise SettingsError(f"--seeds {text}: give 1 to {_MOST_SEEDS} different numbers")
+    return found
 
 
 @contextmanager
