@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lightkube import Client
 
@@ -76,7 +76,9 @@ def act(
     clock: Clock | None = None,
 ) -> tuple[Decision, ...]:
     """Settle what an earlier run left intended, then carry out what is approved."""
-    applier = Applier(journal, client, settings.policy(), prometheus_now, actor, clock or Clock())
+    clock = clock or Clock()
+    policy = replace(settings.policy(), cycle_began_at=clock.now())
+    applier = Applier(journal, client, policy, prometheus_now, actor, clock)
     done = list(recover(applier))
     for decision in journal.list((State.APPROVED,)):
         with suppress(WrongState):  # another process was first

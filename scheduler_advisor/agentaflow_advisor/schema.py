@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from agentaflow_advisor.documents import AdviceDocument
+from agentaflow_advisor.model import ACTIONS, Action
 from agentaflow_advisor.render import to_json
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -91,6 +92,8 @@ def _type(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
         return {"type": "object", "additionalProperties": _type(arguments[1], definitions)}
     if isinstance(hint, type) and issubclass(hint, Enum):
         return {"enum": [member.value for member in hint]}
+    if hint is Action:
+        return {"anyOf": [_type(each, definitions) for each in ACTIONS.values()]}
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         if hint.__name__ not in definitions:
             definitions[hint.__name__] = {}  # taken, should it refer to itself

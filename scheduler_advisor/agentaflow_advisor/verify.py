@@ -1,42 +1,24 @@
-"""Verification: was the pod bound where the decision said. What it saved is for a later version."""
+"""Verification: what the cluster made of each applied decision, by its channel's own look."""
 
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 
 from lightkube import Client
 
+from agentaflow_advisor.act.channels import CHANNELS
 from agentaflow_advisor.act.errors import Unanswered, Unreadable
-from agentaflow_advisor.act.facts import read_pod
 from agentaflow_advisor.decide.errors import WrongState
 from agentaflow_advisor.decide.journal import Journal
-from agentaflow_advisor.model import Decision, State
-
-
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """The state that an applied decision has come to. APPLIED: still waiting, for that reason."""
-
-    state: State
-    reason: str
+from agentaflow_advisor.model import Decision, State, Verification
 
 
 def verify(decision: Decision, client: Client) -> Verification:
-    """Look at the pod of an applied decision. Nothing is written."""
-    action = decision.action
+    """Look at the object of an applied decision. Nothing is written."""
     try:
-        pod = read_pod(client, action)
+        return CHANNELS[decision.action.channel].verify(client, decision.action, decision)
     except (Unanswered, Unreadable) as trouble:
         return Verification(decision.state, str(trouble))
-    where = f"pod {action.namespace}/{action.name}"
-    if pod is None or pod.uid != action.uid:
-        return Verification(State.SUPERSEDED, f"{where} was gone before it was seen bound")
-    if pod.node is None:
-        return Verification(decision.state, f"{where} is not bound yet")
-    if pod.node != action.node:
-        return Verification(State.FAILED, f"{where} was bound to {pod.node}, not {action.node}")
-    return Verification(State.VERIFIED, f"{where} was bound to {pod.node}")
 
 
 def verify_applied(

@@ -22,7 +22,16 @@ from tests.support.fake_prometheus import Card, fake_prometheus
 PUBLISHED = Path(__file__).parents[2] / "docs" / "recommendation.schema.json"
 SCHEMA = json.loads(PUBLISHED.read_text())
 CHECK = Draft202012Validator(SCHEMA, format_checker=FormatChecker())
-ACTION = PlacePod("ml", "train", "u", "1", "gate", "node-0", "node-0", "hash")
+ACTION = PlacePod(
+    namespace="ml",
+    name="train",
+    uid="u",
+    resource_version="1",
+    gate="gate",
+    node="node-0",
+    hostname="node-0",
+    spec_hash="hash",
+)
 
 
 @pytest.fixture

@@ -179,9 +179,12 @@ def test_a_concurrent_harmless_edit_is_judged_anew_and_kept(
     [
         (
             lambda scene: scene.patch({"metadata": {"labels": {"agentaflow.io/managed": None}}}),
-            "pod_opted_in",
+            "target_opted_in",
         ),
-        (lambda scene: scene.patch({"spec": {"nodeSelector": {"tier": "a100"}}}), "pod_unchanged"),
+        (
+            lambda scene: scene.patch({"spec": {"nodeSelector": {"tier": "a100"}}}),
+            "target_unchanged",
+        ),
         (lambda scene: scene.replace_pod(), "replaced by another of its name"),
     ],
 )

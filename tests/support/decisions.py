@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from agentaflow_advisor.decide.guards import Context
+from agentaflow_advisor.act.channels import CHANNELS
+from agentaflow_advisor.decide.guards import EVERYWHERE, PACING, Context, vetoes
 from agentaflow_advisor.decide.policy import Policy
 from agentaflow_advisor.decide.proposal import propose
-from agentaflow_advisor.model import Decision, Placement, PlacePod, Workload
+from agentaflow_advisor.model import Decision, Placement, PlacePod, Target, Workload
 from tests.support.fleet import OPTED_IN, gated_pod, gpus_of, node, snapshot
 
 NOW = 1_800_000_000.0
@@ -27,11 +28,30 @@ def decision(pod: Workload | None = None, on: str = "node-0", now: float = NOW) 
     return propose(placement(pod or gated_pod("train"), on), seen, now)
 
 
+def target(pod: Workload) -> Target:
+    """The pod as a channel reads it."""
+    return Target(
+        "Pod",
+        pod.namespace,
+        pod.name,
+        pod.uid,
+        pod.resource_version,
+        labels=pod.labels,
+        annotations=pod.annotations,
+        created_at=pod.created_at,
+        deleting=pod.deleting,
+        spec_hash=pod.spec_hash,
+        owner=pod.owner or "",
+        pod=pod,
+    )
+
+
 def context(pod: Workload | None = None, **changes: Any) -> Context:
     """Facts that nothing can be said against, except for the changes."""
     made = Context(
         policy=ACTING,
-        pod=pod or gated_pod("train"),
+        target=target(pod or gated_pod("train")),
+        now=NOW,
         namespace_labels=OPTED_IN,
         node=node("node-0"),
         others=(),
@@ -44,3 +64,12 @@ def context(pod: Workload | None = None, **changes: Any) -> Context:
 def names(vetoes: Iterable[tuple[str, str]]) -> list[str]:
     """Which guards spoke."""
     return [guard for guard, _ in vetoes]
+
+
+GATE_GUARDS = (*EVERYWHERE, *CHANNELS[PlacePod.channel].guards, *PACING)
+"""All that judge a placement."""
+
+
+def judged(made: Decision, facts: Context) -> tuple[tuple[str, str], ...]:
+    """What they have against it."""
+    return vetoes(made, facts, GATE_GUARDS)

@@ -89,11 +89,12 @@ class FakeCluster:
     def _get(self, request: httpx2.Request) -> httpx2.Response:
         path = request.url.path
         if path.endswith("/pods"):
-            node = request.url.params["fieldSelector"].partition("=")[2]
+            node = request.url.params.get("fieldSelector", "").partition("=")[2]
+            anywhere = "fieldSelector" not in request.url.params
             items = [
                 body
                 for at, body in self.objects.items()
-                if "/pods/" in at and body["spec"].get("nodeName", "") == node
+                if "/pods/" in at and (anywhere or body["spec"].get("nodeName", "") == node)
             ]
             return httpx2.Response(200, json={"metadata": {}, "items": items})
         if path not in self.objects:

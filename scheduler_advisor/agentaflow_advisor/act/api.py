@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx2  # what lightkube speaks HTTP with
 import msgspec
 from lightkube import ApiError, Client
 from lightkube.core.exceptions import ConfigError
-from lightkube.resources.core_v1 import Pod
 from lightkube.types import PatchType
 
 from agentaflow_advisor.act.errors import ApiTrouble, Conflict, Rejected, Unanswered, Unreadable
+from agentaflow_advisor.model import Target
 from agentaflow_advisor.model.names import FIELD_MANAGER
 from agentaflow_advisor.observe.errors import one_line
 
@@ -39,20 +39,33 @@ def read(get: Callable[[], T]) -> T | None:
         raise _silence(error) from error
 
 
-def patch_pod(
-    client: Client, namespace: str, name: str, patch: Mapping[str, object], *, dry_run: bool
+def patch(
+    client: Client,
+    kind: type[Any],
+    target: Target,
+    body: Mapping[str, object],
+    *,
+    dry_run: bool,
 ) -> None:
-    """One merge patch. Raises Unanswered, Conflict or Rejected."""
-    try:
-        client.patch(
-            Pod,
-            name,
-            dict(patch),
-            namespace=namespace,
+    """One merge patch of the target. Raises Unanswered, Conflict or Rejected."""
+    where: dict[str, Any] = {"namespace": target.namespace} if target.namespace else {}
+    write(
+        lambda: client.patch(
+            kind,
+            target.name,
+            dict(body),
             patch_type=PatchType.MERGE,
             field_manager=FIELD_MANAGER,
             dry_run=dry_run,
+            **where,
         )
+    )
+
+
+def write(send: Callable[[], object]) -> None:
+    """One request that changes something. Raises Unanswered, Conflict or Rejected."""
+    try:
+        send()
     except httpx2.HTTPStatusError as error:
         raise _named(error, Rejected) from error
     except ConfigError as error:
@@ -80,7 +93,7 @@ def _named(error: httpx2.HTTPStatusError, refusal: type[ApiTrouble]) -> ApiTroub
 
 
 def _is_other_uid(error: httpx2.HTTPStatusError) -> bool:
-    """422 "metadata.uid: field is immutable": another pod has the name now."""
+    """422 "metadata.uid: field is immutable": another object has the name now."""
     if not isinstance(error, ApiError) or not error.status.details:
         return False
     return any(cause.field == "metadata.uid" for cause in error.status.details.causes or ())

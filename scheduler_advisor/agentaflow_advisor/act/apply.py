@@ -13,16 +13,17 @@ from dataclasses import dataclass, field, replace
 
 from lightkube import Client
 
-from agentaflow_advisor.act import api
-from agentaflow_advisor.act.channels import CHANNELS, Settled
-from agentaflow_advisor.act.errors import Conflict, Rejected, Unanswered, Unreadable
-from agentaflow_advisor.act.facts import read_context, read_pod
+from agentaflow_advisor.act.channels import CHANNELS
+from agentaflow_advisor.act.errors import ApiTrouble, Conflict, Rejected, Unanswered, Unreadable
+from agentaflow_advisor.act.facts import stopped, surroundings
+from agentaflow_advisor.act.points import Point
 from agentaflow_advisor.decide.approval import overdue
 from agentaflow_advisor.decide.errors import WrongState
-from agentaflow_advisor.decide.guards import vetoes
+from agentaflow_advisor.decide.guards import EVERYWHERE, PACING, Context, vetoes
+from agentaflow_advisor.decide.guards.pacing import HOUR
 from agentaflow_advisor.decide.journal import Journal
 from agentaflow_advisor.decide.policy import Policy
-from agentaflow_advisor.model import Decision, State, Workload
+from agentaflow_advisor.model import Decision, Settled, State, Target
 
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
@@ -37,6 +38,14 @@ class Clock:
     sleep: Callable[[float], None] = time.sleep
 
 
+def _leading() -> str | None:
+    return None
+
+
+def _unwatched(_: Point) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Applier:
     """All that carrying decisions out needs. `prometheus_now` may raise ObserveError."""
@@ -47,13 +56,16 @@ class Applier:
     prometheus_now: Callable[[], float]  # seconds since the epoch, Prometheus' clock
     actor: str = "agentaflow"
     clock: Clock = field(default_factory=Clock)
+    follower: Callable[[], str | None] = _leading  # why another process is the one that acts
+    reached: Callable[[Point], None] = _unwatched  # told of each point that is passed
 
 
 def apply_decision(applier: Applier, decision: Decision) -> Decision:
     """Carry out an approved decision, or go on with an intended one; its new state is the answer.
 
-    Where the API server cannot be read the state stays, `reason` says why, and a later call or
-    recover() goes on. Raises JournalError: WrongState where it is not approved.
+    Where the API server cannot be read, or a guard of pace holds it back, the state stays, `reason`
+    says why, and a later call or recover() goes on. Raises JournalError: WrongState where it is not
+    approved.
     """
     with applier.journal.acting():
         decision = applier.journal.get(decision.id)
@@ -74,6 +86,31 @@ def recover(applier: Applier) -> tuple[Decision, ...]:
         return tuple(_carry_out(applier, decision) for decision in intended)
 
 
+def revert(applier: Applier, decision: Decision, reason: str) -> Decision:
+    """Take an applied or verified decision back. The state stays where the API did not answer.
+
+    Raises JournalError: WrongState where there is nothing to take back, or nothing that could.
+    """
+    with applier.journal.acting():
+        decision = applier.journal.get(decision.id)
+        channel = CHANNELS[decision.action.channel]
+        if channel.undo is None:
+            raise WrongState(f"decision {decision.id}: {channel.name} cannot be taken back")
+        if decision.state not in (State.APPLIED, State.VERIFIED):
+            raise WrongState(
+                f"decision {decision.id} is {decision.state}, so there is nothing to take back"
+            )
+        if why := stopped(applier.client, applier.policy.namespace) or applier.follower():
+            return replace(decision, reason=why)
+        applier.reached(Point.BEFORE_UNDO)
+        try:
+            undone = channel.undo(applier.client, decision.action, decision)
+        except ApiTrouble as trouble:
+            return replace(decision, reason=str(trouble))
+        applier.reached(Point.AFTER_UNDO)
+        return _settle(applier, decision, replace(undone, reason=f"{reason}: {undone.reason}"))
+
+
 def _intend(applier: Applier, decision: Decision) -> Decision:
     """Judged before it is intended, so that a veto leaves no trace of an intent."""
     if reason := overdue(decision, applier.policy, applier.clock.now()):
@@ -82,9 +119,15 @@ def _intend(applier: Applier, decision: Decision) -> Decision:
         judged = _judge(applier, decision)
     except (Unanswered, Unreadable) as trouble:
         return replace(decision, reason=str(trouble))
-    if isinstance(judged, Settled) and judged.state is not State.APPLIED:
-        return _settle(applier, decision, judged)
-    return _settle(applier, decision, Settled(State.INTENDED, ""))
+    if isinstance(judged, Settled):
+        if judged.state is not State.APPLIED:
+            return _settle(applier, decision, judged)
+    elif held := vetoes(decision, judged, PACING):
+        return replace(decision, reason=f"waits: {_reasons(held)}")
+    applier.reached(Point.BEFORE_INTENT)
+    intended = _settle(applier, decision, Settled(State.INTENDED, ""))
+    applier.reached(Point.AFTER_INTENT)
+    return intended
 
 
 def _carry_out(applier: Applier, decision: Decision) -> Decision:
@@ -96,13 +139,15 @@ def _carry_out(applier: Applier, decision: Decision) -> Decision:
         try:
             judged = _judge(applier, decision)
             if isinstance(judged, Settled):
-                return _settle(applier, decision, _after_intent(judged))
+                return _settle(applier, decision, _after_intent(decision, judged))
             if not rehearsed:
-                _write(applier, decision, judged, dry_run=True)
+                _write(applier, decision, judged.target, dry_run=True)
                 rehearsed = True
-            _write(applier, decision, judged, dry_run=False)
+                applier.reached(Point.AFTER_REHEARSAL)
+            _write(applier, decision, judged.target, dry_run=False)
+            applier.reached(Point.AFTER_WRITE)
             return _settle(
-                applier, decision, Settled(State.APPLIED, "the API server took the patch")
+                applier, decision, Settled(State.APPLIED, "the API server took the change")
             )
         except Conflict as conflict:
             trouble = conflict  # judged anew on what is there now, never pushed through
@@ -125,30 +170,47 @@ def _attempts(applier: Applier) -> Iterator[None]:
             return
 
 
-def _judge(applier: Applier, decision: Decision) -> Workload | Settled:
-    """The pod as it is now if the write may go out, else what became of the decision."""
-    pod = read_pod(applier.client, decision.action)
-    if pod is None:
-        return Settled(State.SUPERSEDED, "the pod is gone")
-    if settled := CHANNELS[decision.action.channel].settled(decision, pod):
+def _judge(applier: Applier, decision: Decision) -> Context | Settled:
+    """The facts, with the object as it is now, if the write may go out; else what became of it."""
+    channel, client = CHANNELS[decision.action.channel], applier.client
+    target = channel.read(client, decision.action)
+    if isinstance(target, Settled):
+        return target
+    if settled := channel.settled(decision.action, decision, target):
         return settled
-    context = read_context(
-        applier.client, decision.action, pod, applier.policy, applier.prometheus_now
+    now = applier.clock.now()
+    context = Context(
+        policy=applier.policy,
+        target=target,
+        now=now,
+        follower=applier.follower(),
+        recent=applier.journal.carried_out_since(now - HOUR, but=decision.id),
+        agreed=applier.journal.agreed(),
     )
-    if found := vetoes(decision, context):
-        reason = "; ".join(f"{guard}: {why}" for guard, why in found)
-        return Settled(State.VETOED, reason, found)
-    return pod
+    context = channel.gather(client, decision.action, target, context)
+    context = surroundings(client, context, applier.prometheus_now)
+    # the kill switch is read last, nearest to the write
+    context = replace(context, stopped=stopped(client, applier.policy.namespace))
+    if found := vetoes(decision, context, (*EVERYWHERE, *channel.guards)):
+        return Settled(State.VETOED, _reasons(found), found)
+    applier.reached(Point.AFTER_JUDGEMENT)
+    return context
 
 
-def _after_intent(settled: Settled) -> Settled:
+def _reasons(found: tuple[tuple[str, str], ...]) -> str:
+    return "; ".join(f"{guard}: {why}" for guard, why in found)
+
+
+def _after_intent(decision: Decision, settled: Settled) -> Settled:
     """Once intended, a veto means that the world moved on: superseded."""
-    return replace(settled, state=State.SUPERSEDED) if settled.state is State.VETOED else settled
+    if settled.state is State.VETOED:
+        return replace(settled, state=State.SUPERSEDED)
+    return CHANNELS[decision.action.channel].gone_after_intent(decision.action, settled)
 
 
-def _write(applier: Applier, decision: Decision, pod: Workload, *, dry_run: bool) -> None:
-    patch = CHANNELS[decision.action.channel].patch(decision, pod)
-    api.patch_pod(applier.client, pod.namespace, pod.name, patch, dry_run=dry_run)
+def _write(applier: Applier, decision: Decision, target: Target, *, dry_run: bool) -> None:
+    channel = CHANNELS[decision.action.channel]
+    channel.write(applier.client, decision.action, decision, target, dry_run)
 
 
 def _give_up(applier: Applier, decision: Decision, trouble: Exception | None) -> Decision:
@@ -158,14 +220,15 @@ def _give_up(applier: Applier, decision: Decision, trouble: Exception | None) ->
     except (Unanswered, Unreadable) as still:
         return replace(decision, reason=str(still))
     if isinstance(judged, Settled):
-        return _settle(applier, decision, _after_intent(judged))
+        return _settle(applier, decision, _after_intent(decision, judged))
     limit = f"{applier.policy.attempts} attempts and {applier.policy.deadline_seconds:g} s"
     reason = f"not carried out within {limit}: {trouble}"
     return _settle(applier, decision, Settled(State.EXPIRED, reason))
 
 
 def _settle(applier: Applier, decision: Decision, settled: Settled) -> Decision:
-    return applier.journal.transition(
+    applier.reached(Point.BEFORE_SETTLING)
+    settled_as = applier.journal.transition(
         decision.id,
         settled.state,
         actor=applier.actor,
@@ -173,3 +236,5 @@ def _settle(applier: Applier, decision: Decision, settled: Settled) -> Decision:
         reason=settled.reason,
         vetoes=settled.vetoes,
     )
+    applier.reached(Point.AFTER_SETTLING)
+    return settled_as

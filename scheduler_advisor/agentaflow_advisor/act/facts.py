@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
 
 from lightkube import Client
 from lightkube.resources.core_v1 import ConfigMap, Namespace, Node, Pod
@@ -10,70 +12,73 @@ from lightkube.resources.core_v1 import ConfigMap, Namespace, Node, Pod
 from agentaflow_advisor.act.api import read
 from agentaflow_advisor.act.errors import Unreadable
 from agentaflow_advisor.decide.guards import Context
-from agentaflow_advisor.decide.policy import Policy
-from agentaflow_advisor.model import Action, Workload
+from agentaflow_advisor.model import Action, Settled, State, Target, Workload
 from agentaflow_advisor.model.names import KILL_SWITCH
 from agentaflow_advisor.observe import kubernetes
 from agentaflow_advisor.observe.errors import ObserveError
+from agentaflow_advisor.place.gangs import declared
 
 
-def read_pod(client: Client, action: Action) -> Workload | None:
-    """The decision's target as it is now; None where no pod has its name."""
-    return read(
-        lambda: kubernetes.workload(client.get(Pod, action.name, namespace=action.namespace))
-    )
-
-
-def read_context(
-    client: Client,
-    action: Action,
-    pod: Workload,
-    policy: Policy,
-    prometheus_now: Callable[[], float],
-) -> Context:
-    """Raises Unanswered or Unreadable. The kill switch is read last, nearest to the write."""
-    return Context(
-        policy=policy,
+def read_pod(client: Client, action: Action) -> Target | Settled:
+    """The pod that a decision is about, as it is now. Raises Unanswered or Unreadable."""
+    seen = read(lambda: client.get(Pod, action.name, namespace=action.namespace))
+    if seen is None:
+        return Settled(State.SUPERSEDED, "the pod is gone")
+    pod = kubernetes.workload(seen)
+    return Target(
+        kind="Pod",
+        namespace=pod.namespace,
+        name=pod.name,
+        uid=pod.uid,
+        resource_version=pod.resource_version,
+        labels=pod.labels,
+        annotations=pod.annotations,
+        created_at=pod.created_at,
+        deleting=pod.deleting,
+        spec_hash=pod.spec_hash,
+        owner=pod.owner or "",
         pod=pod,
-        namespace_labels=_namespace_labels(client, action.namespace),
-        node=read(lambda: kubernetes.node(client.get(Node, action.node))),
-        others=_others(client, action.node),
+        object=seen,
+    )
+
+
+def surroundings(client: Client, context: Context, prometheus_now: Callable[[], float]) -> Context:
+    """The facts that every channel's guards judge, but for the kill switch."""
+    return replace(
+        context,
+        namespace_labels=_namespace_labels(client, context.target.namespace),
         prometheus_now=_time(prometheus_now),
-        stopped=_stopped(client, policy.namespace),
     )
 
 
-def _namespace_labels(client: Client, name: str) -> Mapping[str, str] | None:
-    namespace = read(lambda: client.get(Namespace, name))
-    if namespace is None:
-        return None
-    return (namespace.metadata and namespace.metadata.labels) or {}
+def node_and_pods(client: Client, node: str, context: Context) -> Context:
+    """The node, the pods on it, and those not bound yet: some of them may have been sent there.
 
-
-def _others(client: Client, node: str) -> tuple[Workload, ...]:
-    """The pods on the node, and those not bound yet: some of them may have been sent there."""
-    return (*_pods_on(client, node), *_pods_on(client, ""))
-
-
-def _pods_on(client: Client, node: str) -> tuple[Workload, ...]:
-    found = read(
-        lambda: tuple(
-            kubernetes.workload(pod)
-            for pod in client.list(Pod, namespace="*", fields={"spec.nodeName": node})
-        )
+    The pods of the target's namespace too, where it may be one of several.
+    """
+    pod = context.target.pod
+    alone = pod is not None and not pod.owner and not declared(pod)
+    return replace(
+        context,
+        node=read(lambda: kubernetes.node(client.get(Node, node))),
+        others=(*pods(client, node=node), *pods(client, node="")),
+        siblings=() if alone else pods(client, namespace=context.target.namespace),
     )
-    return found or ()
 
 
-def _time(prometheus_now: Callable[[], float]) -> float | None:
-    try:
-        return prometheus_now()
-    except ObserveError:
-        return None
+def pods(client: Client, *, node: str | None = None, namespace: str = "*") -> tuple[Workload, ...]:
+    """The pods of a namespace, on that node only where one is given ("": not bound yet)."""
+
+    def found() -> tuple[Workload, ...]:
+        fields: Any = {} if node is None else {"spec.nodeName": node}
+        listed = client.list(Pod, namespace=namespace, fields=fields)
+        return tuple(kubernetes.workload(pod) for pod in listed)
+
+    return read(found) or ()
 
 
-def _stopped(client: Client, namespace: str) -> str | None:
-    """Only an absent switch, or one that says "false", lets anything through."""
+def stopped(client: Client, namespace: str) -> str | None:
+    """Why the kill switch says stop. Only an absent one, or its "false", lets anything through."""
     where = f"ConfigMap {namespace}/{KILL_SWITCH}"
     try:
         switch = read(lambda: client.get(ConfigMap, KILL_SWITCH, namespace=namespace))
@@ -82,3 +87,19 @@ def _stopped(client: Client, namespace: str) -> str | None:
     if switch is None or (switch.data or {}).get("stop") == "false":
         return None
     return f"{where} says stop"
+
+
+def _namespace_labels(client: Client, name: str) -> Mapping[str, str] | None:
+    if not name:
+        return None
+    namespace = read(lambda: client.get(Namespace, name))
+    if namespace is None:
+        return None
+    return (namespace.metadata and namespace.metadata.labels) or {}
+
+
+def _time(prometheus_now: Callable[[], float]) -> float | None:
+    try:
+        return prometheus_now()
+    except ObserveError:
+        return None

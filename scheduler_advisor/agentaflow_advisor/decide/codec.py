@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from agentaflow_advisor.model import Action, Decision, Evidence, PlacePod, State
+import msgspec
 
-ACTIONS: dict[str, type[Action]] = {PlacePod.channel: PlacePod}
+from agentaflow_advisor.model import ACTIONS, Action, Decision, Evidence, State
 
 
 def canonical(value: object) -> str:
@@ -53,4 +53,7 @@ def decision(row: Mapping[str, Any]) -> Decision:
 
 
 def _action(fields: dict[str, Any]) -> Action:
-    return ACTIONS[fields.pop("channel")](**fields)
+    try:
+        return msgspec.convert(fields, ACTIONS[fields.pop("channel")])
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from error

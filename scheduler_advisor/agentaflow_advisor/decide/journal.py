@@ -25,6 +25,7 @@ from agentaflow_advisor.decide.errors import (
     UnknownDecision,
     WrongState,
 )
+from agentaflow_advisor.decide.guards import Recent
 from agentaflow_advisor.decide.schema import JOURNAL
 from agentaflow_advisor.model import NEXT, Decision, State
 
@@ -153,6 +154,27 @@ class Journal(Database):
         """The pod's decision that is not over yet."""
         with self._naming():
             return self._open_for(uid)
+
+    def carried_out_since(self, at: float, *, but: str = "") -> tuple[Recent, ...]:
+        """Decisions intended since then, newest first, without the one of that id."""
+        query = (
+            "SELECT decisions.*, MAX(events.at) AS intended_at FROM events"
+            " JOIN decisions ON decisions.id = events.decision_id"
+            " WHERE events.to_state = ? AND events.at >= ? AND decisions.id != ?"
+            " GROUP BY decisions.id ORDER BY intended_at DESC, decisions.id DESC"
+        )
+        return tuple(
+            Recent(self._decision(row), row["intended_at"])
+            for row in self._rows(query, [State.INTENDED, at, but])
+        )
+
+    def agreed(self) -> Mapping[str, State]:
+        """Uid of each object → the state of its decision, where that is approved or under way, or
+        was applied and not verified yet.
+        """
+        states = (State.APPROVED, State.INTENDED, State.APPLIED)
+        query = "SELECT uid, state FROM decisions WHERE state IN (?, ?, ?)"
+        return {row["uid"]: State(row["state"]) for row in self._rows(query, states)}
 
     def events(self, decision_id: str) -> tuple[Event, ...]:
         """All that happened to one decision, oldest first."""

@@ -28,6 +28,7 @@ def propose(
             hostname=placement.hostname,
             spec_hash=pod.spec_hash,
             marker=pod.annotations.get(DECISION),
+            owner=pod.owner or "",
         ),
         evidence=_evidence(placement, snapshot),
         why=placement.why,

@@ -1,11 +1,21 @@
 """The values that flow through the rooms: frozen, slotted, without I/O and without a clock."""
 
-from agentaflow_advisor.model.advice import (
+from agentaflow_advisor.model.actions import (
+    ACTIONS,
     Action,
+    AdmitWorkload,
+    BindPod,
+    CordonNode,
+    EvictPod,
+    LabelNode,
+    PlacePod,
+    ReleaseJob,
+    TaintDevice,
+)
+from agentaflow_advisor.model.advice import (
     Enforceable,
     Evidence,
     Placement,
-    PlacePod,
     Recommendation,
     Saving,
     Where,
@@ -26,22 +36,29 @@ from agentaflow_advisor.model.money import HOURS_PER_MONTH, CurrencyMismatch, Mo
 from agentaflow_advisor.model.past import Past, PastNode, PodRun
 from agentaflow_advisor.model.series import Demand, Series
 from agentaflow_advisor.model.snapshot import ClusterState, Missing, Query, Refusal, Snapshot
+from agentaflow_advisor.model.target import Settled, Target, Verification
 
 __all__ = [
+    "ACTIONS",
     "HOURS_PER_MONTH",
     "NEXT",
     "Action",
+    "AdmitWorkload",
     "Allow",
+    "BindPod",
     "ClusterState",
+    "CordonNode",
     "CurrencyMismatch",
     "Decision",
     "Demand",
     "DisruptionBudget",
     "Disruptions",
     "Enforceable",
+    "EvictPod",
     "Evidence",
     "Gpu",
     "Held",
+    "LabelNode",
     "Missing",
     "Money",
     "Node",
@@ -54,14 +71,19 @@ __all__ = [
     "Query",
     "Recommendation",
     "Refusal",
+    "ReleaseJob",
     "Requirement",
     "Saving",
     "Series",
+    "Settled",
     "Snapshot",
     "State",
     "Taint",
+    "TaintDevice",
+    "Target",
     "Toleration",
     "Usage",
+    "Verification",
     "Veto",
     "Where",
     "Workload",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Literal
 
+from agentaflow_advisor.model.actions import Action
 from agentaflow_advisor.model.fleet import Workload
 from agentaflow_advisor.model.money import Money
 
@@ -41,30 +42,6 @@ class Saving:
     per_month: Money
     formula: str
     inputs: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class PlacePod:
-    """The scheduling-gate channel's action: let this very pod be bound to this node.
-
-    uid and resource_version are the preconditions of the one write; spec_hash and marker tell
-    whether the pod is still the one that was judged.
-    """
-
-    channel: ClassVar[str] = "scheduling-gate"
-
-    namespace: str
-    name: str
-    uid: str
-    resource_version: str
-    gate: str
-    node: str
-    hostname: str  # value of the node's kubernetes.io/hostname label
-    spec_hash: str  # Workload.spec_hash when it was proposed
-    marker: str | None = None  # the pod's decision annotation when it was proposed
-
-
-Action = PlacePod  # a union, once there is a second channel
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from agentaflow_advisor.model.advice import Action, Evidence
+from agentaflow_advisor.model.actions import Action
+from agentaflow_advisor.model.advice import Evidence
 
 
 class State(StrEnum):
@@ -26,6 +27,7 @@ NEXT: dict[State, frozenset[State]] = {
     State.APPROVED: frozenset({State.INTENDED, State.VETOED, State.SUPERSEDED, State.EXPIRED}),
     State.INTENDED: frozenset({State.APPLIED, State.SUPERSEDED, State.EXPIRED, State.FAILED}),
     State.APPLIED: frozenset({State.VERIFIED, State.REVERTED, State.FAILED, State.SUPERSEDED}),
+    State.VERIFIED: frozenset({State.REVERTED}),
 }
 """Which states may follow which; a state that is no key here is final."""
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agentaflow_advisor.act.channels import CHANNELS
-from agentaflow_advisor.decide.guards import GUARDS, Guard
+from agentaflow_advisor.act.channels import CHANNELS, GUARDS
+from agentaflow_advisor.decide.guards import Guard
 from agentaflow_advisor.model import State
 
 PAGE = (Path(__file__).parents[3] / "docs" / "acting.md").read_text()

@@ -18,7 +18,7 @@ from agentaflow_advisor.act.facts import read_pod
 from agentaflow_advisor.decide.errors import JournalLocked, WrongState
 from agentaflow_advisor.decide.journal import Journal
 from agentaflow_advisor.decide.policy import Policy
-from agentaflow_advisor.model import Decision, State
+from agentaflow_advisor.model import Decision, State, Target
 from agentaflow_advisor.model.names import DECISION
 from agentaflow_advisor.observe.errors import PrometheusUnreachable
 from tests.support.applying import (
@@ -44,10 +44,11 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 def proposed_and_approved(journal: Journal, cluster: FakeCluster) -> Decision:
     """A decision about the pod as that cluster has it, approved."""
-    pod = read_pod(cluster.client, decision().action)
-    assert pod is not None
+    found = read_pod(cluster.client, decision().action)
+    assert isinstance(found, Target)
+    assert found.pod is not None
     cluster.requests.clear()
-    return approved(journal, pod)
+    return approved(journal, found.pod)
 
 
 def run(
@@ -130,7 +131,7 @@ def test_an_old_approval_expires(journal: Journal) -> None:
     [
         ({p: o for p, o in objects().items() if p != POD_PATH}, "is gone"),
         (changed(POD_PATH, metadata__uid="uid-other"), "replaced by another of its name"),
-        (changed(POD_PATH, metadata__annotations={DECISION: "x"}), "placed by decision x"),
+        (changed(POD_PATH, metadata__annotations={DECISION: "x"}), "changed by decision x"),
         (changed(POD_PATH, spec__schedulingGates=[]), "someone else took gate"),
         (changed(POD_PATH, spec__schedulingGates=None, spec__nodeName="node-0"), "someone else"),
     ],
@@ -150,8 +151,8 @@ def test_a_pod_that_is_not_the_one_any_more_supersedes_the_decision(
         ({**objects(), SWITCH_PATH: {"data": {"stop": "true"}}}, "kill_switch"),
         ({**objects(), SWITCH_PATH: {"metadata": {}}}, "kill_switch"),
         (changed(NAMESPACE_PATH, metadata__labels={}), "namespace_opted_in"),
-        (changed(POD_PATH, metadata__labels={}), "pod_opted_in"),
-        (changed(POD_PATH, spec__nodeSelector={"tier": "h100"}), "pod_unchanged"),
+        (changed(POD_PATH, metadata__labels={}), "target_opted_in"),
+        (changed(POD_PATH, spec__nodeSelector={"tier": "h100"}), "target_unchanged"),
         (changed(NODE_PATH, spec__unschedulable=True), "node_usable"),
         (changed(NODE_PATH, status__allocatable={"nvidia.com/gpu": "0"}), "node_has_room"),
         ({p: o for p, o in objects().items() if p != NODE_PATH}, "node_usable"),
@@ -310,7 +311,7 @@ def test_of_two_journals_that_decide_on_one_pod_only_one_acts(
         assert run(journal, cluster, one).state is State.APPLIED
         ended = run(other, cluster, two)
     assert ended.state is State.SUPERSEDED
-    assert f"placed by decision {one.id}" in ended.reason
+    assert f"changed by decision {one.id}" in ended.reason
     assert len(cluster.accepted) == 1
 
 

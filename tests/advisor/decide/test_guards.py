@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentaflow_advisor.decide.guards import GUARDS, vetoes
+from agentaflow_advisor.act.channels import GUARDS
 from agentaflow_advisor.decide.policy import Policy
 from agentaflow_advisor.model import Taint, Toleration
 from agentaflow_advisor.model.names import HOSTNAME
-from tests.support.decisions import ACTING, NOW, context, decision, names
+from tests.support.decisions import ACTING, NOW, context, decision, judged, names
 from tests.support.fleet import gated_pod, node, running_pod
 
 POD = gated_pod("train", gpus=2)
@@ -22,7 +22,7 @@ TAINT = Taint("nvidia.com/gpu", "present", "NoSchedule")
 
 def test_nothing_is_vetoed_when_every_fact_is_in_order() -> None:
     """An opted-in, gated, unchanged pod with room on its node passes all guards."""
-    assert vetoes(decision(POD), context(POD)) == ()
+    assert judged(decision(POD), context(POD)) == ()
 
 
 @pytest.mark.parametrize(
@@ -37,11 +37,15 @@ def test_nothing_is_vetoed_when_every_fact_is_in_order() -> None:
         ),
         ("namespace_opted_in", {"namespace_labels": {}}, 'agentaflow.io/managed: "true"'),
         ("namespace_opted_in", {"namespace_labels": None}, "is not there"),
-        ("pod_opted_in", {"pod": replace(POD, labels={})}, 'agentaflow.io/managed: "true"'),
+        ("target_opted_in", {"pod": replace(POD, labels={})}, 'agentaflow.io/managed: "true"'),
         ("pod_gated", {"pod": replace(POD, gates=("other/gate",))}, "agentaflow.io/placement"),
-        ("pod_not_deleting", {"pod": replace(POD, deleting=True)}, "being deleted"),
-        ("pod_unchanged", {"pod": replace(POD, node_selector={"tier": "a100"})}, "changed since"),
-        ("pod_unchanged", {"pod": replace(POD, has_affinity=True)}, "changed since"),
+        ("target_not_deleting", {"pod": replace(POD, deleting=True)}, "being deleted"),
+        (
+            "target_unchanged",
+            {"pod": replace(POD, node_selector={"tier": "a100"})},
+            "changed since",
+        ),
+        ("target_unchanged", {"pod": replace(POD, has_affinity=True)}, "changed since"),
         ("evidence_fresh", {"prometheus_now": None}, "does not tell the time"),
         ("evidence_fresh", {"prometheus_now": NOW + 1786}, "1801 s old, the limit is 1800 s"),
         ("evidence_fresh", {"prometheus_now": NOW - 4000}, "future"),
@@ -59,7 +63,7 @@ def test_a_guard_vetoes_with_its_name_and_reason(
     guard: str, changes: dict[str, Any], reason: str
 ) -> None:
     """The fact that a guard watches over is enough to forbid the decision, in words."""
-    found = dict(vetoes(decision(POD), context(**{"pod": POD, **changes})))
+    found = dict(judged(decision(POD), context(changes.pop("pod", POD), **changes)))
     assert reason in found[guard]
 
 
@@ -67,34 +71,34 @@ def test_a_tolerated_taint_does_not_make_a_node_unusable() -> None:
     """A pod that tolerates the node's taint may go there."""
     pod = replace(POD, tolerations=(Toleration("nvidia.com/gpu", "Exists", None, None),))
     facts = context(pod, node=node("node-0", taints=(TAINT,)))
-    assert vetoes(decision(pod), facts) == ()
+    assert judged(decision(pod), facts) == ()
 
 
 def test_a_status_write_is_no_change_of_the_pod() -> None:
     """A new resourceVersion, phase or annotation alone vetoes nothing."""
     pod = replace(POD, resource_version="99", annotations={"note": "seen"}, created_at=5.0)
-    assert vetoes(decision(POD), context(pod)) == ()
+    assert judged(decision(POD), context(pod)) == ()
 
 
 def test_pods_sent_to_the_node_but_not_yet_bound_take_its_room() -> None:
     """What an earlier decision promised is not promised twice."""
     sent = gated_pod("sent", gpus=7, gates=(), node_selector={HOSTNAME: "node-0"})
-    assert names(vetoes(decision(POD), context(POD, others=(sent,)))) == ["node_has_room"]
+    assert names(judged(decision(POD), context(POD, others=(sent,)))) == ["node_has_room"]
 
 
 def test_the_pod_itself_takes_none_of_the_room_that_it_needs() -> None:
     """The list of pods may hold the pod that is judged."""
     pod = gated_pod("train", gpus=8)
-    assert vetoes(decision(pod), context(pod, others=(pod,))) == ()
+    assert judged(decision(pod), context(pod, others=(pod,))) == ()
 
 
 def test_every_guard_is_asked() -> None:
     """All that is wrong is told at once."""
     facts = context(replace(POD, deleting=True), stopped="stop", namespace_labels={})
-    assert names(vetoes(decision(POD), facts)) == [
+    assert names(judged(decision(POD), facts)) == [
         "kill_switch",
         "namespace_opted_in",
-        "pod_not_deleting",
+        "target_not_deleting",
     ]
 
 
@@ -128,7 +132,7 @@ def test_only_a_decision_that_is_in_order_throughout_gets_through(
         and -1800 <= age + 15 <= 1800
         and gpus >= POD.gpus
     )
-    assert (not vetoes(decision(POD), facts)) == in_order
+    assert (not judged(decision(POD), facts)) == in_order
 
 
 def test_guards_have_names_of_their_own() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentaflow_advisor.decide.proposal import propose, uuid7
-from agentaflow_advisor.model import Query, State
+from agentaflow_advisor.model import PlacePod, Query, State
 from tests.support.decisions import NOW, placement
 from tests.support.fleet import gated_pod, gpus_of, node, snapshot
 
@@ -19,6 +19,7 @@ def test_a_proposal_is_bound_to_the_state_of_its_pod() -> None:
     pod = gated_pod("train", annotations={"agentaflow.io/decision": "copied from elsewhere"})
     made = propose(placement(pod, "node-3"), snapshot([node("node-3")]), NOW)
     action = made.action
+    assert isinstance(action, PlacePod)
     assert (action.uid, action.resource_version) == (pod.uid, pod.resource_version)
     assert action.spec_hash == pod.spec_hash
     assert action.marker == "copied from elsewhere"

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from agentaflow_advisor.decide.guards import node_has_room
+from agentaflow_advisor.decide.guards.pods import node_has_room
 from agentaflow_advisor.model import Allow, Placement, Refusal, Veto, Workload
 from agentaflow_advisor.place import STRATEGIES, Result, place
 from tests.support.decisions import context, decision
@@ -92,8 +92,9 @@ def test_an_approved_decision_rests_on_the_slices_that_were_asked_for() -> None:
 
 def test_the_guard_counts_slices_just_before_the_write() -> None:
     """Another pod may have taken them since the proposal."""
-    facts = context(sliced("train", 4), node=node("node-0", extended={SLICE: 7}))
-    made = decision(facts.pod)
+    pod = sliced("train", 4)
+    facts = context(pod, node=node("node-0", extended={SLICE: 7}))
+    made = decision(pod)
     assert isinstance(node_has_room(made, facts), Allow)
     other = running_pod("other", "node-0", 0, extended={SLICE: 4})
     veto = node_has_room(made, replace(facts, others=(other,)))

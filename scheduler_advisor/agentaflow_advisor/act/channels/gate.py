@@ -1,53 +1,115 @@
-"""The scheduling-gate channel: one patch takes our gate off a pod and pins it to the chosen node.
+"""The scheduling-gate channel: one patch takes our gate off a pod and sends it to the chosen node.
 
-Kubernetes lets a gate only be removed and a nodeSelector only be added to (KEP-3521, KEP-3838), so
-what is done stays done; the kube-scheduler still has the last word on whether the pod fits.
+Kubernetes lets a gate only be removed and a nodeSelector or required affinity only be added to
+(KEP-3521, KEP-3838), so what is done stays done; the kube-scheduler still has the last word on
+whether the pod fits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-from agentaflow_advisor.act.channels.channel import Channel, Settled
-from agentaflow_advisor.model import Decision, PlacePod, State, Workload
-from agentaflow_advisor.model.names import DECISION, HOSTNAME
+from lightkube import Client
+from lightkube.resources.core_v1 import Pod
+
+from agentaflow_advisor.act import api
+from agentaflow_advisor.act.channels.channel import Channel
+from agentaflow_advisor.act.facts import node_and_pods, read_pod
+from agentaflow_advisor.act.precondition import marked, marker_settles
+from agentaflow_advisor.decide.guards import Context
+from agentaflow_advisor.decide.guards.pods import (
+    gang_whole,
+    node_has_room,
+    node_usable,
+    pod_gated,
+)
+from agentaflow_advisor.model import (
+    Decision,
+    PlacePod,
+    Settled,
+    State,
+    Target,
+    Verification,
+    Workload,
+)
+from agentaflow_advisor.model.names import HOSTNAME
 
 
-def settled(decision: Decision, pod: Workload) -> Settled | None:
-    """What the pod itself says; None where the patch may still be sent."""
-    action, marker = decision.action, pod.annotations.get(DECISION)
-    if pod.uid != action.uid:
-        return Settled(State.SUPERSEDED, f"pod {pod.ref} was replaced by another of its name")
-    if marker == decision.id:
-        return Settled(State.APPLIED, f"pod {pod.ref} carries this decision's id")
-    if marker != action.marker:
-        return Settled(State.SUPERSEDED, f"pod {pod.ref} was placed by decision {marker}")
-    if action.gate not in pod.gates:
-        return Settled(State.SUPERSEDED, f"someone else took gate {action.gate} off pod {pod.ref}")
+def settled(action: PlacePod, decision: Decision, target: Target) -> Settled | None:
+    if found := marker_settles(action, decision, target):
+        return found
+    if target.pod and action.gate not in target.pod.gates:
+        reason = f"someone else took gate {action.gate} off pod {target.ref}"
+        return Settled(State.SUPERSEDED, reason)
     return None
 
 
-def patch(decision: Decision, pod: Workload) -> Mapping[str, object]:
-    """A merge patch with its own preconditions (uid, resourceVersion) and its own marker."""
-    action: PlacePod = decision.action
-    others = [{"name": gate} for gate in pod.gates if gate != action.gate]
-    return {
-        "metadata": {
-            "uid": action.uid,
-            "resourceVersion": pod.resource_version,
-            "annotations": {DECISION: decision.id},
-        },
-        "spec": {
-            "schedulingGates": others or None,
-            "nodeSelector": {HOSTNAME: action.hostname},
-        },
-    }
+def write(
+    client: Client, action: PlacePod, decision: Decision, target: Target, dry_run: bool
+) -> None:
+    pod = target.pod
+    others = [{"name": gate} for gate in (pod.gates if pod else ()) if gate != action.gate]
+    patch = marked(decision, target)
+    patch["spec"] = {"schedulingGates": others or None, **_pin(action, target)}
+    api.patch(client, Pod, target, patch, dry_run=dry_run)
+
+
+def _pin(action: PlacePod, target: Target) -> Mapping[str, object]:
+    """The node's host name as nodeSelector, or as an affinity beside the rules that are there."""
+    if action.how == "node-selector":
+        return {"nodeSelector": {HOSTNAME: action.hostname}}
+    there = _node_affinity(target)
+    term = {"key": HOSTNAME, "operator": "In", "values": [action.hostname]}
+    if action.how == "preference":
+        preferred = "preferredDuringSchedulingIgnoredDuringExecution"
+        ours = {"weight": 100, "preference": {"matchExpressions": [term]}}
+        rules = {**there, preferred: [*there.get(preferred, ()), ours]}
+    else:
+        required = "requiredDuringSchedulingIgnoredDuringExecution"
+        terms = there.get(required, {}).get("nodeSelectorTerms") or [{}]
+        pinned = [
+            {**one, "matchExpressions": [*one.get("matchExpressions", ()), term]} for one in terms
+        ]
+        rules = {**there, required: {"nodeSelectorTerms": pinned}}
+    return {"affinity": {"nodeAffinity": rules}}
+
+
+def _node_affinity(target: Target) -> dict[str, Any]:
+    spec = target.object.to_dict().get("spec", {}) if target.object is not None else {}
+    rules: dict[str, Any] = spec.get("affinity", {}).get("nodeAffinity", {})
+    return rules
+
+
+def gather(client: Client, action: PlacePod, _: Target, context: Context) -> Context:
+    return node_and_pods(client, action.node, context)
+
+
+def verify(client: Client, action: PlacePod, decision: Decision) -> Verification:
+    """Was the pod bound where the decision said."""
+    found = read_pod(client, action)
+    where = f"pod {action.ref}"
+    pod: Workload | None = found.pod if isinstance(found, Target) else None
+    if pod is None or pod.uid != action.uid:
+        return Verification(State.SUPERSEDED, f"{where} was gone before it was seen bound")
+    if pod.node is None:
+        return Verification(decision.state, f"{where} is not bound yet")
+    if pod.node != action.node and action.how != "preference":
+        return Verification(State.FAILED, f"{where} was bound to {pod.node}, not {action.node}")
+    return Verification(State.VERIFIED, f"{where} was bound to {pod.node}")
 
 
 SCHEDULING_GATE = Channel(
-    name=PlacePod.channel,
-    reversible=False,
+    action=PlacePod,
+    does=(
+        "one patch takes the gate `agentaflow.io/placement` off a pod and pins it to the chosen "
+        "node by `nodeSelector`, or by node affinity; kube-scheduler binds it"
+    ),
     needs=("get pods", "patch pods"),
+    guards=(pod_gated, gang_whole, node_usable, node_has_room),
+    read=read_pod,
     settled=settled,
-    patch=patch,
+    write=write,
+    verify=verify,
+    gather=gather,
 )

@@ -1,0 +1,109 @@
+"""Guards of channels that move or end pods: room, gangs, age, replicas and disruption budgets."""
+
+from __future__ import annotations
+
+from agentaflow_advisor.decide.guards.context import Context, unless
+from agentaflow_advisor.model import Allow, Decision, Veto, Workload
+from agentaflow_advisor.model.names import GATE
+from agentaflow_advisor.place.capacity import FINISHED, Capacity, occupancy
+from agentaflow_advisor.place.feasibility import refusal
+from agentaflow_advisor.place.gangs import OF_THE_NODE, gangs, size
+
+MIRROR = "kubernetes.io/config.mirror"  # annotation of a static pod's mirror in the API
+
+
+def pod_gated(_: Decision, context: Context) -> Allow | Veto:
+    """The pod still waits behind our gate."""
+    pod = context.target.pod
+    return unless(
+        pod is None or GATE not in pod.gates, f"{context.target.described} has no gate {GATE}"
+    )
+
+
+def node_usable(decision: Decision, context: Context) -> Allow | Veto:
+    """The node is there, ready, not cordoned, and fits the pod's constraints."""
+    node, pod, name = context.node, context.target.pod, decision.action.node
+    if node is None:
+        return Veto(f"node {name} is gone")
+    hostname = getattr(decision.action, "hostname", node.hostname)
+    if node.hostname != hostname:
+        return Veto(f"node {node.name} has the host name {node.hostname} now")
+    reason = refusal(pod, node) if pod else "there is no pod to put there"
+    return unless(reason is not None, f"node {node.name}: {reason}")
+
+
+def node_has_room(decision: Decision, context: Context) -> Allow | Veto:
+    """The node has room beside what is bound there or sent there."""
+    node, pod = context.node, context.target.pod
+    if node is None or pod is None:
+        return Veto(f"node {decision.action.node} is gone")
+    others = (workload for workload in context.others if workload.uid != pod.uid)
+    free = occupancy((node,), others, held={}).free[node.name]
+    reason = free.shortage(Capacity.of_workload(pod))
+    return unless(reason is not None, f"node {node.name}: {reason}")
+
+
+def gang_whole(decision: Decision, context: Context) -> Allow | Veto:
+    """Each pod of its gang is on its way too, by a decision or by itself; or it has no gang."""
+    members = _gang(context)
+    if not members:
+        return Allow()
+    try:
+        wanted = size(members) or len(members)
+    except ValueError as problem:
+        return Veto(f"its gang cannot be told: {problem}")
+    if len(members) < wanted:
+        return Veto(f"its gang has {len(members)} of {wanted} pods")
+    missing = sorted(
+        pod.name
+        for pod in members
+        if pod.uid != decision.action.uid
+        and pod.uid not in context.agreed
+        and (GATE in pod.gates) == (decision.action.channel == "scheduling-gate")
+    )
+    return unless(bool(missing), f"the rest of its gang is not approved: {', '.join(missing[:3])}")
+
+
+def _gang(context: Context) -> tuple[Workload, ...]:
+    """The pods that run together with the target, itself among them; none where it has no gang."""
+    running = [pod for pod in context.siblings if pod.phase not in FINISHED]
+    names = gangs(running)
+    name = names.get(context.target.uid)
+    return tuple(pod for pod in running if name and names.get(pod.uid) == name)
+
+
+def pod_of_its_own(_: Decision, context: Context) -> Allow | Veto:
+    """No DaemonSet, node or static file makes the pod: those would only make it again."""
+    target = context.target
+    kind = target.owner.partition("/")[0]
+    return unless(
+        kind in OF_THE_NODE or MIRROR in target.annotations,
+        f"{target.described} belongs to its node",
+    )
+
+
+def pod_old_enough(_: Decision, context: Context) -> Allow | Veto:
+    """The pod has had time to show what it does."""
+    age, least = context.now - context.target.created_at, context.policy.min_pod_age_seconds
+    return unless(
+        age < least, f"{context.target.described} is {age:.0f} s old, the least is {least:g} s"
+    )
+
+
+def replicas_enough(_: Decision, context: Context) -> Allow | Veto:
+    """Its ReplicaSet or StatefulSet has as many running pods as the settings ask for."""
+    owner, least = context.target.owner, context.policy.min_replicas
+    if not owner or owner.partition("/")[0] not in ("ReplicaSet", "StatefulSet"):
+        return Allow()
+    running = sum(
+        pod.owner == owner and pod.phase == "Running" and not pod.deleting
+        for pod in context.siblings
+    )
+    return unless(running < least, f"{owner} has {running} running pods, {least} are needed")
+
+
+def budget_allows(_: Decision, context: Context) -> Allow | Veto:
+    """Its PodDisruptionBudgets are known and let it go."""
+    pod = context.target.pod
+    reason = context.disruptions.objection(pod) if pod else "it is no pod"
+    return unless(reason is not None, reason or "")
