@@ -10,7 +10,7 @@ from lightkube import Client
 
 from agentaflow_advisor.act.apply import Applier, Clock, apply_decision, recover
 from agentaflow_advisor.analyze.idleness import USAGE
-from agentaflow_advisor.decide.approval import expire_overdue
+from agentaflow_advisor.decide.approval import approve_by_standing, expire_overdue
 from agentaflow_advisor.decide.errors import JournalLocked, WrongState
 from agentaflow_advisor.decide.journal import OPEN, Journal
 from agentaflow_advisor.decide.proposal import propose
@@ -80,6 +80,7 @@ def act(
     policy = replace(settings.policy(), cycle_began_at=clock.now())
     applier = Applier(journal, client, policy, prometheus_now, actor, clock)
     done = list(recover(applier))
+    approve_by_standing(journal, policy, now=clock.now())
     for decision in journal.list((State.APPROVED,)):
         with suppress(WrongState):  # another process was first
             done.append(apply_decision(applier, decision))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AfterValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from agentaflow_advisor.acting_settings import ActingSettings, Names
 from agentaflow_advisor.analysis_settings import AnalysisSettings
 from agentaflow_advisor.analyze import IdleSettings
 from agentaflow_advisor.cost_settings import CostSettings, LocalPath
-from agentaflow_advisor.decide.policy import SYSTEM_NAMESPACES, Policy
 from agentaflow_advisor.durations import DAY, Seconds
 from agentaflow_advisor.durations import seconds as seconds
 from agentaflow_advisor.place import STRATEGIES, EvidenceSettings, Strategy
@@ -22,24 +22,13 @@ from agentaflow_advisor.waste_settings import WasteSettings
 PREFIX = "AGENTAFLOW_"
 
 
-def _split(value: object) -> object:
-    """Lists come from one environment variable separated by commas."""
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    return value
-
-
 def _known_strategy(name: str) -> str:
     if name not in STRATEGIES:
         raise ValueError(f"should be one of {', '.join(sorted(STRATEGIES))}")
     return name
 
 
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-Channels = Annotated[tuple[Literal["scheduling-gate"], ...], NoDecode, BeforeValidator(_split)]
-
-
-class Settings(AnalysisSettings, WasteSettings, CostSettings, BaseSettings):
+class Settings(AnalysisSettings, WasteSettings, CostSettings, ActingSettings, BaseSettings):
     """Everything that can be set. A duration is in seconds, or written as in Prometheus: 7d."""
 
     model_config = SettingsConfigDict(
@@ -89,9 +78,6 @@ class Settings(AnalysisSettings, WasteSettings, CostSettings, BaseSettings):
         None,
         description="Which `cluster` of the metrics that one is; by default the one whose nodes' "
         "names fit best.",
-    )
-    namespace: str = Field(
-        "agentaflow", description="The advisor's own, where the kill switch is looked for."
     )
     dialect: Literal["auto", "agentaflow", "dcgm", "dcgm-4.6", "nvidia_gpu_exporter"] = Field(
         "auto",
@@ -167,25 +153,6 @@ class Settings(AnalysisSettings, WasteSettings, CostSettings, BaseSettings):
         le=10_000,
         description="So many recommendations at most have metrics of their own, dearest first.",
     )
-    channels: Channels = Field(
-        (), description="Ways to act that are switched on: `scheduling-gate`. None: advice only."
-    )
-    protected_namespaces: Names = Field(
-        tuple(sorted(SYSTEM_NAMESPACES)), description="Never acted in, whatever has opted in."
-    )
-    proposal_ttl_seconds: Seconds = Field(
-        900.0, ge=1, le=30 * DAY, description="A proposal expires when not approved by then."
-    )
-    approval_ttl_seconds: Seconds = Field(
-        900.0, ge=1, le=30 * DAY, description="An approval expires when not carried out by then."
-    )
-    decision_evidence_max_age_seconds: Seconds = Field(
-        1800.0, ge=1, le=30 * DAY, description="Nothing is acted on by older evidence."
-    )
-    apply_deadline_seconds: Seconds = Field(
-        60.0, ge=1, le=3600, description="For carrying out one decision, retries included."
-    )
-    apply_attempts: int = Field(20, ge=1, le=1000, description="At most, within that deadline.")
     listen_address: str = Field(
         "127.0.0.1:9838", description="Where `serve` answers; port 0 takes a free one."
     )
@@ -211,19 +178,6 @@ class Settings(AnalysisSettings, WasteSettings, CostSettings, BaseSettings):
     def ready_within_seconds(self) -> float:
         """How old the last look may be."""
         return self.ready_max_age_seconds or 3 * self.interval_seconds
-
-    def policy(self) -> Policy:
-        """The limits within which decisions are made and carried out."""
-        return Policy(
-            channels=frozenset(self.channels),
-            namespace=self.namespace,
-            protected_namespaces=frozenset(self.protected_namespaces),
-            proposal_ttl_seconds=self.proposal_ttl_seconds,
-            approval_ttl_seconds=self.approval_ttl_seconds,
-            max_evidence_age_seconds=self.decision_evidence_max_age_seconds,
-            deadline_seconds=self.apply_deadline_seconds,
-            attempts=self.apply_attempts,
-        )
 
     def idle(self) -> IdleSettings:
         """When a GPU counts as idle."""

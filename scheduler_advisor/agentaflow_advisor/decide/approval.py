@@ -7,6 +7,7 @@ from contextlib import suppress
 from agentaflow_advisor.decide.errors import WrongState
 from agentaflow_advisor.decide.journal import Journal
 from agentaflow_advisor.decide.policy import Policy
+from agentaflow_advisor.decide.standing import DAY, agreeing
 from agentaflow_advisor.model import Decision, State
 
 
@@ -21,6 +22,22 @@ def approve(
     if decision.state is State.PROPOSED and (reason := overdue(decision, policy, now)):
         return journal.transition(decision.id, State.EXPIRED, actor=actor, at=now, reason=reason)
     return journal.transition(decision.id, State.APPROVED, actor=actor, at=now)
+
+
+def approve_by_standing(journal: Journal, policy: Policy, *, now: float) -> tuple[Decision, ...]:
+    """Say yes to proposals that a standing approval covers, as long as its day's number lasts."""
+    given = dict(journal.approvals_since(now - DAY))
+    approved = []
+    for decision in journal.list((State.PROPOSED,)):
+        approval = agreeing(decision, policy.standing, given)
+        if approval is None:
+            continue
+        with suppress(WrongState):  # another process was first
+            made = approve(journal, decision.id, actor=approval.actor, now=now, policy=policy)
+            approved.append(made)
+            if made.state is State.APPROVED:
+                given[approval.actor] = given.get(approval.actor, 0) + 1
+    return tuple(approved)
 
 
 def overdue(decision: Decision, policy: Policy, now: float) -> str | None:

@@ -168,6 +168,14 @@ class Journal(Database):
             for row in self._rows(query, [State.INTENDED, at, but])
         )
 
+    def approvals_since(self, at: float) -> Mapping[str, int]:
+        """How many decisions each actor has approved since then."""
+        query = (
+            "SELECT actor, COUNT(*) AS number FROM events"
+            " WHERE to_state = ? AND at >= ? GROUP BY actor"
+        )
+        return {row["actor"]: row["number"] for row in self._rows(query, [State.APPROVED, at])}
+
     def agreed(self) -> Mapping[str, State]:
         """Uid of each object → the state of its decision, where that is approved or under way, or
         was applied and not verified yet.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from agentaflow_advisor.decide.standing import StandingApproval
+
 SYSTEM_NAMESPACES = frozenset({"kube-system", "kube-public", "kube-node-lease"})
 DISTURBING = frozenset({"eviction"})
 """Channels that end what runs."""
@@ -32,3 +34,4 @@ class Policy:
     breaker_failures: int = 5  # in a row, within an hour, and nothing more is carried out
     cycle_began_at: float = 0.0  # seconds since the epoch
     disturbing: frozenset[str] = DISTURBING
+    standing: tuple[StandingApproval, ...] = ()  # approvals given in advance

@@ -1,0 +1,138 @@
+"""What can be set about acting: which channels are on, whose yes counts, and how much at a time."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_settings import NoDecode
+
+from agentaflow_advisor.decide.policy import SYSTEM_NAMESPACES, Policy
+from agentaflow_advisor.decide.standing import StandingApproval
+from agentaflow_advisor.durations import DAY, Seconds
+
+
+def _split(value: object) -> object:
+    """Lists come from one environment variable separated by commas."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+ChannelName = Literal[
+    "scheduling-gate",
+    "suspended-job",
+    "eviction",
+    "node-label",
+    "cordon",
+    "device-taint",
+    "admission-check",
+    "binding",
+]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Channels = Annotated[tuple[ChannelName, ...], NoDecode, BeforeValidator(_split)]
+
+
+class StandingApprovalSettings(BaseModel):
+    """Says yes in advance to a class of decisions, up to a number a day."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, max_length=63)
+    channels: tuple[ChannelName, ...] = Field(min_length=1)
+    max_per_day: int = Field(ge=1, le=100_000)
+    namespaces: tuple[str, ...] = ()
+    strategies: tuple[str, ...] = ()
+
+
+class ActingSettings(BaseModel):
+    """The part of the settings that is about acting on a cluster."""
+
+    namespace: str = Field(
+        "agentaflow", description="The advisor's own, where the kill switch is looked for."
+    )
+    channels: Channels = Field(
+        (),
+        description="Ways to act that are switched on, as docs/acting.md lists them. None: "
+        "advice only.",
+    )
+    protected_namespaces: Names = Field(
+        tuple(sorted(SYSTEM_NAMESPACES)), description="Never acted in, whatever has opted in."
+    )
+    proposal_ttl_seconds: Seconds = Field(
+        900.0, ge=1, le=30 * DAY, description="A proposal expires when not approved by then."
+    )
+    approval_ttl_seconds: Seconds = Field(
+        900.0, ge=1, le=30 * DAY, description="An approval expires when not carried out by then."
+    )
+    decision_evidence_max_age_seconds: Seconds = Field(
+        1800.0, ge=1, le=30 * DAY, description="Nothing is acted on by older evidence."
+    )
+    apply_deadline_seconds: Seconds = Field(
+        60.0, ge=1, le=3600, description="For carrying out one decision, retries included."
+    )
+    apply_attempts: int = Field(20, ge=1, le=1000, description="At most, within that deadline.")
+    decision_evidence_min_samples: int = Field(
+        0, ge=0, le=10**9, description="Nothing is acted on by fewer samples."
+    )
+    eviction_min_age_seconds: Seconds = Field(
+        900.0, ge=0, le=90 * DAY, description="A younger pod is not evicted."
+    )
+    eviction_min_replicas: int = Field(
+        2,
+        ge=0,
+        le=1000,
+        description="A ReplicaSet or StatefulSet with fewer running pods keeps them all.",
+    )
+    eviction_cooldown_seconds: Seconds = Field(
+        3600.0, ge=0, le=90 * DAY, description="Between two evictions of one controller's pods."
+    )
+    max_decisions_per_cycle: int = Field(
+        100, ge=0, le=100_000, description="Carried out in one cycle; the others wait."
+    )
+    max_decisions_per_hour: int = Field(
+        1000, ge=0, le=1_000_000, description="Carried out in one hour; the others wait."
+    )
+    max_decisions_per_node_hour: int = Field(
+        100, ge=0, le=1_000_000, description="On one node in one hour; the others wait."
+    )
+    max_decisions_per_namespace_hour: int = Field(
+        500, ge=0, le=1_000_000, description="In one namespace in one hour; the others wait."
+    )
+    breaker_failures: int = Field(
+        5,
+        ge=1,
+        le=1000,
+        description="So many decisions gone wrong in a row, within an hour, and "
+        "nothing more is carried out until the hour is over.",
+    )
+    standing_approvals: tuple[StandingApprovalSettings, ...] = Field(
+        (),
+        description="Classes of decisions that are approved in advance, each with `name`, "
+        "`channels`, `max_per_day`, and the `namespaces` and `strategies` that it is limited to.",
+    )
+
+    def policy(self) -> Policy:
+        """The limits within which decisions are made and carried out."""
+        return Policy(
+            channels=frozenset(self.channels),
+            namespace=self.namespace,
+            protected_namespaces=frozenset(self.protected_namespaces),
+            proposal_ttl_seconds=self.proposal_ttl_seconds,
+            approval_ttl_seconds=self.approval_ttl_seconds,
+            max_evidence_age_seconds=self.decision_evidence_max_age_seconds,
+            min_evidence_samples=self.decision_evidence_min_samples,
+            deadline_seconds=self.apply_deadline_seconds,
+            attempts=self.apply_attempts,
+            min_pod_age_seconds=self.eviction_min_age_seconds,
+            min_replicas=self.eviction_min_replicas,
+            owner_cooldown_seconds=self.eviction_cooldown_seconds,
+            max_per_cycle=self.max_decisions_per_cycle,
+            max_per_hour=self.max_decisions_per_hour,
+            max_per_node_per_hour=self.max_decisions_per_node_hour,
+            max_per_namespace_per_hour=self.max_decisions_per_namespace_hour,
+            breaker_failures=self.breaker_failures,
+            standing=tuple(
+                StandingApproval(**dict(approval)) for approval in self.standing_approvals
+            ),
+        )
