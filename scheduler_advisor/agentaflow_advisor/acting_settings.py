@@ -87,6 +87,12 @@ class ActingSettings(BaseModel):
     eviction_cooldown_seconds: Seconds = Field(
         3600.0, ge=0, le=90 * DAY, description="Between two evictions of one controller's pods."
     )
+    cordon_max_closed_ratio: float = Field(
+        0.25,
+        ge=0,
+        le=1,
+        description="Of the nodes with GPUs so many may be closed, by us or by others.",
+    )
     max_decisions_per_cycle: int = Field(
         100, ge=0, le=100_000, description="Carried out in one cycle; the others wait."
     )
@@ -127,6 +133,7 @@ class ActingSettings(BaseModel):
             min_pod_age_seconds=self.eviction_min_age_seconds,
             min_replicas=self.eviction_min_replicas,
             owner_cooldown_seconds=self.eviction_cooldown_seconds,
+            max_closed_ratio=self.cordon_max_closed_ratio,
             max_per_cycle=self.max_decisions_per_cycle,
             max_per_hour=self.max_decisions_per_hour,
             max_per_node_per_hour=self.max_decisions_per_node_hour,

@@ -15,10 +15,11 @@ from agentaflow_advisor.decide.errors import JournalLocked, WrongState
 from agentaflow_advisor.decide.journal import OPEN, Journal
 from agentaflow_advisor.decide.proposal import propose
 from agentaflow_advisor.model import Decision, Placement, Refusal, Snapshot, State, Workload
-from agentaflow_advisor.model.names import GATE
 from agentaflow_advisor.place import Result, place
 from agentaflow_advisor.settings import Settings
 
+RELEASING = frozenset({"scheduling-gate", "suspended-job", "binding", "admission-check"})
+"""Channels that let something run which waits for us."""
 PLACE_SIGNALS = frozenset(USAGE) | {"info", "up", "processes", "pods"}
 """What strategies need, which GPUs can be used, and what a proposal states as its evidence."""
 
@@ -98,6 +99,8 @@ def _close_outdated(
     with suppress(JournalLocked), journal.acting():
         expire_overdue(journal, settings.policy(), now=now, actor=actor)
         for decision in journal.list((State.PROPOSED, State.APPROVED)):
+            if decision.action.channel not in RELEASING:
+                continue
             reason = _outdated(decision, pods.get(decision.action.uid))
             if reason is not None:
                 journal.transition(
@@ -106,12 +109,13 @@ def _close_outdated(
 
 
 def _outdated(decision: Decision, pod: Workload | None) -> str | None:
+    what = decision.action.kind.lower() if decision.action.kind == "Pod" else decision.action.kind
     if pod is None:
-        return "the pod is gone"
-    if GATE not in pod.gates:
-        return "the pod no longer waits behind our gate"
+        return f"the {what} is gone"
+    if pod.released_by != decision.action.channel:
+        return f"the {what} no longer waits for us"
     if pod.spec_hash != decision.action.spec_hash:
-        return "the pod's requests or constraints changed"
+        return f"the {what}'s requests or constraints changed"
     return None
 
 

@@ -154,7 +154,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 def test_a_bad_value_is_named_by_its_flag_or_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message uses the name that the user wrote."""
     assert refusal(window_seconds="1m").startswith("--window should be greater")
-    assert refusal(channels=["evict"]) .endswith("or 'binding', not 'evict'")
+    assert refusal(channels=["evict"]).endswith("or 'binding', not 'evict'")
     monkeypatch.setenv("AGENTAFLOW_STRATEGY", "best")
     assert refusal().startswith("AGENTAFLOW_STRATEGY should be one of best_fit, fragmentation")
 

@@ -8,11 +8,12 @@ from typing import Any
 
 from lightkube import Client
 from lightkube.resources.core_v1 import ConfigMap, Namespace, Node, Pod
+from lightkube.resources.policy_v1 import PodDisruptionBudget
 
 from agentaflow_advisor.act.api import read
 from agentaflow_advisor.act.errors import Unreadable
 from agentaflow_advisor.decide.guards import Context
-from agentaflow_advisor.model import Action, Settled, State, Target, Workload
+from agentaflow_advisor.model import Action, Disruptions, Settled, State, Target, Workload
 from agentaflow_advisor.model.names import KILL_SWITCH
 from agentaflow_advisor.observe import kubernetes
 from agentaflow_advisor.observe.errors import ObserveError
@@ -23,23 +24,52 @@ def read_pod(client: Client, action: Action) -> Target | Settled:
     """The pod that a decision is about, as it is now. Raises Unanswered or Unreadable."""
     seen = read(lambda: client.get(Pod, action.name, namespace=action.namespace))
     if seen is None:
-        return Settled(State.SUPERSEDED, "the pod is gone")
+        return Settled(State.SUPERSEDED, "the pod is gone", gone=True)
     pod = kubernetes.workload(seen)
+    return target("Pod", seen, spec_hash=pod.spec_hash, pod=pod)
+
+
+def read_node(client: Client, action: Action) -> Target | Settled:
+    """The node that a decision is about, as it is now. Raises Unanswered or Unreadable."""
+    seen = read(lambda: client.get(Node, action.name))
+    if seen is None:
+        return Settled(State.SUPERSEDED, "the node is gone", gone=True)
+    return target("Node", seen, spec_hash=kubernetes.node(seen).spec_hash)
+
+
+def target(kind: str, seen: Any, *, spec_hash: str, pod: Workload | None = None) -> Target:
+    """An object as the API server gave it."""
+    meta = seen.metadata
+    owners = meta.ownerReferences or ()
     return Target(
-        kind="Pod",
-        namespace=pod.namespace,
-        name=pod.name,
-        uid=pod.uid,
-        resource_version=pod.resource_version,
-        labels=pod.labels,
-        annotations=pod.annotations,
-        created_at=pod.created_at,
-        deleting=pod.deleting,
-        spec_hash=pod.spec_hash,
-        owner=pod.owner or "",
+        kind=kind,
+        namespace=meta.namespace or "",
+        name=meta.name or "",
+        uid=meta.uid or "",
+        resource_version=meta.resourceVersion or "",
+        labels=meta.labels or {},
+        annotations=meta.annotations or {},
+        created_at=meta.creationTimestamp.timestamp() if meta.creationTimestamp else 0.0,
+        deleting=meta.deletionTimestamp is not None,
+        spec_hash=spec_hash,
+        owner=next((f"{one.kind}/{one.name}" for one in owners if one.controller), ""),
         pod=pod,
         object=seen,
     )
+
+
+def disruptions(client: Client, namespace: str) -> Disruptions:
+    """The disruption budgets of a namespace, or why they are not known."""
+    try:
+        budgets = read(
+            lambda: tuple(
+                kubernetes.disruption_budget(one)
+                for one in client.list(PodDisruptionBudget, namespace=namespace)
+            )
+        )
+    except Unreadable as refusal:
+        return Disruptions(unknown=str(refusal))
+    return Disruptions(budgets or ())
 
 
 def surroundings(client: Client, context: Context, prometheus_now: Callable[[], float]) -> Context:

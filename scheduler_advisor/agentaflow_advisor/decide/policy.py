@@ -31,6 +31,7 @@ class Policy:
     max_per_hour: int = 1000
     max_per_node_per_hour: int = 100
     max_per_namespace_per_hour: int = 500
+    max_closed_ratio: float = 0.25  # of the nodes with GPUs, by us or by others
     breaker_failures: int = 5  # in a row, within an hour, and nothing more is carried out
     cycle_began_at: float = 0.0  # seconds since the epoch
     disturbing: frozenset[str] = DISTURBING

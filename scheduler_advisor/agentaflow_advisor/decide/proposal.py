@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from typing import Any
 
-from agentaflow_advisor.model import Decision, Evidence, Placement, PlacePod, Snapshot
-from agentaflow_advisor.model.names import DECISION, GATE
+from agentaflow_advisor.model import (
+    Action,
+    AdmitWorkload,
+    BindPod,
+    Decision,
+    Evidence,
+    Placement,
+    PlacePod,
+    ReleaseJob,
+    Snapshot,
+    Workload,
+)
+from agentaflow_advisor.model.names import CHECK, DECISION, GATE
 
 
 def propose(
@@ -18,23 +30,36 @@ def propose(
         id=uuid7(now),
         proposed_at=now,
         strategy=placement.strategy,
-        action=PlacePod(
-            namespace=pod.namespace,
-            name=pod.name,
-            uid=pod.uid,
-            resource_version=pod.resource_version,
-            gate=GATE,
-            node=placement.node,
-            hostname=placement.hostname,
-            spec_hash=pod.spec_hash,
-            marker=pod.annotations.get(DECISION),
-            owner=pod.owner or "",
-        ),
+        action=_release(pod, placement),
         evidence=_evidence(placement, snapshot),
         why=placement.why,
         actor=actor,
         state_at=now,
     )
+
+
+def _release(pod: Workload, placement: Placement) -> Action:
+    """What lets it run on that node, by the channel that holds it back."""
+    at: dict[str, Any] = {
+        "namespace": pod.namespace,
+        "name": pod.name,
+        "uid": pod.uid,
+        "resource_version": pod.resource_version,
+        "spec_hash": pod.spec_hash,
+        "marker": pod.annotations.get(DECISION),
+        "owner": pod.owner or "",
+        "node": placement.node,
+        "hostname": placement.hostname,
+    }
+    match pod.released_by:
+        case ReleaseJob.channel:
+            return ReleaseJob(**at)
+        case AdmitWorkload.channel:
+            return AdmitWorkload(**at, check=CHECK)
+        case BindPod.channel:
+            return BindPod(**at)
+        case _:
+            return PlacePod(**at, gate=GATE)
 
 
 def _evidence(placement: Placement, snapshot: Snapshot) -> Evidence:

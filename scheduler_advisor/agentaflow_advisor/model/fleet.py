@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 
+from agentaflow_advisor.model.names import GATE, SCHEDULER
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class PodRef:
@@ -81,6 +83,9 @@ class Gpu:
         return f"{place}/gpu {self.index}" if self.index else f"{place}/{self.uuid}"
 
 
+BUSY = "node.kubernetes.io/"  # taints that come and go with the state of the node
+
+
 @dataclass(frozen=True, slots=True)
 class Taint:
     key: str
@@ -121,6 +126,17 @@ class Node:
     known: bool = True
     extended: Mapping[str, int] = field(default_factory=dict)
     """Other allocatable resources nvidia.com/*, by name: MIG profiles, shares of GPUs, …"""
+    uid: str = ""
+    resource_version: str = ""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def spec_hash(self) -> str:
+        """Of what keeps pods away, and of our own labels: tells a change from a heartbeat."""
+        taints = sorted(astuple(taint) for taint in self.taints if not taint.key.startswith(BUSY))
+        ours = sorted(item for item in self.labels.items() if item[0].startswith("agentaflow.io/"))
+        rests_on = (self.schedulable, taints, ours)
+        return hashlib.sha256(json.dumps(rests_on).encode()).hexdigest()[:16]
 
     @property
     def hostname(self) -> str:
@@ -158,6 +174,19 @@ class Workload:
     unmodelled: tuple[str, ...] = field(default=())  # constraints we saw and cannot evaluate
     extended: Mapping[str, int] = field(default_factory=dict)
     """What it asks for of other resources nvidia.com/*, by name."""
+    kind: str = "Pod"  # or what holds the pods back: a suspended Job, a Kueue Workload
+    scheduler: str = ""  # schedulerName, where it is not the default one
+
+    @property
+    def released_by(self) -> str:
+        """The channel that could let it run; empty where nothing of ours holds it back."""
+        if self.phase != "Pending" or self.node is not None or self.deleting:
+            return ""
+        if GATE in self.gates:
+            return "scheduling-gate"
+        if self.kind == "Pod" and self.scheduler == SCHEDULER:
+            return "binding"
+        return {"Job": "suspended-job", "Workload": "admission-check"}.get(self.kind, "")
 
     @property
     def ref(self) -> str:

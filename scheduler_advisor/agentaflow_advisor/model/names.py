@@ -5,6 +5,10 @@ from __future__ import annotations
 GATE = "agentaflow.io/placement"
 MANAGED = "agentaflow.io/managed"  # label of namespaces and pods that opt in
 DECISION = "agentaflow.io/decision"  # annotation: the decision that placed the pod
+REVERTED = "agentaflow.io/reverted"  # annotation: the decision that was taken back here
+SICK = "agentaflow.io/sick"  # taint of nodes and devices that are better left alone
+SCHEDULER = "agentaflow"  # schedulerName of pods that we bind ourselves
+CHECK = "agentaflow"  # our AdmissionCheck in Kueue
 GANG = "agentaflow.io/gang"  # label or annotation: pods of a namespace that run together
 GANG_SIZE = "agentaflow.io/gang-size"  # label or annotation: how many they are
 KILL_SWITCH = "agentaflow-kill-switch"  # ConfigMap in the advisor's namespace

@@ -46,6 +46,7 @@ class Settled:
     state: State
     reason: str
     vetoes: tuple[tuple[str, str], ...] = ()
+    gone: bool = False  # the object that was judged is not there any more
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,14 @@ from lightkube.config.kubeconfig import SERVICE_ACCOUNT
 from lightkube.config.models import User
 from lightkube.core.exceptions import ConfigError
 from lightkube.operators import not_equal
+from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import Namespace, Pod
 from lightkube.resources.core_v1 import Node as KubernetesNode
 from lightkube.resources.policy_v1 import PodDisruptionBudget
 
-from agentaflow_advisor.model import ClusterState, Disruptions
-from agentaflow_advisor.model.names import FIELD_MANAGER
-from agentaflow_advisor.observe import kubernetes
+from agentaflow_advisor.model import ClusterState, Disruptions, Workload
+from agentaflow_advisor.model.names import FIELD_MANAGER, MANAGED
+from agentaflow_advisor.observe import kubernetes, kueue
 from agentaflow_advisor.observe.errors import ClusterUnreachable, one_line
 
 PAGE = 500
@@ -75,7 +76,24 @@ def read_cluster(client: Client) -> ClusterState:
             if one.metadata
         }
         disruptions = _disruptions(client)
+        workloads = (*workloads, *_held_back(client))
     return ClusterState(nodes, workloads, namespaces, disruptions)
+
+
+def _held_back(client: Client) -> Iterator[Workload]:
+    """Suspended Jobs and Kueue's Workloads that opted in; none where they cannot be listed."""
+    kinds: tuple[tuple[Any, Callable[[Any], Workload]], ...] = (
+        (Job, kubernetes.job),
+        (kueue.WORKLOAD, kueue.workload),
+    )
+    for kind, workload in kinds:
+        try:
+            listed = _list(client, kind, namespace="*", labels={MANAGED: "true"})
+        except httpx2.HTTPStatusError as error:
+            if error.response.status_code not in CLOSED:
+                raise
+            continue
+        yield from (one for one in map(workload, listed) if one.released_by)
 
 
 def _disruptions(client: Client) -> Disruptions:

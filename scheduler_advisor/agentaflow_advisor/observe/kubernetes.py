@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 
 from lightkube.models.core_v1 import Affinity, PodSpec
+from lightkube.models.meta_v1 import ObjectMeta
+from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import Node as KubernetesNode
 from lightkube.resources.core_v1 import Pod
 from lightkube.resources.policy_v1 import PodDisruptionBudget
@@ -18,10 +21,11 @@ from agentaflow_advisor.model import (
     Toleration,
     Workload,
 )
-from agentaflow_advisor.model.names import GATE, MANAGED
+from agentaflow_advisor.model.names import GATE, MANAGED, SCHEDULER
 from agentaflow_advisor.observe.resources import GPU, NVIDIA, extended, quantity, requests
 
 COUNTED = frozenset({GPU, "cpu", "memory"})
+DEFAULT = "default-scheduler"
 FINISHED = frozenset({"Succeeded", "Failed"})
 
 
@@ -48,6 +52,39 @@ def node(seen: KubernetesNode) -> Node:
         ready=ready,
         schedulable=not (spec and spec.unschedulable),
         extended=extended(free),
+        uid=(meta.uid if meta else None) or "",
+        resource_version=(meta.resourceVersion if meta else None) or "",
+        annotations=(meta.annotations if meta else None) or {},
+    )
+
+
+def job(seen: Job) -> Workload:
+    """A suspended Job as one workload: all the pods that it would run at once, on one node.
+
+    Whether it is suspended is in its phase: one that is not has no need of us.
+    """
+    meta, spec = seen.metadata, seen.spec
+    if not meta or not spec:
+        raise ValueError("a Job without metadata or spec")
+    one = workload(Pod(metadata=spec.template.metadata or ObjectMeta(), spec=spec.template.spec))
+    together = spec.parallelism if spec.parallelism is not None else 1
+    return replace(
+        one,
+        namespace=meta.namespace or "",
+        name=meta.name or "",
+        uid=meta.uid or "",
+        resource_version=meta.resourceVersion or "",
+        kind="Job",
+        phase="Pending" if spec.suspend else "Running",
+        gpus=one.gpus * together,
+        cpu_cores=one.cpu_cores * together,
+        memory_bytes=one.memory_bytes * together,
+        extended={name: amount * together for name, amount in one.extended.items()},
+        created_at=meta.creationTimestamp.timestamp() if meta.creationTimestamp else 0.0,
+        labels=meta.labels or {},
+        annotations=meta.annotations or {},
+        owner=None,
+        deleting=meta.deletionTimestamp is not None,
     )
 
 
@@ -100,6 +137,7 @@ def workload(pod: Pod) -> Workload:
         has_affinity=any(_affinity(spec.affinity)),
         unmodelled=tuple(sorted({*_affinity(spec.affinity), *_others(spec, asked)})),
         extended=extended(asked),
+        scheduler=spec.schedulerName if spec.schedulerName not in (None, DEFAULT) else "",
     )
 
 
@@ -151,7 +189,7 @@ def _others(spec: PodSpec, asked: dict[str, Decimal]) -> Iterator[str]:
         yield "persistent volumes"
     if any(port.hostPort for container in spec.containers for port in container.ports or ()):
         yield "host ports"
-    if spec.schedulerName not in (None, "default-scheduler"):
+    if spec.schedulerName not in (None, DEFAULT, SCHEDULER):
         yield f"scheduler {spec.schedulerName}"
     if spec.schedulingGroup:
         yield "scheduling group"

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from agentaflow_advisor.model import Refusal, Snapshot, Workload
-from agentaflow_advisor.model.names import GATE
 from agentaflow_advisor.place.feasibility import EvidenceSettings
 from agentaflow_advisor.place.queue import eligible
 from agentaflow_advisor.place.run import Result, Run
@@ -20,20 +19,19 @@ def place(
     snapshot: Snapshot,
     strategy: Strategy,
     *,
-    gate: str = GATE,
     held: Mapping[str, str] | None = None,
     last_node: str | None = None,
     evidence: EvidenceSettings | None = None,
     topology: Sequence[str] = TOPOLOGY_LABELS,
 ) -> tuple[Result, ...]:
-    """Choose a node for each opted-in pod behind `gate`, in the strategy's order.
+    """Choose a node for each opted-in pod that waits for us, in the strategy's order.
 
     `held` is node name by pod uid for decisions that are still open: those pods are not placed
     again and their room counts as taken. `last_node` is where the run before ended. `topology`
     are labels of nodes, finest first, that tell which are near each other.
     """
     held = held or {}
-    pods, refusals = eligible(snapshot, gate)
+    pods, refusals = eligible(snapshot)
     new = [pod for pod in pods if pod.uid not in held]
     placed = explain(
         snapshot,

@@ -1,4 +1,4 @@
-"""Which pods may be placed at all: gated, opted in, waiting, and without a rule we cannot judge."""
+"""Which pods may be placed at all: waiting for us, opted in, and without a rule we cannot judge."""
 
 from __future__ import annotations
 
@@ -13,22 +13,12 @@ def opted_in(labels: Mapping[str, str]) -> bool:
     return labels.get(MANAGED) == "true"
 
 
-def is_waiting(workload: Workload, gate: str) -> bool:
-    """Whether this pod waits behind our gate."""
-    return (
-        gate in workload.gates
-        and workload.phase == "Pending"
-        and workload.node is None
-        and not workload.deleting
-    )
-
-
-def eligible(snapshot: Snapshot, gate: str) -> tuple[list[Workload], list[Refusal]]:
-    """The pods behind our gate that may be placed, and why the others behind it may not."""
+def eligible(snapshot: Snapshot) -> tuple[list[Workload], list[Refusal]]:
+    """What waits for us and may be placed, and why the others that wait for us may not."""
     pods: list[Workload] = []
     refusals: list[Refusal] = []
     for workload in snapshot.workloads:
-        if not is_waiting(workload, gate):
+        if not workload.released_by:
             continue
         reason = objection(workload, snapshot.namespaces.get(workload.namespace, {}))
         if reason is None:
@@ -39,9 +29,9 @@ def eligible(snapshot: Snapshot, gate: str) -> tuple[list[Workload], list[Refusa
 
 
 def objection(workload: Workload, namespace_labels: Mapping[str, str]) -> str | None:
-    """Why a pod behind our gate may not be placed; None when it may."""
+    """Why one that waits for us may not be placed; None when it may."""
     if not opted_in(workload.labels):
-        return f"the pod has not opted in: it lacks the label {MANAGED}=true"
+        return f"the {workload.kind.lower()} has not opted in: it lacks the label {MANAGED}=true"
     if not opted_in(namespace_labels):
         return (
             f"namespace {workload.namespace} has not opted in: "

@@ -8,6 +8,7 @@ whether the pod fits.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from lightkube import Client
@@ -25,6 +26,7 @@ from agentaflow_advisor.decide.guards.pods import (
     pod_gated,
 )
 from agentaflow_advisor.model import (
+    Action,
     Decision,
     PlacePod,
     Settled,
@@ -81,12 +83,20 @@ def _node_affinity(target: Target) -> dict[str, Any]:
     return rules
 
 
-def gather(client: Client, action: PlacePod, _: Target, context: Context) -> Context:
+def gather(client: Client, action: Action, _: Target, context: Context) -> Context:
     return node_and_pods(client, action.node, context)
 
 
 def verify(client: Client, action: PlacePod, decision: Decision) -> Verification:
-    """Was the pod bound where the decision said."""
+    """Was the pod bound where the decision said; a preference is kept by any node."""
+    found = verify_bound(client, action, decision)
+    if found.state is State.FAILED and action.how == "preference":
+        return replace(found, state=State.VERIFIED)
+    return found
+
+
+def verify_bound(client: Client, action: Action, decision: Decision) -> Verification:
+    """Was the pod bound to the node of the decision."""
     found = read_pod(client, action)
     where = f"pod {action.ref}"
     pod: Workload | None = found.pod if isinstance(found, Target) else None
@@ -94,7 +104,7 @@ def verify(client: Client, action: PlacePod, decision: Decision) -> Verification
         return Verification(State.SUPERSEDED, f"{where} was gone before it was seen bound")
     if pod.node is None:
         return Verification(decision.state, f"{where} is not bound yet")
-    if pod.node != action.node and action.how != "preference":
+    if pod.node != action.node:
         return Verification(State.FAILED, f"{where} was bound to {pod.node}, not {action.node}")
     return Verification(State.VERIFIED, f"{where} was bound to {pod.node}")
 
@@ -105,7 +115,7 @@ SCHEDULING_GATE = Channel(
         "one patch takes the gate `agentaflow.io/placement` off a pod and pins it to the chosen "
         "node by `nodeSelector`, or by node affinity; kube-scheduler binds it"
     ),
-    needs=("get pods", "patch pods"),
+    needs=("get pods", "list pods", "patch pods"),
     guards=(pod_gated, gang_whole, node_usable, node_has_room),
     read=read_pod,
     settled=settled,

@@ -38,6 +38,7 @@ class Context:
     prometheus_now: float | None = None  # seconds since the epoch, Prometheus' clock
     namespace_labels: Mapping[str, str] | None = None
     node: Node | None = None
+    nodes: tuple[Node, ...] = ()  # all of the cluster
     others: tuple[Workload, ...] = ()  # at least the pods on the node and those not yet bound
     siblings: tuple[Workload, ...] = ()  # the pods of the target's namespace
     disruptions: Disruptions = NOT_READ

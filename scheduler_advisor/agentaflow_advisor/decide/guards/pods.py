@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agentaflow_advisor.decide.guards.context import Context, unless
 from agentaflow_advisor.model import Allow, Decision, Veto, Workload
-from agentaflow_advisor.model.names import GATE
+from agentaflow_advisor.model.names import GATE, SCHEDULER
 from agentaflow_advisor.place.capacity import FINISHED, Capacity, occupancy
 from agentaflow_advisor.place.feasibility import refusal
 from agentaflow_advisor.place.gangs import OF_THE_NODE, gangs, size
@@ -18,6 +18,16 @@ def pod_gated(_: Decision, context: Context) -> Allow | Veto:
     return unless(
         pod is None or GATE not in pod.gates, f"{context.target.described} has no gate {GATE}"
     )
+
+
+def pod_ours_to_bind(_: Decision, context: Context) -> Allow | Veto:
+    """The pod names our scheduler, waits behind no gate, and asks for nothing we cannot judge."""
+    pod = context.target.pod
+    if pod is None or pod.scheduler != SCHEDULER:
+        return Veto(f"{context.target.described} has another scheduler")
+    if pod.gates:
+        return Veto(f"{context.target.described} waits behind gate {pod.gates[0]}")
+    return unless(bool(pod.unmodelled), f"it has constraints: {', '.join(pod.unmodelled)}")
 
 
 def node_usable(decision: Decision, context: Context) -> Allow | Veto:

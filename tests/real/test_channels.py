@@ -1,0 +1,450 @@
+"""Each channel on a real API server: what it does there, what stops it, and how it is undone."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentaflow_advisor.act.apply import Applier, apply_decision, revert
+from agentaflow_advisor.act.channels import CHANNELS
+from agentaflow_advisor.decide.approval import approve
+from agentaflow_advisor.decide.errors import WrongState
+from agentaflow_advisor.decide.journal import Journal
+from agentaflow_advisor.decide.policy import Policy
+from agentaflow_advisor.decide.proposal import uuid7
+from agentaflow_advisor.model import (
+    Action,
+    AdmitWorkload,
+    BindPod,
+    CordonNode,
+    Decision,
+    EvictPod,
+    Evidence,
+    LabelNode,
+    PlacePod,
+    ReleaseJob,
+    State,
+    TaintDevice,
+    Target,
+)
+from agentaflow_advisor.model.names import CHECK, DECISION, GATE, HOSTNAME, MANAGED, SICK
+from agentaflow_advisor.observe.cluster import connect, read_cluster
+from agentaflow_advisor.verify import verify
+from tests.support.applying import pod_manifest
+from tests.support.scene import Scene
+from tools.control_plane import MERGE_PATCH, ControlPlane
+from tools.processes import eventually
+
+EVERYTHING = Policy(
+    channels=frozenset(CHANNELS), min_pod_age_seconds=0.0, min_replicas=1, max_closed_ratio=1.0
+)
+
+
+class Stage(Scene):
+    """A scene on which decisions of every channel are made and carried out."""
+
+    def __init__(self, cluster: ControlPlane, journal: Journal) -> None:
+        super().__init__(cluster, f"way-{secrets.token_hex(4)}")
+        self.journal = journal
+        self.policy = replace(EVERYTHING, namespace=self.namespace)
+        label = {"metadata": {"labels": {MANAGED: "true"}}}
+        self.node_uid = self.change_node(label)["metadata"]["uid"]
+
+    def change_node(self, body: object) -> Any:
+        path = f"/api/v1/nodes/{self.node}"
+        return self.cluster.must("PATCH", path, body, content_type=MERGE_PATCH)
+
+    def node_now(self) -> Any:
+        return self.cluster.must("GET", f"/api/v1/nodes/{self.node}")
+
+    def running_pod(self, name: str = "train", **metadata: Any) -> Any:
+        """A pod that kube-scheduler bound to the node and that kwok runs."""
+        manifest = pod_manifest(name, namespace=self.namespace, gates=())
+        manifest["metadata"] |= metadata
+        manifest["spec"]["nodeSelector"] = {HOSTNAME: self.node}
+        self.cluster.must("POST", self.path().rpartition("/")[0], manifest)
+        eventually(
+            lambda: self.pod(name)["status"].get("phase") == "Running", what=f"{name} running"
+        )
+        return self.pod(name)
+
+    def add_job(self, name: str = "fit", *, gpus: int = 2) -> Any:
+        template = pod_manifest(name, namespace=self.namespace, gpus=gpus, gates=())["spec"]
+        template |= {"restartPolicy": "Never"}
+        del template["schedulingGates"]
+        body = {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {"name": name, "labels": {MANAGED: "true"}},
+            "spec": {"suspend": True, "template": {"spec": template}},
+        }
+        return self.cluster.must("POST", self.jobs, body)
+
+    @property
+    def jobs(self) -> str:
+        return f"/apis/batch/v1/namespaces/{self.namespace}/jobs"
+
+    def job(self, name: str = "fit") -> Any:
+        return self.cluster.must("GET", f"{self.jobs}/{name}")
+
+    def decided(self, action: Action) -> Decision:
+        """Proposed on fresh evidence and approved by alice, as the object is now."""
+        now = time.time()
+        with connect(self.cluster.kubeconfig, None) as client:
+            found = CHANNELS[action.channel].read(client, action)
+        assert isinstance(found, Target), found
+        action = replace(
+            action,
+            uid=found.uid or action.uid,
+            resource_version=found.resource_version,
+            spec_hash=found.spec_hash,
+            owner=found.owner,
+        )
+        evidence = Evidence(("up",), now, 1.0, 100)
+        made = Decision(uuid7(now), now, "idle", action, evidence, "because", state_at=now)
+        self.journal.add(made)
+        return approve(self.journal, made.id, actor="alice", now=now, policy=self.policy)
+
+    def carried_out(self, action: Action) -> Decision:
+        made = self.decided(action)
+        with connect(self.cluster.kubeconfig, None) as client:
+            return apply_decision(self.applier(client), made)
+
+    def applier(self, client: Any) -> Applier:
+        return Applier(self.journal, client, self.policy, prometheus_now=time.time)
+
+    def verified(self, made: Decision) -> str:
+        """The reason of the verification, once there is one."""
+
+        def look() -> str:
+            with connect(self.cluster.kubeconfig, None) as client:
+                found = verify(made, client)
+            assert found.state in (State.APPLIED, State.VERIFIED), found
+            return found.reason if found.state is State.VERIFIED else ""
+
+        return eventually(look, what="verified")
+
+    def reverted(self, made: Decision) -> Decision:
+        with connect(self.cluster.kubeconfig, None) as client:
+            return revert(self.applier(client), made, "it did harm")
+
+
+def to(kind: type[Any], stage: Stage, name: str = "train", **own: Any) -> Any:
+    """An action of that kind on the stage; what is read of the object comes later."""
+    at = {"name": name, "uid": "", "resource_version": "", "node": stage.node}
+    inside = {} if kind in (CordonNode, LabelNode, TaintDevice) else {"namespace": stage.namespace}
+    return kind(**{**at, **inside, **own})
+
+
+@pytest.fixture
+def stage(cluster: ControlPlane, tmp_path: Path) -> Iterator[Stage]:
+    with Journal(tmp_path / "journal.db") as journal:
+        yield Stage(cluster, journal)
+
+
+@pytest.mark.parametrize("how", ["affinity", "preference"])
+def test_a_gated_pod_is_sent_by_affinity(stage: Stage, how: str) -> None:
+    """Required or preferred, beside no nodeSelector; kube-scheduler binds it there."""
+    stage.add_pod()
+    made = stage.carried_out(to(PlacePod, stage, gate=GATE, hostname=stage.node, how=how))
+    assert made.state is State.APPLIED, made.reason
+    assert "nodeSelector" not in stage.pod()["spec"]
+    assert stage.verified(made) == f"pod {stage.namespace}/train was bound to {stage.node}"
+
+
+def test_an_affinity_that_is_there_is_kept(stage: Stage) -> None:
+    """Each of its terms has to hold beside ours."""
+    manifest = pod_manifest("train", namespace=stage.namespace)
+    term = {"matchExpressions": [{"key": "tier", "operator": "DoesNotExist"}]}
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}
+    manifest["spec"]["affinity"] = {"nodeAffinity": required}
+    stage.cluster.must("POST", stage.path().rpartition("/")[0], manifest)
+    made = stage.carried_out(to(PlacePod, stage, gate=GATE, hostname=stage.node, how="affinity"))
+    assert made.state is State.APPLIED, made.reason
+    (found,) = stage.pod()["spec"]["affinity"]["nodeAffinity"][
+        "requiredDuringSchedulingIgnoredDuringExecution"
+    ]["nodeSelectorTerms"]
+    assert [one["key"] for one in found["matchExpressions"]] == ["tier", HOSTNAME]
+
+
+def test_a_suspended_job_is_pinned_and_started_and_can_be_suspended_again(stage: Stage) -> None:
+    """Its pod is bound to the node; taken back, the Job waits again."""
+    stage.add_job()
+    with connect(stage.cluster.kubeconfig, None) as client:
+        (seen,) = (w for w in read_cluster(client).workloads if w.namespace == stage.namespace)
+    assert (seen.kind, seen.released_by, seen.gpus) == ("Job", "suspended-job", 2)
+    made = stage.carried_out(to(ReleaseJob, stage, "fit", hostname=stage.node))
+    assert made.state is State.APPLIED, made.reason
+    assert stage.verified(made).endswith(f"runs on {stage.node}") or "ran" in stage.verified(made)
+    assert stage.reverted(made).state is State.REVERTED
+    assert stage.job()["spec"]["suspend"] is True
+    assert DECISION not in stage.job()["metadata"]["annotations"]
+
+
+def test_a_suspended_job_starts_with_fewer_gpus_where_that_is_the_advice(stage: Stage) -> None:
+    """The count of the template is changed in the same write, which room is judged by."""
+    stage.add_job(gpus=16)
+    made = stage.carried_out(to(ReleaseJob, stage, "fit", hostname=stage.node, gpus=1))
+    assert made.state is State.APPLIED, made.reason
+    (container,) = stage.job()["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
+
+
+def test_a_job_that_someone_else_started_is_left_alone(stage: Stage) -> None:
+    """Whoever unsuspended it has decided."""
+    stage.add_job()
+    action = to(ReleaseJob, stage, "fit", hostname=stage.node)
+    made = stage.decided(action)
+    body = {"spec": {"suspend": False}}
+    stage.cluster.must("PATCH", f"{stage.jobs}/fit", body, content_type=MERGE_PATCH)
+    with connect(stage.cluster.kubeconfig, None) as client:
+        ended = apply_decision(stage.applier(client), made)
+    assert (ended.state, ended.reason) == (
+        State.SUPERSEDED,
+        f"Job {stage.namespace}/fit is not suspended any more",
+    )
+
+
+def test_a_pod_is_evicted_once(stage: Stage) -> None:
+    """The very pod of the decision goes, and is verified to be gone."""
+    stage.running_pod()
+    made = stage.carried_out(to(EvictPod, stage))
+    assert made.state is State.APPLIED, made.reason
+    assert stage.verified(made) == f"pod {stage.namespace}/train is gone"
+    with pytest.raises(WrongState, match="cannot be taken back"):
+        stage.reverted(made)
+
+
+def test_a_pod_that_took_the_name_is_not_evicted(stage: Stage) -> None:
+    """The decision was about the one before it."""
+    stage.running_pod()
+    made = stage.decided(to(EvictPod, stage))
+    stage.delete_pod()
+    fresh = stage.running_pod()
+    with connect(stage.cluster.kubeconfig, None) as client:
+        ended = apply_decision(stage.applier(client), made)
+    assert ended.state is State.SUPERSEDED
+    assert stage.pod()["metadata"]["uid"] == fresh["metadata"]["uid"]
+    assert "deletionTimestamp" not in stage.pod()["metadata"]
+
+
+def test_a_disruption_budget_keeps_a_pod(stage: Stage) -> None:
+    """A budget that allows nothing vetoes, by its name."""
+    stage.running_pod()
+    body = {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": "keep"},
+        "spec": {"minAvailable": 1, "selector": {"matchLabels": {MANAGED: "true"}}},
+    }
+    path = f"/apis/policy/v1/namespaces/{stage.namespace}/poddisruptionbudgets"
+    stage.cluster.must("POST", path, body)
+    eventually(
+        lambda: stage.cluster.must("GET", f"{path}/keep").get("status", {}).get("expectedPods"),
+        what="the budget counted",
+    )
+    ended = stage.carried_out(to(EvictPod, stage))
+    assert ended.state is State.VETOED
+    assert "PodDisruptionBudget keep allows no disruption now" in ended.reason
+    assert "deletionTimestamp" not in stage.pod()["metadata"]
+
+
+def test_a_young_pod_is_not_evicted(stage: Stage) -> None:
+    """It has not had the time to show what it does."""
+    stage.running_pod()
+    stage.policy = replace(stage.policy, min_pod_age_seconds=600.0)
+    ended = stage.carried_out(to(EvictPod, stage))
+    assert ended.state is State.VETOED
+    assert "the least is 600 s" in ended.reason
+
+
+def test_half_a_gang_is_not_evicted(stage: Stage) -> None:
+    """The other half would wait for it, and hold its GPUs."""
+    labels = {MANAGED: "true", "agentaflow.io/gang": "ring"}
+    for name in ("train", "other"):
+        stage.running_pod(name, labels=labels)
+    ended = stage.carried_out(to(EvictPod, stage))
+    assert ended.state is State.VETOED
+    assert "the rest of its gang is not approved: other" in ended.reason
+
+
+def test_labels_of_ours_are_written_on_a_node_and_taken_back(stage: Stage) -> None:
+    """The node's other labels stay as they are."""
+    made = stage.carried_out(
+        to(LabelNode, stage, stage.node, labels={"agentaflow.io/tier": "cheap"})
+    )
+    assert made.state is State.APPLIED, made.reason
+    assert stage.node_now()["metadata"]["labels"]["agentaflow.io/tier"] == "cheap"
+    assert stage.verified(made) == f"node {stage.node} carries the labels"
+    assert stage.reverted(made).state is State.REVERTED
+    labels = stage.node_now()["metadata"]["labels"]
+    assert "agentaflow.io/tier" not in labels
+    assert labels[HOSTNAME] == stage.node
+
+
+@pytest.mark.parametrize("how", ["taint", "cordon"])
+def test_a_sick_node_takes_no_new_pods_until_that_is_taken_back(stage: Stage, how: str) -> None:
+    """A pod that asks for the node waits; what ran there goes on; then the node is open again."""
+    before = stage.running_pod("before")
+    made = stage.carried_out(to(CordonNode, stage, stage.node, how=how))
+    assert made.state is State.APPLIED, made.reason
+    assert stage.verified(made) == f"node {stage.node} takes no new pods"
+    manifest = pod_manifest("late", namespace=stage.namespace, gates=())
+    manifest["spec"]["nodeSelector"] = {HOSTNAME: stage.node}
+    stage.cluster.must("POST", stage.path().rpartition("/")[0], manifest)
+    eventually(
+        lambda: any(
+            one["reason"] == "Unschedulable"
+            for one in stage.pod("late")["status"].get("conditions", ())
+        ),
+        what="the late pod refused",
+    )
+    assert stage.pod("before")["metadata"]["uid"] == before["metadata"]["uid"]
+    assert stage.reverted(made).state is State.REVERTED
+    assert stage.bound_to("late") == stage.node
+
+
+def test_taints_of_others_stay(stage: Stage) -> None:
+    """Only ours is added, and only ours is taken away."""
+    theirs = {"key": "team", "value": "vision", "effect": "PreferNoSchedule"}
+    stage.change_node({"spec": {"taints": [theirs]}})
+    made = stage.carried_out(to(CordonNode, stage, stage.node))
+    assert [one["key"] for one in stage.node_now()["spec"]["taints"]] == ["team", SICK]
+    stage.reverted(made)
+    assert stage.node_now()["spec"]["taints"] == [theirs]
+
+
+def test_no_more_nodes_are_closed_than_the_settings_allow(stage: Stage) -> None:
+    """A fault that many nodes show is not a reason to close the cluster."""
+    stage.policy = replace(stage.policy, max_closed_ratio=0.0)
+    ended = stage.carried_out(to(CordonNode, stage, stage.node))
+    assert ended.state is State.VETOED
+    assert "enough_nodes_left" in ended.reason
+
+
+def test_a_node_that_did_not_opt_in_is_left_alone(stage: Stage) -> None:
+    """Its label says so, as a pod's does."""
+    stage.change_node({"metadata": {"labels": {MANAGED: None}}})
+    ended = stage.carried_out(to(CordonNode, stage, stage.node))
+    assert ended.state is State.VETOED
+    assert "target_opted_in" in ended.reason
+
+
+def test_a_device_is_tainted_without_effect_first_then_with_it(stage: Stage) -> None:
+    """The rule's own status tells what the taint would do; taken back, it has no effect again."""
+    rule = f"agentaflow-{stage.namespace}-gpu-0"
+    at = {"driver": "gpu.nvidia.com", "pool": stage.node, "device": "gpu-0", "uid": rule}
+    path = f"/apis/resource.k8s.io/v1/devicetaintrules/{rule}"
+    first = stage.carried_out(to(TaintDevice, stage, rule, **at))
+    assert first.state is State.APPLIED, first.reason
+    assert "has effect None" in stage.verified(first)
+    now = stage.cluster.must("GET", path)
+    assert now["spec"]["taint"]["effect"] == "None"
+    assert now["spec"]["deviceSelector"] == {
+        name: at[name] for name in ("driver", "pool", "device")
+    }
+    second = stage.carried_out(
+        to(TaintDevice, stage, rule, **{**at, "effect": "NoSchedule", "marker": first.id})
+    )
+    assert second.state is State.APPLIED, second.reason
+    assert stage.cluster.must("GET", path)["spec"]["taint"]["effect"] == "NoSchedule"
+    assert stage.reverted(second).state is State.REVERTED
+    assert stage.cluster.must("GET", path)["spec"]["taint"]["effect"] == "None"
+
+
+def test_a_pod_of_our_own_scheduler_is_bound(stage: Stage) -> None:
+    """Nobody else would have; the decision's id comes onto the pod with the binding."""
+    manifest = pod_manifest("train", namespace=stage.namespace, gates=())
+    manifest["spec"]["schedulerName"] = "agentaflow"
+    stage.cluster.must("POST", stage.path().rpartition("/")[0], manifest)
+    with connect(stage.cluster.kubeconfig, None) as client:
+        (seen,) = (w for w in read_cluster(client).workloads if w.namespace == stage.namespace)
+    assert seen.released_by == "binding"
+    made = stage.carried_out(to(BindPod, stage, hostname=stage.node))
+    assert made.state is State.APPLIED, made.reason
+    assert stage.bound_to() == stage.node
+    assert stage.pod()["metadata"]["annotations"][DECISION] == made.id
+
+
+def test_a_binding_does_not_overfill_a_node(stage: Stage) -> None:
+    """No filter of kube-scheduler would stop it, so our guard does."""
+    manifest = pod_manifest("train", namespace=stage.namespace, gpus=9, gates=())
+    manifest["spec"]["schedulerName"] = "agentaflow"
+    stage.cluster.must("POST", stage.path().rpartition("/")[0], manifest)
+    ended = stage.carried_out(to(BindPod, stage, hostname=stage.node))
+    assert ended.state is State.VETOED
+    assert "node_has_room" in ended.reason
+
+
+@pytest.fixture(scope="session")
+def kueue(cluster: ControlPlane) -> ControlPlane:
+    """The part of Kueue's Workload CRD that the channel speaks to; its controller is not here."""
+    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {
+        "name": "v1beta2",
+        "served": True,
+        "storage": True,
+        "subresources": {"status": {}},
+        "schema": {
+            "openAPIV3Schema": {
+                "type": "object",
+                "properties": {"spec": anything, "status": anything},
+            }
+        },
+    }
+    body = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {
+            "name": "workloads.kueue.x-k8s.io",
+            "annotations": {"api-approved.kubernetes.io": "unapproved, for a test"},
+        },
+        "spec": {
+            "group": "kueue.x-k8s.io",
+            "scope": "Namespaced",
+            "names": {"kind": "Workload", "plural": "workloads", "singular": "workload"},
+            "versions": [version],
+        },
+    }
+    cluster.must("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", body)
+    eventually(
+        lambda: cluster.request("GET", "/apis/kueue.x-k8s.io/v1beta2/workloads")[0] == 200,
+        what="Kueue's Workloads served",
+    )
+    return cluster
+
+
+def test_a_kueue_workload_is_answered_and_taken_back(kueue: ControlPlane, stage: Stage) -> None:
+    """Ready with the node for its pods, other checks as they were; taken back it is asked again."""
+    path = f"/apis/kueue.x-k8s.io/v1beta2/namespaces/{stage.namespace}/workloads"
+    spec = pod_manifest("x", namespace=stage.namespace)["spec"]
+    kueue.must(
+        "POST",
+        path,
+        {
+            "apiVersion": "kueue.x-k8s.io/v1beta2",
+            "kind": "Workload",
+            "metadata": {"name": "fit", "labels": {MANAGED: "true"}},
+            "spec": {"podSets": [{"name": "main", "count": 2, "template": {"spec": spec}}]},
+        },
+    )
+    checks = [{"name": name, "state": "Pending", "message": ""} for name in ("other", CHECK)]
+    body = {"status": {"admissionChecks": checks}}
+    kueue.must("PATCH", f"{path}/fit/status", body, content_type=MERGE_PATCH)
+    with connect(kueue.kubeconfig, None) as client:
+        (seen,) = (w for w in read_cluster(client).workloads if w.namespace == stage.namespace)
+    assert (seen.released_by, seen.gpus) == ("admission-check", 2)
+    made = stage.carried_out(to(AdmitWorkload, stage, "fit", check=CHECK, hostname=stage.node))
+    assert made.state is State.APPLIED, made.reason
+    other, ours = kueue.must("GET", f"{path}/fit")["status"]["admissionChecks"]
+    assert other == checks[0]
+    assert ours["state"] == "Ready"
+    assert ours["podSetUpdates"] == [{"name": "main", "nodeSelector": {HOSTNAME: stage.node}}]
+    assert stage.reverted(made).state is State.REVERTED
+    assert kueue.must("GET", f"{path}/fit")["status"]["admissionChecks"][1]["state"] == "Retry"
