@@ -119,7 +119,7 @@ def test_a_pod_that_someone_else_ungated_is_left_alone(scene: Scene, journal: Jo
 @pytest.fixture(scope="session")
 def granted(cluster: ControlPlane) -> ControlPlane:
     """The cluster with all manifests applied but the pulled kill switch."""
-    for name in ("namespace", "advisor", "applier", "applier-limits", "opt-in"):
+    for name in ("namespace", "advisor", "applier", "channels", "applier-limits", "opt-in"):
         applied = cluster.kubectl("apply", "-f", str(MANIFESTS / f"{name}.yaml"))
         assert applied.returncode == 0, applied.stderr
     return cluster
@@ -135,7 +135,7 @@ def token(cluster: ControlPlane, account: str) -> str:
     ("account", "verb", "resource", "namespace", "allowed"),
     [
         ("advisor", "list", "pods", "research", True),
-        ("advisor", "watch", "nodes", "", True),
+        ("advisor", "list", "nodes", "", True),
         ("advisor", "patch", "pods", "research", False),
         ("advisor", "get", "secrets", "agentaflow", False),
         ("applier", "get", "pods", "kube-system", True),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from lightkube import Client
 from lightkube.models.core_v1 import ObjectReference
 from lightkube.models.meta_v1 import ObjectMeta
-from lightkube.resources.core_v1 import Pod
+from lightkube.resources.core_v1 import PodBinding
 
 from agentaflow_advisor.act import api
 from agentaflow_advisor.act.channels.channel import Channel
@@ -25,7 +25,7 @@ from agentaflow_advisor.model import BindPod, Decision, Settled, State, Target
 from agentaflow_advisor.model.names import DECISION, FIELD_MANAGER
 
 
-class Binding(Pod.Binding):
+class Binding(PodBinding):
     """lightkube reads the answer as what was sent, and the API server's is a Status."""
 
     target: ObjectReference | None = None  # type: ignore[assignment]
