@@ -62,6 +62,13 @@ class ActingSettings(BaseModel):
     proposal_ttl_seconds: Seconds = Field(
         900.0, ge=1, le=30 * DAY, description="A proposal expires when not approved by then."
     )
+    proposal_pause_seconds: Seconds = Field(
+        3600.0,
+        ge=0,
+        le=30 * DAY,
+        description="After a decision on a recommendation came to nothing, its object is not "
+        "proposed again for so long.",
+    )
     approval_ttl_seconds: Seconds = Field(
         900.0, ge=1, le=30 * DAY, description="An approval expires when not carried out by then."
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -14,7 +14,18 @@ from agentaflow_advisor.decide.approval import approve_by_standing, expire_overd
 from agentaflow_advisor.decide.errors import JournalLocked, WrongState
 from agentaflow_advisor.decide.journal import OPEN, Journal
 from agentaflow_advisor.decide.proposal import propose
-from agentaflow_advisor.model import Decision, Placement, Refusal, Snapshot, State, Workload
+from agentaflow_advisor.decide.recommended import propose_recommended
+from agentaflow_advisor.model import (
+    Decision,
+    Placement,
+    Recommendation,
+    Refusal,
+    Snapshot,
+    State,
+    TaintDevice,
+    Workload,
+)
+from agentaflow_advisor.observe.devices import read_devices
 from agentaflow_advisor.place import Result, place
 from agentaflow_advisor.settings import Settings
 
@@ -48,6 +59,29 @@ def propose_placements(
     }
     refusals = tuple(result for result in results if isinstance(result, Refusal))
     return Proposals(placements, refusals, waiting, decisions)
+
+
+def propose_advice(
+    settings: Settings,
+    advice: Iterable[Recommendation],
+    snapshot: Snapshot,
+    journal: Journal,
+    client: Client,
+    *,
+    actor: str,
+    now: float,
+) -> tuple[tuple[Decision, ...], tuple[Refusal, ...]]:
+    """Record what the channels that are on could do about recommendations. Raises JournalError."""
+    channels = frozenset(settings.channels)
+    devices = read_devices(client) if TaintDevice.channel in channels else {}
+    made, refusals = propose_recommended(
+        advice, snapshot, channels, now=now, devices=devices, actor=actor
+    )
+    ended = journal.ended_since(now - settings.proposal_pause_seconds)
+    return (
+        tuple(journal.add(decision) for decision in made if decision.action.uid not in ended),
+        refusals,
+    )
 
 
 def place_waiting(

@@ -15,7 +15,7 @@ from lightkube import Client
 from agentaflow_advisor.act.apply import Clock
 from agentaflow_advisor.advice import SIGNALS, advise, load_prices, observe, price_warning
 from agentaflow_advisor.connections import open_cluster, open_cluster_if_given, open_prometheus
-from agentaflow_advisor.cycle import PLACE_SIGNALS, act, propose_placements
+from agentaflow_advisor.cycle import PLACE_SIGNALS, act, propose_advice, propose_placements
 from agentaflow_advisor.decide.errors import JournalError
 from agentaflow_advisor.decide.journal import Journal
 from agentaflow_advisor.model import Decision, Snapshot
@@ -158,6 +158,18 @@ class Service:
                 self.settings, snapshot, journal, actor=self.actor, now=time.time()
             )
             self._tell(proposals.decisions.values())
+            advice = self.status.advice
+            if advice is not None:
+                made, _ = propose_advice(
+                    self.settings,
+                    advice.active,
+                    snapshot,
+                    journal,
+                    client,
+                    actor=self.actor,
+                    now=time.time(),
+                )
+                self._tell(made)
             clock = Clock(sleep=self._sleep)
             self._tell(
                 act(self.settings, journal, client, prometheus.now, actor=self.actor, clock=clock)
@@ -170,10 +182,7 @@ class Service:
     def _tell(self, decisions: Iterable[Decision]) -> None:
         for decision in decisions:
             action, reason = decision.action, f": {decision.reason}" if decision.reason else ""
-            self.note(
-                f"decision {decision.id} {decision.state}: "
-                f"{action.namespace}/{action.name} -> {action.node}{reason}"
-            )
+            self.note(f"decision {decision.id} {decision.state}: {action.told}{reason}")
 
     def _sleep(self, seconds: float) -> None:
         """A stop ends the waiting: the journal says `intended`, and the next start goes on."""

@@ -25,6 +25,7 @@ from agentaflow_advisor.model import (
 )
 from agentaflow_advisor.model.names import CHECK, GATE
 from agentaflow_advisor.observe.cluster import connect, read_cluster
+from agentaflow_advisor.observe.devices import read_devices
 from tests.support.applying import pod_manifest
 from tests.support.parts import need
 from tests.support.stage import EVERYTHING, Stage, install_kueue, to
@@ -169,6 +170,7 @@ def test_what_the_manifests_grant_is_what_is_used_and_no_more(
     advisor = audited.cluster.write_kubeconfig("advisor", token(audited.cluster, "advisor"))
     with connect(advisor, None) as client:
         read_cluster(client)
+        read_devices(client)
     eventually(lambda: audited.used("advisor") == granted("advisor"), what="the advisor's rights")
     assert audited.used("applier") == granted("applier")
 

@@ -30,6 +30,8 @@ from agentaflow_advisor.decide.schema import JOURNAL
 from agentaflow_advisor.model import NEXT, Decision, State
 
 OPEN = (State.PROPOSED, State.APPROVED, State.INTENDED)
+ENDED = (State.VETOED, State.SUPERSEDED, State.EXPIRED, State.FAILED, State.REVERTED)
+ENDED_MARKS = ", ".join("?" for _ in ENDED)
 SHORTEST_ID = 4
 
 Vetoes = tuple[tuple[str, str], ...]
@@ -175,6 +177,11 @@ class Journal(Database):
             " WHERE to_state = ? AND at >= ? GROUP BY actor"
         )
         return {row["actor"]: row["number"] for row in self._rows(query, [State.APPROVED, at])}
+
+    def ended_since(self, at: float) -> frozenset[str]:
+        """Uids of objects about which a decision ended since then without having taken effect."""
+        query = f"SELECT uid FROM decisions WHERE state_at >= ? AND state IN ({ENDED_MARKS})"  # noqa: S608
+        return frozenset(row["uid"] for row in self._rows(query, [at, *ENDED]))
 
     def agreed(self) -> Mapping[str, State]:
         """Uid of each object → the state of its decision, where that is approved or under way, or

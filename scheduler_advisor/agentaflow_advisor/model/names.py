@@ -7,6 +7,7 @@ MANAGED = "agentaflow.io/managed"  # label of namespaces and pods that opt in
 DECISION = "agentaflow.io/decision"  # annotation: the decision that placed the pod
 REVERTED = "agentaflow.io/reverted"  # annotation: the decision that was taken back here
 SICK = "agentaflow.io/sick"  # taint of nodes and devices that are better left alone
+SUSPECT = "agentaflow.io/suspect"  # label of nodes with a GPU that should be looked at
 SCHEDULER = "agentaflow"  # schedulerName of pods that we bind ourselves
 CHECK = "agentaflow"  # our AdmissionCheck in Kueue
 GANG = "agentaflow.io/gang"  # label or annotation: pods of a namespace that run together

@@ -66,7 +66,7 @@ def connect(kubeconfig: Path | None, context: str | None) -> Client:
 
 def read_cluster(client: Client) -> ClusterState:
     """Nodes, namespaces' labels, every pod that holds or awaits room. Raises ClusterUnreachable."""
-    with _named(client):
+    with named(client):
         nodes = tuple(kubernetes.node(one) for one in _list(client, KubernetesNode))
         pods = _list(client, Pod, namespace="*", fields={"status.phase": not_equal("Succeeded")})
         workloads = tuple(kubernetes.workload(pod) for pod in pods if kubernetes.matters(pod))
@@ -118,7 +118,8 @@ def _list(client: Client, kind: Any, **where: Any) -> list[Any]:
 
 
 @contextlib.contextmanager
-def _named(client: Client) -> Iterator[None]:
+def named(client: Client) -> Iterator[None]:
+    """What goes wrong inside ends as ClusterUnreachable."""
     server = client.config.cluster.server
     try:
         yield

@@ -76,4 +76,6 @@ def test_the_advisor_may_list_what_it_looks_at() -> None:
         "poddisruptionbudgets.policy",
         "jobs.batch",
         "workloads.kueue.x-k8s.io",
+        "resourceslices.resource.k8s.io",
+        "devicetaintrules.resource.k8s.io",
     }
