@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help venv parts check test demo demo-kubernetes bench bench-placement truth generate clean
+.PHONY: help venv parts check test demo demo-kubernetes bench bench-placement truth chaos generate clean
 
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,10 @@ bench-placement: venv ## the FGD paper's experiment: its table, ours, the bound,
 truth: venv ## is the advice true? (DUTY=FOLDER for real inference pods too)
 	@$(BIN)/python -m tools.realparts prometheus
 	@$(BIN)/python -m bench truth $(if $(DUTY),--duty $(DUTY))
+
+chaos: venv ## decisions under kills and faults: what was lost, done twice, done wrongly (15 minutes)
+	@$(BIN)/python -m tools.realparts kubernetes prometheus
+	@$(BIN)/python -m bench chaos $(if $(DECISIONS),--decisions $(DECISIONS)) $(if $(SEED),--seed $(SEED))
 
 generate: venv ## what is generated: docs tables, boards, recording rules, the golden /metrics
 	$(BIN)/python -m agentaflow_exporter.metrics > docs/metrics.md
