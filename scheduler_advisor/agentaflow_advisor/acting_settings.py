@@ -119,6 +119,15 @@ class ActingSettings(BaseModel):
         description="So many decisions gone wrong in a row, within an hour, and "
         "nothing more is carried out until the hour is over.",
     )
+    lease_duration_seconds: Seconds = Field(
+        15.0, ge=1, le=3600, description="An advisor that has not renewed its lease is replaced."
+    )
+    lease_renew_seconds: Seconds = Field(
+        10.0, ge=0.5, le=3600, description="One that could not renew it stops to act by then."
+    )
+    lease_retry_seconds: Seconds = Field(
+        2.0, ge=0.1, le=600, description="From one renewal, or try, to the next."
+    )
     standing_approvals: tuple[StandingApprovalSettings, ...] = Field(
         (),
         description="Classes of decisions that are approved in advance, each with `name`, "

@@ -109,11 +109,12 @@ def act(
     *,
     actor: str,
     clock: Clock | None = None,
+    follower: Callable[[], str | None] = lambda: None,
 ) -> tuple[Decision, ...]:
     """Settle what an earlier run left intended, then carry out what is approved."""
     clock = clock or Clock()
     policy = replace(settings.policy(), cycle_began_at=clock.now())
-    applier = Applier(journal, client, policy, prometheus_now, actor, clock)
+    applier = Applier(journal, client, policy, prometheus_now, actor, clock, follower)
     done = list(recover(applier))
     approve_by_standing(journal, policy, now=clock.now())
     for decision in journal.list((State.APPROVED,)):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import socket
 import threading
 import time
 from collections import Counter
@@ -18,7 +20,9 @@ from agentaflow_advisor.connections import open_cluster, open_cluster_if_given, 
 from agentaflow_advisor.cycle import PLACE_SIGNALS, act, propose_advice, propose_placements
 from agentaflow_advisor.decide.errors import JournalError
 from agentaflow_advisor.decide.journal import Journal
+from agentaflow_advisor.lease import Lease
 from agentaflow_advisor.model import Decision, Snapshot
+from agentaflow_advisor.model.names import LEASE
 from agentaflow_advisor.observe.errors import ObserveError
 from agentaflow_advisor.observe.prometheus import Prometheus
 from agentaflow_advisor.price import PriceTable
@@ -34,6 +38,7 @@ from agentaflow_exporter.web import Server
 
 FIRST_BACKOFF_SECONDS = 1.0
 LOOK_SECONDS = 1.0  # how soon it is noticed that the loop has crashed
+LEASE_SECONDS = 2.0  # how long a stop waits for the lease to be given back
 STOP_SECONDS = 8.0
 """How long a stop waits for the act that runs; what is cut off is settled at the next start."""
 
@@ -58,12 +63,17 @@ def run(settings: Settings, *, actor: str, note: Note) -> int:
     server.start()
     host, port = server.addresses[0]
     note(f"listening on {f'[{host}]' if ':' in host else host}:{port}")
+    if settings.channels:
+        service.elects = True
+        threading.Thread(target=service.lead, name="lease", daemon=True).start()
     threading.Thread(target=service.loop, name="loop", daemon=True).start()
     try:
         while not stop.is_set() and not stopping.wait_for(LOOK_SECONDS):
             pass
         stop.set()
         service.acting.acquire(timeout=STOP_SECONDS)  # and never released: no act begins any more
+        if service.elects:
+            service.released.wait(LEASE_SECONDS)
     finally:
         server.stop(timeout_seconds=1.0)
     return 1 if service.crashed else 0
@@ -81,6 +91,9 @@ class Service:
     status: Status = field(default_factory=Status)
     crashed: bool = False
     acting: threading.Lock = field(default_factory=threading.Lock)  # held while it may write
+    released: threading.Event = field(default_factory=threading.Event)  # the lease, at the end
+    elects: bool = False  # several may be running: only the holder of the lease acts
+    lease: Lease | None = None
     _failures: int = 0  # in a row
     _history_problem: str | None = None  # told once, not each minute
 
@@ -94,6 +107,36 @@ class Service:
             self.crashed = True  # a bug: better restarted than half alive
             self.stop.set()
             raise
+
+    def lead(self) -> None:
+        """Keep asking for the lease, so that one of several advisors acts."""
+        try:
+            with open_cluster(self.settings) as client:
+                self.lease = Lease(
+                    client,
+                    self.settings.namespace,
+                    f"{socket.gethostname()}-{os.getpid()}",
+                    duration_seconds=self.settings.lease_duration_seconds,
+                    renew_seconds=self.settings.lease_renew_seconds,
+                )
+                while not self.stop.is_set():
+                    self.lease.tick()
+                    self.stop.wait(self.settings.lease_retry_seconds)
+                self.lease.release()
+        except ObserveError as error:
+            self.note(f"agentaflow: {error}")
+        finally:
+            self.released.set()
+
+    def _follower(self) -> str | None:
+        if not self.elects:
+            return None
+        return self.lease.follower() if self.lease else "the lease was not asked for yet"
+
+    def _as_leader(self) -> str:
+        """Who acts, and in which term: written down with every step of a decision."""
+        term = self.lease.transitions if self.lease else None
+        return self.actor if term is None else f"{self.actor}, term {term} of {LEASE}"
 
     def cycle(self) -> None:
         """One pass. Where looking fails, the advice there is stays, marked as stale."""
@@ -152,7 +195,12 @@ class Service:
         )
 
     def _act(self, snapshot: Snapshot, prometheus: Prometheus, client: Client) -> None:
-        """Propose, carry out what is approved, verify what was applied. Raises JournalError."""
+        """Propose, carry out what is approved, verify what was applied: all of it only as the
+        leader. Raises JournalError.
+        """
+        if why := self._follower():
+            self.note(f"advises only: {why}")
+            return
         with Journal(self.settings.journal) as journal:
             proposals = propose_placements(
                 self.settings, snapshot, journal, actor=self.actor, now=time.time()
@@ -172,7 +220,15 @@ class Service:
                 self._tell(made)
             clock = Clock(sleep=self._sleep)
             self._tell(
-                act(self.settings, journal, client, prometheus.now, actor=self.actor, clock=clock)
+                act(
+                    self.settings,
+                    journal,
+                    client,
+                    prometheus.now,
+                    actor=self._as_leader(),
+                    clock=clock,
+                    follower=self._follower,
+                )
             )
             verified = verify_applied(journal, client, now=time.time(), actor=self.actor)
             self._tell(decision for decision, _ in verified)

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from agentaflow_advisor.decide.journal import Journal
+from agentaflow_advisor.lease import Lease
 from agentaflow_advisor.model import (
     AdmitWorkload,
     BindPod,
@@ -167,6 +168,11 @@ def test_what_the_manifests_grant_is_what_is_used_and_no_more(
     made = stage.carried_out(to(CordonNode, stage, stage.node))
     assert made.state is State.APPLIED, made.reason
     assert stage.reverted(made).state is State.REVERTED
+    with connect(stage.actor_kubeconfig, None) as client:
+        lease = Lease(client, "agentaflow", "one")
+        lease.tick()
+        lease.tick()
+        assert lease.follower() is None
     advisor = audited.cluster.write_kubeconfig("advisor", token(audited.cluster, "advisor"))
     with connect(advisor, None) as client:
         read_cluster(client)

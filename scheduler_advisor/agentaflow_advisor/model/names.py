@@ -13,5 +13,6 @@ CHECK = "agentaflow"  # our AdmissionCheck in Kueue
 GANG = "agentaflow.io/gang"  # label or annotation: pods of a namespace that run together
 GANG_SIZE = "agentaflow.io/gang-size"  # label or annotation: how many they are
 KILL_SWITCH = "agentaflow-kill-switch"  # ConfigMap in the advisor's namespace
+LEASE = "agentaflow"  # in the advisor's namespace: who of several acts
 FIELD_MANAGER = "agentaflow"
 HOSTNAME = "kubernetes.io/hostname"
