@@ -119,6 +119,21 @@ class ActingSettings(BaseModel):
         description="So many decisions gone wrong in a row, within an hour, and "
         "nothing more is carried out until the hour is over.",
     )
+    effect_window_seconds: Seconds = Field(
+        3600.0,
+        ge=900,
+        le=7 * DAY,
+        description="What an applied decision saved is measured over so long before and after.",
+    )
+    harm_window_seconds: Seconds = Field(
+        3600.0,
+        ge=0,
+        le=7 * DAY,
+        description="For so long an applied decision is taken back if it does harm.",
+    )
+    harm_patience_seconds: Seconds = Field(
+        300.0, ge=0, le=DAY, description="How long pods may wait because of it before that is harm."
+    )
     lease_duration_seconds: Seconds = Field(
         15.0, ge=1, le=3600, description="An advisor that has not renewed its lease is replaced."
     )

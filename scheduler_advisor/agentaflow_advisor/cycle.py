@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 
 from lightkube import Client
 
-from agentaflow_advisor.act.apply import Applier, Clock, apply_decision, recover
+from agentaflow_advisor.act.apply import Applier, Clock, apply_decision, recover, revert
+from agentaflow_advisor.act.channels import CHANNELS
+from agentaflow_advisor.act.errors import ApiTrouble
 from agentaflow_advisor.analyze.idleness import USAGE
 from agentaflow_advisor.decide.approval import approve_by_standing, expire_overdue
 from agentaflow_advisor.decide.errors import JournalLocked, WrongState
@@ -120,6 +122,29 @@ def act(
     for decision in journal.list((State.APPROVED,)):
         with suppress(WrongState):  # another process was first
             done.append(apply_decision(applier, decision))
+    return tuple(done)
+
+
+def revert_harmful(
+    settings: Settings,
+    journal: Journal,
+    client: Client,
+    prometheus_now: Callable[[], float],
+    *,
+    actor: str,
+    now: float,
+    follower: Callable[[], str | None] = lambda: None,
+) -> tuple[Decision, ...]:
+    """Take back what was applied lately and keeps pods waiting or crashing. Raises JournalError."""
+    applier = Applier(journal, client, settings.policy(), prometheus_now, actor, follower=follower)
+    done = []
+    for decision in journal.list((State.APPLIED, State.VERIFIED)):
+        channel, at = CHANNELS[decision.action.channel], journal.applied_at(decision.id)
+        if channel.harm is None or at is None or now - at > settings.harm_window_seconds:
+            continue
+        with suppress(ApiTrouble, WrongState):  # looked at again in the next cycle
+            if why := channel.harm(client, decision.action, settings.harm_patience_seconds):
+                done.append(revert(applier, decision, f"it did harm: {why}"))
     return tuple(done)
 
 

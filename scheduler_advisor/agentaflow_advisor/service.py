@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -17,22 +17,28 @@ from lightkube import Client
 from agentaflow_advisor.act.apply import Clock
 from agentaflow_advisor.advice import SIGNALS, advise, load_prices, observe, price_warning
 from agentaflow_advisor.connections import open_cluster, open_cluster_if_given, open_prometheus
-from agentaflow_advisor.cycle import PLACE_SIGNALS, act, propose_advice, propose_placements
+from agentaflow_advisor.cycle import (
+    PLACE_SIGNALS,
+    act,
+    propose_advice,
+    propose_placements,
+    revert_harmful,
+)
 from agentaflow_advisor.decide.errors import JournalError
 from agentaflow_advisor.decide.journal import Journal
 from agentaflow_advisor.lease import Lease
-from agentaflow_advisor.model import Decision, Snapshot
+from agentaflow_advisor.model import Decision, Snapshot, State
 from agentaflow_advisor.model.names import LEASE
 from agentaflow_advisor.observe.errors import ObserveError
 from agentaflow_advisor.observe.prometheus import Prometheus
-from agentaflow_advisor.price import PriceTable
+from agentaflow_advisor.price import NodePrice, PriceTable
 from agentaflow_advisor.render import counted
 from agentaflow_advisor.review import review
 from agentaflow_advisor.settings import Settings
-from agentaflow_advisor.verify import verify_applied
+from agentaflow_advisor.verify import measure_effects, verify_applied
 from agentaflow_advisor.web.metrics import registry
 from agentaflow_advisor.web.pages import Pages
-from agentaflow_advisor.web.status import Status
+from agentaflow_advisor.web.status import Measured, Status
 from agentaflow_exporter import stopping
 from agentaflow_exporter.web import Server
 
@@ -232,8 +238,39 @@ class Service:
             )
             verified = verify_applied(journal, client, now=time.time(), actor=self.actor)
             self._tell(decision for decision, _ in verified)
+            self._tell(self._follow_up(snapshot, prometheus, client, journal))
             counts = Counter(decision.state for decision in journal.list())
-            self.status = replace(self.status, decisions=counts)
+            self.status = replace(self.status, decisions=counts, effects=_effects(journal))
+
+    def _follow_up(
+        self, snapshot: Snapshot, prometheus: Prometheus, client: Client, journal: Journal
+    ) -> list[Decision]:
+        """What was applied: taken back where it does harm, measured where its window is over."""
+        undone = revert_harmful(
+            self.settings,
+            journal,
+            client,
+            prometheus.now,
+            actor=self._as_leader(),
+            now=time.time(),
+            follower=self._follower,
+        )
+        advice = self.status.advice
+        prices = advice.prices if advice else {}
+        measured = measure_effects(
+            journal,
+            prometheus,
+            dialects=snapshot.dialects,
+            hourly={
+                node: price.per_gpu_hour_residual
+                for (_, node), price in prices.items()
+                if isinstance(price, NodePrice)
+            },
+            window_seconds=self.settings.effect_window_seconds,
+            now=time.time(),
+            actor=self.actor,
+        )
+        return [*undone, *measured]
 
     def _tell(self, decisions: Iterable[Decision]) -> None:
         for decision in decisions:
@@ -244,6 +281,20 @@ class Service:
         """A stop ends the waiting: the journal says `intended`, and the next start goes on."""
         if self.stop.wait(seconds):
             raise Stopped
+
+
+def _effects(journal: Journal) -> Mapping[str, Measured]:
+    """By channel, of the decisions whose saving was measured."""
+    details = journal.details(State.VERIFIED)
+    found: dict[str, Measured] = {}
+    for decision in journal.list((State.VERIFIED,)):
+        detail = details.get(decision.id, {})
+        if "saved_gpus" in detail:
+            channel = decision.action.channel
+            found[channel] = found.get(channel, Measured()).plus(
+                detail["saved_gpus"], detail["saved_gpus_error"]
+            )
+    return found
 
 
 def _told(status: Status) -> str:

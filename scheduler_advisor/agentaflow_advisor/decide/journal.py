@@ -103,6 +103,35 @@ class Journal(Database):
             self._append(now.id, now.state, row, detail)
         return self.get(now.id)
 
+    def remark(
+        self, decision_id: str, *, actor: str, at: float, reason: str, detail: Mapping[str, Any]
+    ) -> Decision:
+        """Write down what was found out about a decision, whose state stays."""
+        with self._transaction():
+            now = self.get(decision_id)
+            row = {"state": now.state, "state_at": float(at), "actor": actor, "reason": reason}
+            self._connection.execute(
+                "UPDATE decisions SET state_at = :state_at, actor = :actor, reason = :reason"
+                " WHERE id = :id",
+                {**row, "id": now.id},
+            )
+            self._append(now.id, now.state, row, detail)
+        return self.get(decision_id)
+
+    def applied_at(self, decision_id: str) -> float | None:
+        """When it took effect; None where it has not."""
+        query = "SELECT at FROM events WHERE decision_id = ? AND to_state = ? ORDER BY seq DESC"
+        rows = self._rows(query, [decision_id, State.APPLIED])
+        return rows[0]["at"] if rows else None
+
+    def details(self, state: State) -> Mapping[str, Mapping[str, Any]]:
+        """Of decisions in that state: id → what was found out about it."""
+        query = (
+            "SELECT decision_id, detail FROM events JOIN decisions ON decisions.id = decision_id"
+            " WHERE decisions.state = ? AND events.from_state = events.to_state ORDER BY seq"
+        )
+        return {row["decision_id"]: json.loads(row["detail"]) for row in self._rows(query, [state])}
+
     @contextmanager
     def acting(self) -> Iterator[None]:
         """One process at a time carries decisions out; the lock goes with the process."""
