@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from agentaflow_advisor.decide.policy import SYSTEM_NAMESPACES, Policy
 from agentaflow_advisor.decide.standing import StandingApproval
 from agentaflow_advisor.durations import DAY, Seconds
+from agentaflow_advisor.model import State
+from agentaflow_advisor.notices import Notice
 
 
 def _split(value: object) -> object:
@@ -43,6 +45,25 @@ class StandingApprovalSettings(BaseModel):
     max_per_day: int = Field(ge=1, le=100_000)
     namespaces: tuple[str, ...] = ()
     strategies: tuple[str, ...] = ()
+
+
+class NoticeSettings(BaseModel):
+    """Where decisions are told to people."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: SecretStr
+    form: Literal["webhook", "slack", "teams", "alertmanager"] = "webhook"
+    states: tuple[State, ...] = Field(
+        (State.PROPOSED, State.APPLIED, State.FAILED, State.REVERTED), min_length=1
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, url: SecretStr) -> SecretStr:
+        if not url.get_secret_value().startswith(("http://", "https://")):
+            raise ValueError("should be an http:// or https:// URL")
+        return url
 
 
 class ActingSettings(BaseModel):
@@ -148,6 +169,25 @@ class ActingSettings(BaseModel):
         description="Classes of decisions that are approved in advance, each with `name`, "
         "`channels`, `max_per_day`, and the `namespaces` and `strategies` that it is limited to.",
     )
+
+    notices: tuple[NoticeSettings, ...] = Field(
+        (),
+        description="Where decisions are told to people, each with `url`, `form` (webhook, slack, "
+        "teams or alertmanager) and `states`.",
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="Of what `serve` tells on stderr: logfmt, or JSON."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least that `serve` tells."
+    )
+
+    def told(self) -> tuple[Notice, ...]:
+        """Where decisions are told."""
+        return tuple(
+            Notice(each.url.get_secret_value(), each.form, tuple(map(str, each.states)))
+            for each in self.notices
+        )
 
     def policy(self) -> Policy:
         """The limits within which decisions are made and carried out."""

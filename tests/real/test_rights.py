@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from agentaflow_advisor.act import events
 from agentaflow_advisor.decide.journal import Journal
 from agentaflow_advisor.lease import Lease
 from agentaflow_advisor.model import (
@@ -161,6 +162,8 @@ def test_what_the_manifests_grant_is_what_is_used_and_no_more(
     for action in prepared(stage):
         made = stage.carried_out(action)
         assert made.state is State.APPLIED, (action.channel, made.reason)
+        with connect(stage.actor_kubeconfig, None) as client:
+            assert events.tell(client, made) is None
         if action.channel != "admission-check":
             stage.verified(made)
         if action.channel in ("node-label", "device-taint", "suspended-job", "admission-check"):
