@@ -7,13 +7,17 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from lightkube import Client
 
 from agentaflow_advisor.act import events
 from agentaflow_advisor.act.apply import Clock
+from agentaflow_advisor.act.errors import ApiTrouble
+from agentaflow_advisor.act.resources import nodes, recommendations, workloads
+from agentaflow_advisor.act.resources.kinds import installed
 from agentaflow_advisor.advice import Advice
 from agentaflow_advisor.connections import open_cluster
 from agentaflow_advisor.cycle import act, propose_advice, propose_placements, revert_harmful
@@ -30,6 +34,8 @@ from agentaflow_advisor.verify import measure_effects, verify_applied
 from agentaflow_advisor.web.status import Measured
 from agentaflow_exporter.log import Log
 
+SHOWN_SECONDS = 3600.0  # how long what has ended is still to be seen in the API
+LIVE = frozenset({State.PROPOSED, State.APPROVED, State.INTENDED, State.APPLIED})
 LEASE_SECONDS = 2.0  # how long a stop waits for the lease to be given back
 
 
@@ -115,11 +121,15 @@ class Acting:
             return None
         with self._lock, Journal(self.settings.journal) as journal:
             self._propose(snapshot, advice, client, journal)
+            with self._resources():
+                self._tell(client, self._adopt(client, journal))
             self._tell(client, self._carry_out(prometheus, client, journal))
             verified = verify_applied(journal, client, now=time.time(), actor=self.actor)
             self._tell(client, (decision for decision, _ in verified))
             self._tell(client, self._undo_harm(prometheus, client, journal))
             self._tell(client, self._measure(snapshot, advice, prometheus, journal))
+            with self._resources():
+                self._publish(snapshot, advice, client, journal)
             counts = Counter(decision.state for decision in journal.list())
             return Outcome(counts, _effects(journal))
 
@@ -137,6 +147,33 @@ class Acting:
         self._tell(client, made)
         for refusal in refusals:
             self.log.debug(f"{refusal.subject} is not proposed: {refusal.reason}", component="act")
+
+    @contextmanager
+    def _resources(self) -> Iterator[None]:
+        """Our own resources mirror what is going on; without them it goes on all the same."""
+        try:
+            yield
+        except ApiTrouble as trouble:
+            self.log.warning(str(trouble), component="resources")
+
+    def _adopt(self, client: Client, journal: Journal) -> tuple[Decision, ...]:
+        if not installed(client):
+            return ()
+        policy, home = self.settings.policy(), self.settings.namespace
+        return recommendations.adopt(client, home, journal, policy, now=time.time())
+
+    def _publish(
+        self, snapshot: Snapshot, advice: Advice | None, client: Client, journal: Journal
+    ) -> None:
+        if not installed(client):
+            return
+        since, home = time.time() - SHOWN_SECONDS, self.settings.namespace
+        shown = [each for each in journal.list() if each.state in LIVE or each.state_at > since]
+        recommendations.publish(client, home, shown, self.settings.policy())
+        recommendations.forget(client, home, (each.id for each in shown))
+        if advice is not None:
+            nodes.publish(client, nodes.statuses(snapshot, advice.active, advice.prices))
+        workloads.reconcile(client)
 
     def _carry_out(
         self, prometheus: Prometheus, client: Client, journal: Journal

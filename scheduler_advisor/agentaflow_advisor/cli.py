@@ -27,6 +27,7 @@ from agentaflow_advisor.commands import (
     schema,
     serve,
     simulate,
+    submit,
     whatif,
 )
 from agentaflow_advisor.commands.html import PageError
@@ -136,6 +137,7 @@ app.command()(replay.replay)
 app.command()(simulate.simulate)
 app.command("what-if")(whatif.whatif)
 app.command()(defragment.defragment)
+app.command()(submit.submit)
 app.command()(decisions.propose)
 app.command()(decisions.approve)
 app.command()(decisions.reject)
