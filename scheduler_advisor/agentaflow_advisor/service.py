@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from lightkube import Client
+
 from agentaflow_advisor.acting import Acting, Stopped
 from agentaflow_advisor.advice import SIGNALS, advise, load_prices, observe, price_warning
 from agentaflow_advisor.connections import open_cluster, open_cluster_if_given, open_prometheus
@@ -16,8 +18,10 @@ from agentaflow_advisor.cycle import (
     PLACE_SIGNALS,
 )
 from agentaflow_advisor.decide.errors import JournalError
-from agentaflow_advisor.model import Snapshot
+from agentaflow_advisor.model import ClusterState, Snapshot
+from agentaflow_advisor.observe.cluster import read_cluster
 from agentaflow_advisor.observe.errors import ObserveError
+from agentaflow_advisor.observe.view import ClusterView
 from agentaflow_advisor.price import PriceTable
 from agentaflow_advisor.render import counted
 from agentaflow_advisor.review import review
@@ -75,6 +79,7 @@ class Service:
     status: Status = field(default_factory=Status)
     crashed: bool = False
     acting: Acting = field(init=False)
+    _view: ClusterView | None = None
     _failures: int = 0  # in a row
     _history_problem: str | None = None  # told once, not each minute
 
@@ -91,6 +96,9 @@ class Service:
             self.crashed = True  # a bug: better restarted than half alive
             self.stop.set()
             raise
+        finally:
+            if self._view is not None:
+                self._view.__exit__()
 
     def cycle(self) -> None:
         """One pass. Where looking fails, the advice there is stays, marked as stale."""
@@ -122,7 +130,8 @@ class Service:
         acting = bool(self.settings.channels)
         opened = (open_cluster if acting else open_cluster_if_given)(self.settings)
         with opened as client, open_prometheus(self.settings) as prometheus:
-            snapshot = observe(self.settings, prometheus, client, SIGNALS | PLACE_SIGNALS)
+            signals = SIGNALS | PLACE_SIGNALS
+            snapshot = observe(self.settings, prometheus, client, signals, self._cluster)
             self.status = self._advised(snapshot)
             self.log.info(_told(self.status), component="observe")
             if acting and client is not None:
@@ -135,6 +144,14 @@ class Service:
                 except JournalError as error:
                     self.status = self.status.failed("act")
                     self.log.error(str(error), component="act")
+
+    def _cluster(self, client: Client) -> ClusterState:
+        """Followed from the first look on; it ends with the loop."""
+        if self._view is None:
+            self._view = ClusterView(client)
+            self._view.__enter__()
+            return read_cluster(client)
+        return self._view.state(client)
 
     def _advised(self, snapshot: Snapshot) -> Status:
         advice = advise(self.settings, snapshot, self.table)
