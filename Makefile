@@ -45,7 +45,7 @@ demo-kubernetes: venv ## the same beside a real Kubernetes, with decisions being
 	@$(BIN)/python -m tools.demo --kubernetes
 
 bench: venv ## the figures: us and two peers, side by side in one run
-	@$(BIN)/python -m tools.realparts compiler prometheus node-exporter
+	@$(BIN)/python -m tools.realparts compiler prometheus node-exporter kubernetes
 	@$(BIN)/python -m bench
 
 bench-placement: venv ## the FGD paper's experiment: its table, ours, the bound, speed (10 minutes)
