@@ -30,6 +30,7 @@ from agentaflow_advisor.observe.errors import ObserveError
 from agentaflow_advisor.observe.prometheus import Prometheus
 from agentaflow_advisor.price import NodePrice
 from agentaflow_advisor.settings import Settings
+from agentaflow_advisor.telemetry import Traces
 from agentaflow_advisor.verify import measure_effects, verify_applied
 from agentaflow_advisor.web.status import Measured
 from agentaflow_exporter.log import Log
@@ -63,7 +64,12 @@ class Acting:
     _elects: bool = False
     _lease: Lease | None = None
     _released: threading.Event = field(default_factory=threading.Event)
+    _traces: Traces | None = field(init=False, default=None)
     _told: dict[str, tuple[State, str]] = field(default_factory=dict)  # by the decision's id
+
+    def __post_init__(self) -> None:
+        if self.settings.otlp_endpoint:
+            self._traces = Traces(self.settings.otlp_endpoint)
 
     # -- life -------------------------------------------------------------------
 
@@ -77,6 +83,8 @@ class Acting:
         self._lock.acquire(timeout=within_seconds)
         if self._elects:
             self._released.wait(LEASE_SECONDS)
+        if self._traces is not None:
+            self._traces.end()
 
     def _lead(self) -> None:
         settings = self.settings
@@ -122,12 +130,12 @@ class Acting:
         with self._lock, Journal(self.settings.journal) as journal:
             self._propose(snapshot, advice, client, journal)
             with self._resources():
-                self._tell(client, self._adopt(client, journal))
-            self._tell(client, self._carry_out(prometheus, client, journal))
+                self._tell(client, journal, self._adopt(client, journal))
+            self._tell(client, journal, self._carry_out(prometheus, client, journal))
             verified = verify_applied(journal, client, now=time.time(), actor=self.actor)
-            self._tell(client, (decision for decision, _ in verified))
-            self._tell(client, self._undo_harm(prometheus, client, journal))
-            self._tell(client, self._measure(snapshot, advice, prometheus, journal))
+            self._tell(client, journal, (decision for decision, _ in verified))
+            self._tell(client, journal, self._undo_harm(prometheus, client, journal))
+            self._tell(client, journal, self._measure(snapshot, advice, prometheus, journal))
             with self._resources():
                 self._publish(snapshot, advice, client, journal)
             counts = Counter(decision.state for decision in journal.list())
@@ -138,13 +146,13 @@ class Acting:
     ) -> None:
         now = time.time()
         placed = propose_placements(self.settings, snapshot, journal, actor=self.actor, now=now)
-        self._tell(client, placed.decisions.values())
+        self._tell(client, journal, placed.decisions.values())
         if advice is None:
             return
         made, refusals = propose_advice(
             self.settings, advice.active, snapshot, journal, client, actor=self.actor, now=now
         )
-        self._tell(client, made)
+        self._tell(client, journal, made)
         for refusal in refusals:
             self.log.debug(f"{refusal.subject} is not proposed: {refusal.reason}", component="act")
 
@@ -219,8 +227,8 @@ class Acting:
             actor=self.actor,
         )
 
-    def _tell(self, client: Client, decisions: Iterable[Decision]) -> None:
-        """Once to the log, to the object as an Event, and to the people who asked for it."""
+    def _tell(self, client: Client, journal: Journal, decisions: Iterable[Decision]) -> None:
+        """Once to the log, to the object as an Event, and to whoever asked for it."""
         for decision in decisions:
             news = (decision.state, decision.reason)
             if self._told.get(decision.id) == news:
@@ -229,6 +237,8 @@ class Acting:
             why = f": {decision.reason}" if decision.reason else ""
             message = f"{decision.state}: {decision.action.told}{why}"
             self.log.info(message, component="act", decision=decision.id)
+            if self._traces is not None:
+                self._traces.tell(decision, journal.events(decision.id))
             troubles = (events.tell(client, decision), *send(self.settings.told(), decision))
             for trouble in filter(None, troubles):
                 self.log.warning(trouble, component="notice", decision=decision.id)

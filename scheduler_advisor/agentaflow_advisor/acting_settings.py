@@ -175,6 +175,12 @@ class ActingSettings(BaseModel):
         description="Where decisions are told to people, each with `url`, `form` (webhook, slack, "
         "teams or alertmanager) and `states`.",
     )
+    otlp_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://",
+        description="Where spans of decisions' lives go, by OTLP over HTTP: http://collector:4318. "
+        "Needs the extra `[otel]`.",
+    )
     log_format: Literal["text", "json"] = Field(
         "text", description="Of what `serve` tells on stderr: logfmt, or JSON."
     )

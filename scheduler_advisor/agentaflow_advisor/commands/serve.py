@@ -20,6 +20,7 @@ from agentaflow_exporter.log import Log
     "channels",
     "log_format",
     "log_level",
+    "otlp_endpoint",
 )
 def serve(session: Session) -> int:
     """Look again and again, keep the advice ready, and carry out what was approved.
