@@ -20,6 +20,7 @@ from agentaflow_advisor.model import (
     Workload,
 )
 from agentaflow_advisor.model.names import DECISION, SICK, SUSPECT
+from agentaflow_advisor.place.queue import opted_in
 
 Built = Action | Refusal | None  # None: it is done already
 Build = Callable[[Recommendation, "Seen"], Built]
@@ -31,6 +32,7 @@ class Seen:
     def __init__(self, snapshot: Snapshot, devices: Mapping[str, Device]) -> None:
         self.pods = {(pod.namespace, pod.name): pod for pod in snapshot.workloads}
         self.nodes = {node.name: node for node in snapshot.nodes if node.known}
+        self.namespaces = snapshot.namespaces
         self.devices = devices  # by the GPU's uuid
 
 
@@ -91,6 +93,8 @@ def _evict(each: Recommendation, seen: Seen) -> Built:
         return Refusal(each.id, "which pod of Kubernetes holds the GPU is not known")
     if pod.deleting:
         return None
+    if not (opted_in(pod.labels) and opted_in(seen.namespaces.get(pod.namespace, {}))):
+        return Refusal(each.id, f"pod {pod.ref} or its namespace has not opted in")
     return EvictPod(
         namespace=pod.namespace,
         name=pod.name,
@@ -109,6 +113,8 @@ def _cordon(each: Recommendation, seen: Seen) -> Built:
         return Refusal(each.id, f"Kubernetes knows no node {each.where.node}")
     if not node.schedulable or any(taint.key == SICK for taint in node.taints):
         return None
+    if not opted_in(node.labels):
+        return Refusal(each.id, f"node {node.name} has not opted in")
     return CordonNode(
         name=node.name,
         uid=node.uid,
@@ -125,6 +131,8 @@ def _label(each: Recommendation, seen: Seen) -> Built:
         return Refusal(each.id, f"Kubernetes knows no node {each.where.node}")
     if SUSPECT in node.labels:
         return None
+    if not opted_in(node.labels):
+        return Refusal(each.id, f"node {node.name} has not opted in")
     return LabelNode(
         name=node.name,
         uid=node.uid,
