@@ -61,8 +61,8 @@ def alertmanager_program(name: str) -> Path | None:
         on_path = shutil.which(each)
         if on_path and version_of(on_path) >= OLDEST_ALERTMANAGER:
             return Path(on_path)
-    cached = [CACHE / "alertmanager" / "current" / each for each in names]
-    return next((program.resolve() for program in cached if program.exists()), None)
+    cached = CACHE / "alertmanager" / "current" / name
+    return cached.resolve() if cached.exists() else None
 
 
 def prometheus_assets() -> Path | None:

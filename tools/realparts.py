@@ -2,8 +2,8 @@
 
 `python -m tools.realparts` fills the cache with what is not there yet (programs.py): Prometheus by
 apt's download, unpacked there (nothing is installed on the system), else by Go; so too
-Alertmanager and node_exporter, a peer that only `make bench` needs; the control plane and Thanos by Go, from
-modules.
+node_exporter, a peer that only `make bench` needs; Alertmanager, the control plane and
+Thanos by Go, from modules.
 Standard library only, so that it runs before anything else.
 """
 
@@ -22,7 +22,6 @@ from tools.programs import (
     CACHE,
     CLUSTER_PROGRAMS,
     CLUSTER_SOURCE,
-    OLDEST_ALERTMANAGER,
     OLDEST_NODE_EXPORTER,
     OLDEST_PROMETHEUS,
     THANOS_SOURCE,
@@ -76,10 +75,10 @@ def _install_prometheus() -> None:
 
 
 def _install_alertmanager() -> None:
-    package = "prometheus-alertmanager"
-    if not (_by_apt("alertmanager", package, OLDEST_ALERTMANAGER) or _alertmanager_by_go()):
+    # Not Debian's package: that one reads its templates from /usr/share and nowhere else.
+    if not _alertmanager_by_go():
         raise PartMissing(
-            "alertmanager: not on PATH, and neither apt nor Go is there to fetch it;"
+            "alertmanager: not on PATH, and Go is not there to build it;"
             " put alertmanager and amtool (0.25 or newer) on PATH"
         )
 
