@@ -114,7 +114,9 @@ def test_no_page_is_left_over() -> None:
 def test_runbooks_ask_for_metrics_that_exist(name: str) -> None:
     """Whole metric names in a runbook are the exporter's or the advisor's own."""
     page = (ALERTS / "runbooks" / f"{name}.md").read_text()
-    used = set(re.findall(r"\bagentaflow_(?:gpu|exporter|advisor)_[a-z0-9_]+[a-z0-9]\b(?!_\()", page))
+    used = set(
+        re.findall(r"\bagentaflow_(?:gpu|exporter|advisor)_[a-z0-9_]+[a-z0-9]\b(?!_\()", page)
+    )
     assert used <= {*DECLARED, *OF_ADVISOR, "agentaflow_gpu"}
 
 

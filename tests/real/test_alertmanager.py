@@ -141,7 +141,9 @@ def test_what_is_kept_quiet(
 ) -> None:
     """One alert silences the lesser one where they belong together, and nowhere else."""
     case = request.node.callspec.id
-    ours = [{**labels, "cluster": f"{labels['cluster']} {case}"} for labels in (source, target, free)]
+    ours = [
+        {**labels, "cluster": f"{labels['cluster']} {case}"} for labels in (source, target, free)
+    ]
     post(f"{alertmanager.url}/api/v2/alerts", [{"labels": labels} for labels in ours])
 
     def states() -> list[str] | None:
