@@ -31,7 +31,7 @@ ANOTHER = {**GPU, "uuid": "GPU-1"}
 
 
 class Webhook:
-    """What Alertmanager told, by receiver."""
+    """What Alertmanager told of the simulated fleet, by receiver."""
 
     def __init__(self) -> None:
         self.told: list[tuple[str, dict[str, Any]]] = []
@@ -49,6 +49,7 @@ class Webhook:
                 for where, alert in self.told
                 if (where, alert["labels"]["alertname"], alert["status"])
                 == (receiver, name, status)
+                and alert["labels"]["cluster"] == "simulated"
             ]
 
 
