@@ -60,13 +60,14 @@ chaos: venv ## decisions under kills and faults: what was lost, done twice, done
 	@$(BIN)/python -m tools.realparts kubernetes prometheus
 	@$(BIN)/python -m bench chaos $(if $(DECISIONS),--decisions $(DECISIONS)) $(if $(SEED),--seed $(SEED))
 
-generate: venv ## what is generated: docs tables, boards, recording rules, the golden /metrics
+generate: venv ## what is generated: docs tables, boards, recording rules, alerts, the golden /metrics
 	$(BIN)/python -m agentaflow_exporter.metrics > docs/metrics.md
 	$(BIN)/python -m agentaflow_exporter.compat.dcgm > docs/compat.md
 	$(BIN)/python -m tests.support.golden_metrics > tests/exporter/golden/metrics.txt
 	$(BIN)/python -m agentaflow_advisor.documentation > docs/settings.md
 	$(BIN)/python -m agentaflow_advisor.schema > docs/recommendation.schema.json
 	$(BIN)/python -m agentaflow_advisor.observe.recording.rules alerts/rules
+	$(BIN)/python -m tools.alert_rules
 	$(BIN)/python -m agentaflow_dashboards generate
 
 clean: ## the virtual environment and caches of this folder

@@ -8,11 +8,20 @@ from typing import Any
 
 import promql_parser
 
+from agentaflow_advisor.web.metrics import StatusCollector
+from agentaflow_advisor.web.status import Status
 from agentaflow_exporter.metrics import ALL
+from tests.support.advice import advice, recommendation
 
 TARGET_LABELS = {"job", "instance", "cluster", "node"}
 OF_PROMETHEUS = {"up": set[str](), "ALERTS": {"alertname", "alertstate", "severity"}}
 DECLARED: Mapping[str, set[str]] = {metric.name: set(metric.labels) for metric in ALL}
+_STATUS = Status(advice=advice([recommendation()]), observed_at=1.0, decisions={})
+OF_ADVISOR: Mapping[str, set[str]] = {
+    sample.name: set(sample.labels)
+    for family in StatusCollector(lambda: _STATUS, most=1).collect()
+    for sample in family.samples
+}
 COUNTERS = {metric.name for metric in ALL if metric.kind == "counter"}
 
 # As Grafana replaces them, with every cluster and node chosen.
@@ -47,7 +56,7 @@ def selections(expr: str) -> tuple[Selection, ...]:
 
 def undeclared(expr: str) -> set[str]:
     """Metrics, and labels of metrics as `metric{label}`, that nobody exports."""
-    known = {**DECLARED, **OF_PROMETHEUS}
+    known = {**DECLARED, **OF_ADVISOR, **OF_PROMETHEUS}
     missing = set()
     for selection in selections(expr):
         if selection.metric not in known:
