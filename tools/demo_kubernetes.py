@@ -58,7 +58,7 @@ def show(stack: contextlib.ExitStack, prometheus: PrometheusServer, where: list[
     look = ("get", "pods", "-A", "--selector=agentaflow.io/managed", "-o=wide")
     kubectl(cluster, *look)
     agentaflow("place", *observed, "--strategy=best_fit")
-    agentaflow("approve", journal, *proposed(journal))
+    agentaflow("approve", journal, *proposed(journal, "scheduling-gate"))
     agentaflow("apply", *where, *in_cluster, "--channel=scheduling-gate", "--wait=30")
     kubectl(cluster, *look)
     say("an idle notebook is evicted by hand: what waited for its GPU gets it")
@@ -161,7 +161,7 @@ def proposed(journal: str, channel: str = "") -> list[str]:
         capture_output=True, check=True,
     )  # fmt: skip
     rows = json.loads(said.stdout)["decisions"]
-    return [row["id"] for row in rows if channel in ("", row["action"].get("channel", channel))]
+    return [row["id"] for row in rows if channel in ("", row["action"]["channel"])]
 
 
 def kubectl(cluster: ControlPlane, *arguments: str) -> None:

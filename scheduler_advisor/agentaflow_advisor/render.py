@@ -20,7 +20,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from agentaflow_advisor.model import Money
+from agentaflow_advisor.model import Action, Money
 from agentaflow_advisor.tables import Format, csv_text, markdown_table, markdown_text
 
 UNBOUNDED_COLUMNS = 10_000
@@ -140,6 +140,9 @@ def plain(value: Any) -> Any:
     """Dataclasses to objects, decimals to strings, `at` and …_at to ISO 8601 times in UTC."""
     if type(value) in PLAIN:
         return value
+    if isinstance(value, Action):
+        told = {field.name: getattr(value, field.name) for field in _fields(value)}
+        return plain({"channel": value.channel, "kind": value.kind, **told})
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return plain({field.name: getattr(value, field.name) for field in _fields(value)})
     if isinstance(value, Mapping):

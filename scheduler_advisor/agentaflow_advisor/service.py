@@ -26,13 +26,16 @@ from agentaflow_advisor.price import PriceTable
 from agentaflow_advisor.render import counted
 from agentaflow_advisor.review import review
 from agentaflow_advisor.settings import Settings
+from agentaflow_advisor.web.decisions import Decisions
 from agentaflow_advisor.web.metrics import registry
 from agentaflow_advisor.web.pages import Pages
 from agentaflow_advisor.web.status import Status
 from agentaflow_exporter import stopping
+from agentaflow_exporter.connection import Limits
 from agentaflow_exporter.log import Log
 from agentaflow_exporter.web import Server
 
+LIMITS = Limits(methods=("GET", "HEAD", "POST"))
 FIRST_BACKOFF_SECONDS = 1.0
 LOOK_SECONDS = 1.0  # how soon it is noticed that the loop has crashed
 STOP_SECONDS = 8.0
@@ -48,9 +51,12 @@ def run(settings: Settings, *, actor: str, log: Log) -> int:
         lambda: service.status,
         registry(lambda: service.status, most=settings.metrics_max_recommendations),
         ready_max_age_seconds=settings.ready_within_seconds,
+        decisions=Decisions(settings.journal, settings.policy(), settings.approval_token_file),
     )
     say = partial(log.info, component="web")
-    server = Server([settings.listen_address], pages, config=settings.web_config_file, log=say)
+    server = Server(
+        [settings.listen_address], pages, config=settings.web_config_file, limits=LIMITS, log=say
+    )
     server.start()
     host, port = server.addresses[0]
     say(f"listening on {f'[{host}]' if ':' in host else host}:{port}")
