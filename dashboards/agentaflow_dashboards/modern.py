@@ -87,7 +87,8 @@ def stat(title: str, description: str, *targets: G.Target, **more: Any) -> Viz:
         "textMode": "auto" if len(targets) == 1 else "value_and_name",
         "wideLayout": True,
     }
-    return _viz("stat", title, description, targets, options=options, **{"size": (4, 4), **more})
+    more["defaults"] = {"noValue": "not measured", **more.get("defaults", {})}
+    return viz("stat", title, description, targets, options=options, **{"size": (4, 4), **more})
 
 
 def timeseries(title: str, description: str, *targets: G.Target, **more: Any) -> Viz:
@@ -113,7 +114,7 @@ def timeseries(title: str, description: str, *targets: G.Target, **more: Any) ->
         **more.pop("custom", {}),
     }
     more["defaults"] = {"color": {"mode": "palette-classic"}, **more.get("defaults", {})}
-    return _viz("timeseries", title, description, targets, options=options, custom=custom, **more)
+    return viz("timeseries", title, description, targets, options=options, custom=custom, **more)
 
 
 def table(
@@ -124,6 +125,7 @@ def table(
     names: Mapping[str, str],
     *,
     unit: str = "none",
+    ascending: bool = False,
     **more: Any,
 ) -> Viz:
     """An instant query as columns: the labels in `names` (label to heading), then the `value`.
@@ -141,7 +143,7 @@ def table(
     if len(more.get("steps", ())) > 1:
         of_value["custom.cellOptions"] = {"type": "color-text"}
     more["overrides"] = [override(value, of_value), *more.get("overrides", ())]
-    return _viz(
+    return viz(
         "table",
         title,
         description,
@@ -149,7 +151,7 @@ def table(
         options={
             "cellHeight": "sm",
             "showHeader": True,
-            "sortBy": [{"desc": True, "displayName": value}],
+            "sortBy": [{"desc": not ascending, "displayName": value}],
         },
         custom={"minWidth": 50},
         transformations=[{"id": "organize", "options": organize}],
@@ -165,7 +167,8 @@ def override(column: str, properties: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _viz(kind: str, title: str, text: str, targets: Sequence[G.Target], **more: Any) -> Viz:
+def viz(kind: str, title: str, text: str, targets: Sequence[G.Target], **more: Any) -> Viz:
+    """A panel of that kind over the chosen data source."""
     more |= {"title": title, "description": text, "targets": list(targets)}
     more |= {"dataSource": DATASOURCE, "maxDataPoints": None}
     return Viz(kind=kind, **more)
@@ -175,24 +178,29 @@ def datasource_variable() -> G.Template:
     return G.Template(name="datasource", label="Data source", type="datasource", query="prometheus")
 
 
-def label_variable(name: str, label: str, series: str) -> G.Template:
-    """The values of a target label. "All" is `.*`, so that series without the label count too."""
-    text = f"label_values({series}, {name})"
+def label_variable(
+    name: str, label: str, series: str, *, value: str = "", one: bool = False
+) -> G.Template:
+    """The values of a label. "All" is `.*`, so that series without the label count too.
+
+    value: the label, where it is not called as the variable. one: only one can be chosen.
+    """
+    text = f"label_values({series}, {value or name})"
     return G.Template(
         name=name,
         label=label,
         query={"qryType": 1, "query": text, "refId": "PrometheusVariableQueryEditor-VariableQuery"},
         dataSource=DATASOURCE,
-        multi=True,
-        includeAll=True,
-        allValue=".*",
+        multi=not one,
+        includeAll=not one,
+        allValue=None if one else ".*",
         refresh=G.REFRESH_ON_TIME_RANGE_CHANGE,
     )
 
 
 def firing(alerts: str) -> dict[str, Any]:
     """An annotation for each stretch in which one of the alerts, a regular expression, fired."""
-    expr = f'ALERTS{{alertstate="firing",alertname=~"{alerts}",cluster=~"$cluster",node=~"$node"}}'
+    expr = f'ALERTS{{alertstate="firing",alertname=~"{alerts}",cluster=~"$cluster"}}'
     return {
         "name": "Alerts",
         "datasource": DATASOURCE,

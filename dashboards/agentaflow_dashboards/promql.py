@@ -45,3 +45,9 @@ HELD_BY_NO_POD = (
     ' and on (cluster) agentaflow_gpu_pod_info{cluster=~"$cluster"}'
 )
 """Only in clusters where pods are known at all: else every GPU in use would be listed."""
+
+
+def advised(metric: str, *matchers: str) -> str:
+    """The series of `agentaflow_advisor_<metric>` of the chosen clusters."""
+    chosen = ",".join([*matchers, 'cluster=~"$cluster"'])
+    return f"agentaflow_advisor_{metric}{{{chosen}}}"
