@@ -158,7 +158,7 @@ def _nodes() -> Viz:
     held = f"max by (cluster, node, gpu, uuid) ({gpu('pod_info')})"
     free = f"count {EACH_NODE} ({gpu('up')} unless {SAME_GPU} {held}) or 0 * {_count()}"
     return wide_table(
-        "Nodes",
+        "Each node",
         "A row for each node; its name leads to its board. Good: no GPU free for long, utilisation "
         "above 60 %, temperature below 80 °C.",
         {"cluster": "Cluster", "node": "Node"},

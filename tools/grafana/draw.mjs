@@ -39,7 +39,7 @@ async function draw(name, board) {
     ([json, url, chosen, range]) => window.mount(json, url, chosen, range),
     [board, job.prometheus, job.chosen, job.range]
   );
-  const deadline = Date.now() + 60_000;
+  const deadline = Date.now() + 30_000;
   let states = [];
   while (!(states.length && states.every(ended)) && Date.now() < deadline) {
     await tab.waitForTimeout(100);

@@ -41,6 +41,7 @@ function repeated(panel: any, theme: any, render: any, orientation: string, minV
   return (
     <U.VizRepeater
       getValues={() => reduced(panel, theme)}
+      getAlignmentFactors={(values: any) => D.getDisplayValueAlignmentFactors(values)}
       renderValue={render}
       width={panel.width}
       height={panel.height}

@@ -27,7 +27,7 @@ export function register() {
     option('fieldMinMax'),
   ]);
   D.standardTransformersRegistry.setInit(() =>
-    Object.values(D.standardTransformers).map((each: any) => ({
+    [...new Map(Object.values(D.standardTransformers).map((each: any) => [each.id, each])).values()].map((each) => ({
       id: each.id,
       name: each.name,
       aliasIds: each.aliasIds,
