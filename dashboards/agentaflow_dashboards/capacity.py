@@ -7,7 +7,7 @@ from typing import Any
 from agentaflow_dashboards.frame import clusters, framed
 from agentaflow_dashboards.held import EACH_GPU
 from agentaflow_dashboards.kinds import Column, bars, wide_table
-from agentaflow_dashboards.modern import Row, Viz, query, stat, timeseries
+from agentaflow_dashboards.modern import Row, Viz, override, query, stat, timeseries
 from agentaflow_dashboards.promql import SAME_GPU
 
 OF = '{cluster=~"$cluster"}'
@@ -162,6 +162,7 @@ def _room() -> tuple[Viz, ...]:
                     steps=(("text", None), ("orange", 1.0)),
                 ),
             ],
+            overrides=[override("Model", {"custom.width": 240})],
             size=(12, 8),
         ),
         bars(

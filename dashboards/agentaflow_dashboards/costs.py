@@ -111,7 +111,7 @@ def _lines() -> tuple[Viz, ...]:
             "falls at night.",
             query(f"topk(20, sum {EACH} ({cost(shares())}))", "{{namespace}} {{currency}}"),
             unit="locale",
-            defaults={"min": 0},
+            defaults={"min": 0, "decimals": 2},
             custom=stacked,
         ),
         timeseries(
@@ -120,7 +120,7 @@ def _lines() -> tuple[Viz, ...]:
             "Good: near 0, and not the same line day and night.",
             query(f"topk(20, sum {EACH} ({cost(_unused())}))", "{{namespace}} {{currency}}"),
             unit="locale",
-            defaults={"min": 0},
+            defaults={"min": 0, "decimals": 2},
             custom=stacked,
         ),
     )

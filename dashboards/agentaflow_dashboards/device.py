@@ -6,7 +6,7 @@ from typing import Any
 
 from agentaflow_dashboards.frame import BUSY_IS_GOOD, HOT, clusters, framed, gpus, nodes
 from agentaflow_dashboards.kinds import Column, states, wide_table
-from agentaflow_dashboards.modern import Row, Viz, query, stat, timeseries
+from agentaflow_dashboards.modern import Row, Viz, override, query, stat, timeseries
 from agentaflow_dashboards.names import DCGM, OURS, Names
 from agentaflow_dashboards.node import FASTEST
 from agentaflow_dashboards.promql import gpu
@@ -168,6 +168,7 @@ def _states(names: Names) -> tuple[Viz, ...]:
             "thermal or hw reason is heat, power supply or cooling.",
             *_reasons(names),
             mappings=ACTIVE,
+            size=(24, 8),
         ),
         states(
             "Performance state over time",
@@ -245,6 +246,7 @@ def _identity() -> Viz:
         labels,
         [Column("GPU", f"max by ({', '.join(labels)}) ({gpu('info', CHOSEN_GPU)})")],
         hidden={"Value": True},
+        overrides=[override("UUID", {"custom.width": 340})],
         size=(24, 5),
         sort_by="UUID",
     )

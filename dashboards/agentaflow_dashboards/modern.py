@@ -97,7 +97,7 @@ def timeseries(title: str, description: str, *targets: G.Target, **more: Any) ->
         "legend": {
             "calcs": ["lastNotNull", "max"],
             "displayMode": "table",
-            "placement": "right",
+            "placement": "right" if more.get("size", (12, 8))[0] >= 12 else "bottom",
             "showLegend": True,
             "sortBy": "Last *",
             "sortDesc": True,

@@ -117,7 +117,7 @@ def _recommendations() -> Viz:
             link_to_gpu(),
         ],
         hidden={"Value #B": True},
-        size=(24, 10),
+        size=(24, 12),
     )
 
 

@@ -166,6 +166,7 @@ export function panels(theme: any): Record<string, any> {
     },
     table: (panel: any) => {
       const Table = (unstable as any).TableNG;
+      D.cacheFieldDisplayNames(panel.data.series);
       return (
         <Table
           data={panel.data.series[0]} width={panel.width} height={panel.height} fieldConfig={panel.fieldConfig} cellHeight="sm"

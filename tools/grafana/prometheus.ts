@@ -45,7 +45,7 @@ export class Prometheus extends data.DataSourceApi<any> {
     const { result } = target.instant
       ? await this.get('query', { query, time: end })
       : await this.get('query_range', { query, start, end, step });
-    return target.format === 'table' ? [asTable(target, result)] : result.map((one: any) => asSeries(target, one));
+    return target.format === 'table' ? [asTable(target, result, request.targets.length > 1)] : result.map((one: any) => asSeries(target, one));
   }
 
   private async get(path: string, parameters: Record<string, any>) {
@@ -60,14 +60,14 @@ export class Prometheus extends data.DataSourceApi<any> {
 
 const joined = (value: any) => (Array.isArray(value) ? value.join('|') : value);
 
-function asTable(target: any, result: any[]) {
+function asTable(target: any, result: any[], several: boolean) {
   const labels = [...new Set<string>(result.flatMap((one) => Object.keys(one.metric)))];
   return D.toDataFrame({
     refId: target.refId,
     fields: [
       { name: 'Time', type: 'time', values: result.map((one) => one.value[0] * 1000) },
       ...labels.map((name) => ({ name, type: 'string', values: result.map((one) => one.metric[name]) })),
-      { name: `Value #${target.refId}`, type: 'number', values: result.map((one) => +one.value[1]) },
+      { name: several ? `Value #${target.refId}` : 'Value', type: 'number', values: result.map((one) => +one.value[1]) },
     ],
   });
 }
