@@ -3,7 +3,7 @@
 `python -m tools.realparts` fills the cache with what is not there yet (programs.py): Prometheus by
 apt's download, unpacked there (nothing is installed on the system), else by Go; so too
 node_exporter, a peer that only `make bench` needs; the control plane and Thanos by Go, from
-modules.
+modules; Chromium by apt and Grafana's libraries by npm.
 Standard library only, so that it runs before anything else.
 """
 
@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from tools import browser, programs
 from tools.commands import CommandFailed, run, say
 from tools.programs import (
     CACHE,
@@ -27,15 +28,19 @@ from tools.programs import (
     THANOS_SOURCE,
     PartMissing,
     cluster_folder,
-    missing,
     thanos_folder,
     version_of,
 )
 
 GO_PROMETHEUS = "3.16.0"  # in Go's numbering v0.316.0
 GO_NODE_EXPORTER = "v1.9.1"
-PARTS = ("compiler", "prometheus", "kubernetes", "thanos", "node-exporter")
+PARTS = ("compiler", "prometheus", "kubernetes", "thanos", "browser", "node-exporter")
 NOT_FOR_TESTS = ("node-exporter",)
+
+
+def missing(part: str) -> Sequence[str]:
+    """A line for each program of a part that is not there."""
+    return browser.missing() if part == "browser" else programs.missing(part)
 
 
 def install(wanted: Sequence[str]) -> None:
@@ -45,6 +50,7 @@ def install(wanted: Sequence[str]) -> None:
         "prometheus": _install_prometheus,
         "kubernetes": _build_cluster,
         "thanos": _build_thanos,
+        "browser": browser.install,
         "node-exporter": _install_node_exporter,
     }
     for part in wanted:

@@ -248,7 +248,6 @@ def _identity() -> Viz:
         hidden={"Value": True},
         overrides=[override("UUID", {"custom.width": 340})],
         size=(24, 5),
-        sort_by="UUID",
     )
 
 

@@ -34,7 +34,7 @@ def node_dcgm() -> dict[str, Any]:
 def _board(names: Names) -> dict[str, Any]:
     rows = [
         Row("Now", _now(names)),
-        Row("GPUs", (_gpus(names),)),
+        Row("Each GPU", (_gpus(names),)),
         Row("Work", _work(names)),
         Row("Heat and power", _heat(names)),
         Row("States", _states(names)),

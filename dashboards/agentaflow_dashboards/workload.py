@@ -32,7 +32,7 @@ def workload() -> dict[str, Any]:
         [
             Row("Now", _now()),
             Row("Pods that stand out", _lines()),
-            Row("All pods", (_pods(), _places())),
+            Row("Each pod", (_pods(), _places())),
         ],
     )
 
@@ -41,7 +41,7 @@ def _now() -> tuple[Viz, ...]:
     busy = each_reading(BUSY, POD)
     return (
         stat(
-            "Pods",
+            "Pods with GPUs",
             "Pods that hold a GPU. Good: as many as you run. Missing where exporters do not know "
             "the pods: --attribution.kubelet-socket.",
             query(f"count(count {EACH} ({held(POD)}))", now=True),

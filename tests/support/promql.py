@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import promql_parser
@@ -12,8 +14,36 @@ from agentaflow_exporter.metrics import ALL
 
 TARGET_LABELS = {"job", "instance", "cluster", "node"}
 OF_PROMETHEUS = {"up": set[str](), "ALERTS": {"alertname", "alertstate", "severity"}}
-DECLARED: Mapping[str, set[str]] = {metric.name: set(metric.labels) for metric in ALL}
-COUNTERS = {metric.name for metric in ALL if metric.kind == "counter"}
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def _of_advisor() -> Iterator[tuple[str, set[str]]]:
+    """Its metrics with their labels, as docs/cli.md tells them; a summary is a sum and a count."""
+    text = (DOCS / "cli.md").read_text()
+    for name, labels in re.findall(r"`(agentaflow_advisor_\w+)(?:\{([\w,]+)\})?`", text):
+        for end in ("_sum", "_count") if name.endswith("cycle_duration_seconds") else ("",):
+            yield name + end, set(labels.split(",")) - {""}
+
+
+def _of_dcgm() -> Iterator[tuple[str, bool]]:
+    """Its names of years, as docs/compat.md lists them, and whether DCGM counts with them."""
+    rows = re.findall(r"\| `(DCGM_\w+)` \| .*? \| (\w+) \|", (DOCS / "compat.md").read_text())
+    yield from ((name, kind == "counter") for name, kind in rows)
+
+
+DCGM_LABELS = {"gpu", "UUID", "Hostname", "modelName", "namespace", "pod", "container"}
+OURS = {metric.name: set(metric.labels) for metric in ALL}
+DCGM = dict(_of_dcgm())
+DECLARED: Mapping[str, set[str]] = {
+    **OURS,
+    **dict(_of_advisor()),
+    **dict.fromkeys(DCGM, DCGM_LABELS),
+}
+COUNTERS = (
+    {metric.name for metric in ALL if metric.kind == "counter"}
+    | {name for name, counts in DCGM.items() if counts}
+    | {name for name, _ in _of_advisor() if name.endswith(("_total", "_sum", "_count"))}
+)
 
 # As Grafana replaces them, with every cluster and node chosen.
 EVERYTHING = {
@@ -22,6 +52,9 @@ EVERYTHING = {
     "$__range": "30m",
     "$cluster": ".*",
     "$node": ".*",
+    "$gpu": ".*",
+    "$namespace": ".*",
+    "$pod": ".*",
 }
 
 
