@@ -9,7 +9,7 @@ import yaml
 
 from agentaflow_dashboards import BOARDS
 
-BESIDE_GRAFANA = "/var/lib/grafana/dashboards/agentaflow"
+BESIDE_GRAFANA = "/etc/grafana/boards"
 
 
 def rendered() -> Mapping[str, str]:

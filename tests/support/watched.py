@@ -60,14 +60,11 @@ def watched_fleet(folder: Path, history: str) -> Iterator[Watched]:
     subprocess.run([program, "simulate", *SHAPE, *backfill], check=True, timeout=180)
     exporter, advisor = (f"127.0.0.1:{free_port()}" for _ in range(2))
     server = PrometheusServer(
-        folder / "prometheus", http_sd=f"http://{exporter}/sd", blocks_from=past, rule_files=RULES
-    )
-    server.config["scrape_configs"].append(
-        {
-            "job_name": "agentaflow-advisor",
-            "honor_labels": True,
-            "static_configs": [{"targets": [advisor]}],
-        }
+        folder / "prometheus",
+        http_sd=f"http://{exporter}/sd",
+        blocks_from=past,
+        rule_files=RULES,
+        advisor=advisor,
     )
     with contextlib.ExitStack() as stack:
         command: list[str | Path] = [program, "simulate", *SHAPE]
