@@ -142,8 +142,9 @@ def boards(prometheus_url: str) -> None:
         say("Grafana: run with GRAFANA_URL (and GRAFANA_TOKEN) set and its boards are sent there;")
         say("  or import dashboards/generated/*.json; or docker compose -f docker/compose.yaml up.")
         return
-    command = [BIN / "agentaflow-dashboards", "push", "--grafana-url", grafana]
-    sent = subprocess.run([*command, "--folder=agentaflow"], stdout=subprocess.DEVNULL)
+    program = str(BIN / "agentaflow-dashboards")
+    push = [program, "push", f"--grafana-url={grafana}", "--folder=agentaflow"]
+    sent = subprocess.run(push, stdout=subprocess.DEVNULL)
     if sent.returncode == 0:
         say(f"boards: {grafana}/d/agentaflow-fleet  (choose {prometheus_url} as data source)")
 

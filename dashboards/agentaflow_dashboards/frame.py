@@ -45,6 +45,7 @@ def framed(
         description=description,
         uid=names.board(name),
         tags=[TAG, "gpu", "nvidia", *([] if names is OURS else ["dcgm"])],
+        editable=False,  # an edit would be lost with the next version: save a copy
         refresh="1m",
         time=G.Time(since, "now"),
         graphTooltip=G.GRAPH_TOOLTIP_MODE_SHARED_CROSSHAIR,
