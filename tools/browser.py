@@ -79,14 +79,17 @@ def draw(
     prometheus_url: str,
     pictures: Path,
     *,
-    since: str = "now-6h",
+    since: Mapping[str, str],
     chosen: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Writes NAME.png for each board; what became of each of its panels, by the board's name."""
+    """Writes NAME.png for each board; what became of each of its panels, by the board's name.
+
+    since: where a board's range begins, "now-6h" if it is not told.
+    """
     job = {
         "prometheus": prometheus_url,
         "browser": browser(),
-        "range": since,
+        "since": dict(since),
         "chosen": chosen,
         "folder": str(pictures.resolve()),
         "boards": boards,

@@ -91,7 +91,7 @@ def _known(names: Names) -> Viz:
         "are the same: a GPU that is lost just vanishes under these names.",
         query(f"count({names('known')})", "now", now=True),
         query(f"count({_ago(names('known'))})", "then", ref="B", now=True),
-        size=(8, 4),
+        size=(9, 4),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import attr
 from grafanalib import core as G  # noqa: N812
 
-from agentaflow_dashboards.modern import Step, Viz, override, query, viz
+from agentaflow_dashboards.modern import Step, Viz, override, query, sorted_by, viz
 
 NOT_MEASURED = "not measured"
 
@@ -141,8 +141,12 @@ def wide_table(
         "indexByName": {name: index for index, name in enumerate([*labels, *values])},
         "renameByName": {**labels, **values},
     }
-    transformations = [{"id": "merge", "options": {}}, {"id": "organize", "options": organize}]
-    sorted_by = more.pop("sort_by", columns[0].title)
+    sort_by = more.pop("sort_by", columns[0].title)
+    transformations = [
+        {"id": "merge", "options": {}},
+        {"id": "organize", "options": organize},
+        sorted_by(sort_by),
+    ]
     more["overrides"] = [*map(_of_column, columns), *more.get("overrides", ())]
     return viz(
         "table",
@@ -152,7 +156,7 @@ def wide_table(
         options={
             "cellHeight": "sm",
             "showHeader": True,
-            "sortBy": [{"desc": True, "displayName": sorted_by}],
+            "sortBy": [{"desc": True, "displayName": sort_by}],
         },
         custom={"minWidth": 50},
         transformations=transformations,

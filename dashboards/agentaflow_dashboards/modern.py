@@ -154,9 +154,20 @@ def table(
             "sortBy": [{"desc": not ascending, "displayName": value}],
         },
         custom={"minWidth": 50},
-        transformations=[{"id": "organize", "options": organize}],
+        transformations=[
+            {"id": "organize", "options": organize},
+            sorted_by(value, descending=not ascending),
+        ],
         **more,
     )
+
+
+def sorted_by(column: str, *, descending: bool = True) -> dict[str, Any]:
+    """The transformation that puts the rows of a table in order."""
+    return {
+        "id": "sortBy",
+        "options": {"fields": {}, "sort": [{"field": column, "desc": descending}]},
+    }
 
 
 def override(column: str, properties: Mapping[str, Any]) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def _recommendations() -> Viz:
         "empty saving is a matter of health. Good: an empty table.",
         labels,
         [
-            Column("Saves a month", f"{saving} and on (id) {info}", "locale"),
+            Column("Saves a month", f"{saving} and on (id) {info}", "locale", more={"decimals": 2}),
             Column("About", about),
             Column("Known for", f"time() - max by (id) ({first} and on (id) {info})", "s"),
         ],

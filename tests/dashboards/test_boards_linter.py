@@ -68,12 +68,8 @@ def panel_units(board: Board) -> Iterator[str]:
     """Each has a unit that Grafana knows; so has each column that sets its own."""
     for panel in panels(board):
         config = panel["fieldConfig"]
-        own = [
-            each["value"]
-            for one in config["overrides"]
-            for each in one["properties"]
-            if each["id"] == "unit"
-        ]
+        properties = [each for one in config["overrides"] for each in one["properties"]]
+        own = [each["value"] for each in properties if each["id"] == "unit"]
         if {config["defaults"]["unit"], *own} - UNITS:
             yield panel["title"]
 
@@ -163,7 +159,7 @@ def test_each_of_the_seventeen_rules_is_kept_or_excluded_with_a_reason() -> None
         (
             "target-counter-agg-rule",
             ("targets", 0, "expr"),
-            "sum(agentaflow_gpu_energy_joules_total)",
+            "sum(process_cpu_seconds_total)",
         ),
     ],
 )

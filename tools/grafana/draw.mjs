@@ -1,4 +1,4 @@
-// Draws boards in a browser: node draw.mjs JOB.json, which has prometheus, browser, range, chosen and
+// Draws boards in a browser: node draw.mjs JOB.json, which has prometheus, browser, since, chosen and
 // boards ({name: board}); writes NAME.png into `folder` and prints what became of each panel.
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
@@ -37,7 +37,7 @@ async function draw(name, board) {
   await tab.goto(`http://127.0.0.1:${page.address().port}/`);
   await tab.evaluate(
     ([json, url, chosen, range]) => window.mount(json, url, chosen, range),
-    [board, job.prometheus, job.chosen, job.range]
+    [board, job.prometheus, job.chosen, job.since[name] ?? 'now-6h']
   );
   const deadline = Date.now() + 30_000;
   let states = [];
