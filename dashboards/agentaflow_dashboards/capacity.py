@@ -8,7 +8,7 @@ from agentaflow_dashboards.frame import clusters, framed
 from agentaflow_dashboards.held import EACH_GPU
 from agentaflow_dashboards.kinds import Column, bars, wide_table
 from agentaflow_dashboards.modern import Row, Viz, override, query, stat, timeseries
-from agentaflow_dashboards.promql import SAME_GPU
+from agentaflow_dashboards.promql import PODS_KNOWN, SAME_GPU
 
 OF = '{cluster=~"$cluster"}'
 UP = f"agentaflow_gpu_up{OF}"
@@ -42,7 +42,9 @@ def _free(by: str) -> str:
 
 
 def _now() -> tuple[Viz, ...]:
-    whole_nodes = f"count by (cluster, node) ({UP}) unless count by (cluster, node) ({HELD})"
+    whole_nodes = (
+        f"count by (cluster, node) ({UP}) unless count by (cluster, node) ({HELD}) {PODS_KNOWN}"
+    )
     return (
         stat(
             "GPUs",
@@ -66,7 +68,7 @@ def _now() -> tuple[Viz, ...]:
             "Nodes all free",
             "Nodes none of whose GPUs is held: a job that needs a whole node fits. Good: as many "
             "as your largest job has nodes.",
-            query(f"count({whole_nodes}) or 0 * count(count by (cluster, node) ({UP}))", now=True),
+            query(f"count({whole_nodes}) or 0 * count({HELD})", now=True),
         ),
         stat(
             "Power room",
@@ -118,14 +120,14 @@ def _forecast() -> tuple[Viz, ...]:
     day = f"({_held('by (cluster)')})[1d:15m]"
     slope = f"deriv({day})"
     known = f"count by (cluster) ({UP})"
-    ahead = f"clamp(predict_linear({day}, {WEEK}), 0, scalar(count({UP})))"
+    ahead = f"clamp_min(predict_linear({day}, {WEEK}), 0)"
     days = f"(({known} - {_held('by (cluster)')}) / ({slope} > 0)) / 86400"
     return (
         wide_table(
             "In a week, as the last day went",
             "A straight line through the last day: a first look, which knows neither weekends nor "
             "steps. `agentaflow report forecast` judges its own error and refuses where it cannot "
-            "tell. Good: held in a week stays below known.",
+            "tell. 365 days stand for a year or more. Good: held in a week stays below known.",
             {"cluster": "Cluster"},
             [
                 Column("Known", known),
@@ -134,7 +136,7 @@ def _forecast() -> tuple[Viz, ...]:
                 Column("GPUs more a day", f"{slope} * 86400", more={"decimals": 2}),
                 Column(
                     "Days until none is free",
-                    f"clamp_max({days}, 365) or {known} * 0 + 365",
+                    f"clamp_max({days}, 365) or {_held('by (cluster)')} * 0 + 365",
                     steps=(("red", None), ("orange", 7.0), ("text", 30.0)),
                     more={"decimals": 0},
                 ),
@@ -147,7 +149,7 @@ def _forecast() -> tuple[Viz, ...]:
 def _room() -> tuple[Viz, ...]:
     model = f"max by (cluster, node, gpu, uuid, name) (agentaflow_gpu_info{OF})"
     of_model = f"count by (cluster, name) ({model} unless {SAME_GPU} {HELD})"
-    pieces = f"count by (cluster, node) ({UP} unless {SAME_GPU} {HELD})"
+    pieces = f"count by (cluster, node) ({UP} unless {SAME_GPU} {HELD} {PODS_KNOWN})"
     return (
         wide_table(
             "Each model",
@@ -158,7 +160,7 @@ def _room() -> tuple[Viz, ...]:
                 Column("Known", f"count by (cluster, name) ({model})"),
                 Column(
                     "Free",
-                    f"{of_model} or 0 * count by (cluster, name) ({model})",
+                    f"({of_model} or 0 * count by (cluster, name) ({model})) {PODS_KNOWN}",
                     steps=(("text", None), ("orange", 1.0)),
                 ),
             ],

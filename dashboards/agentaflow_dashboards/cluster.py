@@ -17,7 +17,7 @@ from agentaflow_dashboards.kinds import Column, bars, tiles, wide_table
 from agentaflow_dashboards.modern import Row, Viz, query, stat
 from agentaflow_dashboards.names import OURS
 from agentaflow_dashboards.nodes import by_node, link_to_node
-from agentaflow_dashboards.promql import EACH_NODE, SAME_GPU, gpu
+from agentaflow_dashboards.promql import EACH_NODE, PODS_KNOWN, SAME_GPU, gpu
 
 MOST_TILES = 1000
 MOST_LINES = 20
@@ -156,7 +156,9 @@ def _lines() -> tuple[Viz, ...]:
 
 def _nodes() -> Viz:
     held = f"max by (cluster, node, gpu, uuid) ({gpu('pod_info')})"
-    free = f"count {EACH_NODE} ({gpu('up')} unless {SAME_GPU} {held}) or 0 * {_count()}"
+    free = (
+        f"(count {EACH_NODE} ({gpu('up')} unless {SAME_GPU} {held}) or 0 * {_count()}) {PODS_KNOWN}"
+    )
     return wide_table(
         "Each node",
         "A row for each node; its name leads to its board. Good: no GPU free for long, utilisation "

@@ -12,7 +12,7 @@ from agentaflow_dashboards.held import EACH_GPU, PRICE, cost, shares, whole
 from agentaflow_dashboards.kinds import Column, bars, wide_table
 from agentaflow_dashboards.modern import Row, Viz, query, stat, timeseries
 from agentaflow_dashboards.nodes import link_to_namespace
-from agentaflow_dashboards.promql import SAME_GPU
+from agentaflow_dashboards.promql import PODS_KNOWN, SAME_GPU
 
 EACH = "by (cluster, namespace, currency)"
 BUSY = 'utilization_ratio{engine="gpu"}'
@@ -41,7 +41,7 @@ def _known() -> str:
 
 def _free() -> str:
     held = f'max {EACH_GPU} (agentaflow_gpu_pod_info{{cluster=~"$cluster"}})'
-    return f"({_known()} unless {SAME_GPU} {held})"
+    return f"({_known()} unless {SAME_GPU} {held} {PODS_KNOWN})"
 
 
 def _unused() -> str:
@@ -69,7 +69,7 @@ def _now() -> tuple[Viz, ...]:
         _money(
             "Held by nobody, an hour",
             f"GPUs without a pod, {MONEY}. Good: little, and not for days.",
-            f"{by} ({cost(_free())}) or {by} ({cost(_known())}) * 0",
+            f"{by} ({cost(_free())}) or {by} ({cost(f'({_known()} {PODS_KNOWN})')}) * 0",
         ),
         _money(
             "Held and not used, an hour",

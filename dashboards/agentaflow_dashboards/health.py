@@ -86,7 +86,8 @@ def _count(title: str, description: str, expr: str) -> Viz:
 def _slow() -> tuple[Viz, ...]:
     hard = gpu("clock_event_active", 'reason=~".+_slowdown"')
     seconds = gpu("clock_event_seconds_total", SLOWED_DOWN)
-    slowest = f"topk({TOP}, sum {EACH_NODE} (rate({seconds}[$__rate_interval])))"
+    worst = f"max by (cluster, node, gpu, uuid) (rate({seconds}[$__rate_interval]))"
+    slowest = f"topk({TOP}, sum {EACH_NODE} ({worst}))"
     each_gpu = "by (cluster, node, gpu, uuid)"
     room = (
         f"min {EACH} (max {each_gpu} ({OURS('slowdown_temperature')})"
