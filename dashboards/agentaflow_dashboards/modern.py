@@ -28,6 +28,12 @@ _LEFT_THE_SCHEMA = {
 }
 _OF_A_ROW = {"collapsed", "gridPos", "id", "panels", "title", "type"}
 
+MISSING = {
+    "type": "special",
+    "options": {"match": "null+nan", "result": {"text": "not measured", "color": "text"}},
+}
+"""Without it, what is missing has the colour of the first step: mostly a healthy green."""
+
 Step = tuple[str, float | None]
 """A colour, and the value from which it holds; None for the first, which holds from -infinity."""
 
@@ -87,7 +93,11 @@ def stat(title: str, description: str, *targets: G.Target, **more: Any) -> Viz:
         "textMode": "auto" if len(targets) == 1 else "value_and_name",
         "wideLayout": True,
     }
-    more["defaults"] = {"noValue": "not measured", **more.get("defaults", {})}
+    more["defaults"] = {
+        "noValue": "not measured",
+        "mappings": [MISSING],
+        **more.get("defaults", {}),
+    }
     return viz("stat", title, description, targets, options=options, **{"size": (4, 4), **more})
 
 

@@ -17,6 +17,9 @@ from agentaflow_dashboards.promql import (
     gpu,
 )
 
+NONE_IF_ADVISED = "0 * sum(agentaflow_advisor_refusals)"
+"""0 where there is advice and it is empty; nothing where there is none."""
+
 
 def waste() -> dict[str, Any]:
     return framed(
@@ -41,7 +44,8 @@ def _now() -> tuple[Viz, ...]:
             "What all active recommendations would save together, each GPU once, in the currency "
             "of the price list. Good: 0, or on its way there.",
             query(
-                f"sum by (currency) ({advised('recommendation_savings_together_per_month')})",
+                f"sum by (currency) ({advised('recommendation_savings_together_per_month')})"
+                f" or on () {NONE_IF_ADVISED}",
                 "{{currency}}",
                 now=True,
             ),
@@ -52,7 +56,7 @@ def _now() -> tuple[Viz, ...]:
         stat(
             "Recommendations",
             "Active ones; those that somebody snoozed or dismissed are not counted. Good: 0.",
-            query(f"sum({active})", now=True),
+            query(f"sum({active}) or {NONE_IF_ADVISED}", now=True),
             steps=NONE_IS_BEST,
         ),
         stat(

@@ -38,7 +38,7 @@ VARIABLES = [
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory, prometheus_binary: Path) -> Iterator[Watched]:
     assert prometheus_binary
-    with watched_fleet(tmp_path_factory.mktemp("boards"), "2h") as running:
+    with watched_fleet(tmp_path_factory.mktemp("boards"), "2h", "1h") as running:
         yield running
 
 

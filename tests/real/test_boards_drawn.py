@@ -39,7 +39,7 @@ def drawn(
     assert prometheus_binary
     need("a browser with Grafana's libraries", not browser.missing())
     boards = {name: BOARDS[f"{name}.json"]() for name in NAMES}
-    with watched_fleet(tmp_path_factory.mktemp("drawn"), "7h") as watched:
+    with watched_fleet(tmp_path_factory.mktemp("drawn"), "7h", "6h") as watched:
         yield browser.draw(boards, watched.prometheus.url, pictures, chosen=CHOSEN, since=SINCE)
 
 

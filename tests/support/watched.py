@@ -52,8 +52,8 @@ class Watched:
 
 
 @contextlib.contextmanager
-def watched_fleet(folder: Path, history: str) -> Iterator[Watched]:
-    """All of it on loopback, until the block ends."""
+def watched_fleet(folder: Path, history: str, window: str) -> Iterator[Watched]:
+    """All of it on loopback, until the block ends. The advisor looks `window` back."""
     past = folder / "history.om"
     program = BIN / "agentaflow-exporter"
     backfill = [f"--backfill={history}", f"--step={STEP}s", f"--output={past}"]
@@ -76,15 +76,17 @@ def watched_fleet(folder: Path, history: str) -> Iterator[Watched]:
         prometheus = stack.enter_context(server)
         # two scrapes of each: rates need them, and info metrics join on the first
         prometheus.wait_for(f"count(count_over_time(agentaflow_gpu_devices[1m]) > 2) == {NODES}")
-        serve = _advisor(folder, prometheus.url, advisor)
+        serve = _advisor(folder, prometheus.url, advisor, window)
         stack.callback(serve.stop)
         serve.wait_until(lambda: _answers(f"http://{advisor}/-/ready"), seconds=60)
         cycles = "rate(agentaflow_advisor_cycle_duration_seconds_count[1m]) > 0"
-        prometheus.wait_for(f"{cycles} and on () agentaflow_advisor_recommendation_info", 60)
+        prometheus.wait_for(
+            f"{cycles} and on () agentaflow_advisor_recommendation_saving_per_month", 60
+        )
         yield Watched(prometheus, float(prometheus.query("time()")[1]))  # type: ignore[arg-type]
 
 
-def _advisor(folder: Path, prometheus_url: str, address: str) -> Program:
+def _advisor(folder: Path, prometheus_url: str, address: str, window: str) -> Program:
     return Program(
         [
             BIN / "agentaflow",
@@ -97,7 +99,7 @@ def _advisor(folder: Path, prometheus_url: str, address: str) -> Program:
         environment={
             **os.environ,
             "KUBECONFIG": os.devnull,
-            "AGENTAFLOW_WINDOW_SECONDS": "1h",
+            "AGENTAFLOW_WINDOW_SECONDS": window,
             "AGENTAFLOW_INTERVAL_SECONDS": "5s",
         },
     )
