@@ -12,7 +12,6 @@ from agentaflow_dashboards.modern import (
     Row,
     board,
     datasource_variable,
-    firing,
     label_variable,
 )
 from agentaflow_dashboards.names import OURS, Names
@@ -91,10 +90,25 @@ def link(title: str, uid: str, *variables: str, **sets: str) -> dict[str, str]:
 
 
 def _annotations(names: Names) -> list[dict[str, Any]]:
-    found = [firing("Agentaflow.+")]
+    found = [_firing("Agentaflow.+")]
     if names.ours:
         found += [_applied(), _drivers()]
     return found
+
+
+def _firing(alerts: str) -> dict[str, Any]:
+    """An annotation for each stretch in which one of the alerts, a regular expression, fired."""
+    expr = f'ALERTS{{alertstate="firing",alertname=~"{alerts}",cluster=~"$cluster"}}'
+    return {
+        "name": "Alerts",
+        "datasource": DATASOURCE,
+        "enable": True,
+        "iconColor": "red",
+        "expr": expr,
+        "step": "60s",
+        "titleFormat": "{{alertname}}",
+        "textFormat": "{{node}} {{gpu}}",
+    }
 
 
 def _applied() -> dict[str, Any]:

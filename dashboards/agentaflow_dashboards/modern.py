@@ -219,21 +219,6 @@ def label_variable(
     )
 
 
-def firing(alerts: str) -> dict[str, Any]:
-    """An annotation for each stretch in which one of the alerts, a regular expression, fired."""
-    expr = f'ALERTS{{alertstate="firing",alertname=~"{alerts}",cluster=~"$cluster"}}'
-    return {
-        "name": "Alerts",
-        "datasource": DATASOURCE,
-        "enable": True,
-        "iconColor": "red",
-        "expr": expr,
-        "step": "60s",
-        "titleFormat": "{{alertname}}",
-        "textFormat": "{{node}} {{gpu}}",
-    }
-
-
 def board(rows: Sequence[Row], **more: Any) -> dict[str, Any]:
     """A board as JSON data; `more` are grafanalib.core.Dashboard's own parameters."""
     dashboard = G.Dashboard(panels=_laid_out(rows), **{"timezone": "browser", **more})
