@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help venv parts check test boards demo demo-kubernetes bench bench-placement truth generate clean
+.PHONY: help venv parts check test boards demo demo-kubernetes bench bench-placement truth chaos generate clean
 
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,7 +49,7 @@ demo-kubernetes: venv ## the same beside a real Kubernetes, with decisions being
 	@$(BIN)/python -m tools.demo --kubernetes
 
 bench: venv ## the figures: us and two peers, side by side in one run
-	@$(BIN)/python -m tools.realparts compiler prometheus node-exporter
+	@$(BIN)/python -m tools.realparts compiler prometheus node-exporter kubernetes
 	@$(BIN)/python -m bench
 
 bench-placement: venv ## the FGD paper's experiment: its table, ours, the bound, speed (10 minutes)
@@ -60,13 +60,18 @@ truth: venv ## is the advice true? (DUTY=FOLDER for real inference pods too)
 	@$(BIN)/python -m tools.realparts prometheus
 	@$(BIN)/python -m bench truth $(if $(DUTY),--duty $(DUTY))
 
-generate: venv ## what is generated: docs tables, boards, recording rules, the golden /metrics
+chaos: venv ## decisions under kills and faults: what was lost, done twice, done wrongly (15 minutes)
+	@$(BIN)/python -m tools.realparts kubernetes prometheus
+	@$(BIN)/python -m bench chaos $(if $(DECISIONS),--decisions $(DECISIONS)) $(if $(SEED),--seed $(SEED))
+
+generate: venv ## what is generated: docs tables, boards, recording rules, alerts, the golden /metrics
 	$(BIN)/python -m agentaflow_exporter.metrics > docs/metrics.md
 	$(BIN)/python -m agentaflow_exporter.compat.dcgm > docs/compat.md
 	$(BIN)/python -m tests.support.golden_metrics > tests/exporter/golden/metrics.txt
 	$(BIN)/python -m agentaflow_advisor.documentation > docs/settings.md
 	$(BIN)/python -m agentaflow_advisor.schema > docs/recommendation.schema.json
 	$(BIN)/python -m agentaflow_advisor.observe.recording.rules alerts/rules
+	$(BIN)/python -m tools.alert_rules
 	$(BIN)/python -m agentaflow_dashboards generate
 
 clean: ## the virtual environment and caches of this folder

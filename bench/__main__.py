@@ -1,7 +1,7 @@
 """`make bench`: prints the figures, ours and our peers' from one run, with the goals beside them.
 
 `python -m bench soak --scrapes 100000` is the long soak; all the others are what `make bench` runs,
-but for `truth` and `placement`, which `make truth` and `make bench-placement` do, and `queueing`,
+but for `truth`, `placement` and `chaos`, which have commands of their own, and `queueing`,
 which takes minutes.
 """
 
@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench import (
+    chaos,
     exporter,
     forecast,
     hanging,
@@ -27,6 +28,7 @@ from bench import (
     scaling,
     soak,
     truth,
+    watch,
 )
 
 
@@ -38,6 +40,8 @@ def main() -> int:
         "--recorded", type=int, nargs="*", default=[1000, 10_000], help="nodes, for recommend"
     )
     parser.add_argument("--scrapes", type=int, default=20_000, help="for soak")
+    parser.add_argument("--decisions", type=int, default=1000, help="for chaos")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="for chaos")
     parser.add_argument("--duty", type=Path, metavar="FOLDER", help="for truth")
     options = parser.parse_args()
     if unknown := set(options.which) - set(BENCHES):
@@ -65,13 +69,15 @@ BENCHES: dict[str, Callable[[argparse.Namespace], bool]] = {
     "soak": lambda options: soak.main(options.scrapes),
     "imports": lambda _: imports.main(),
     "recommend": lambda options: recommend.main(options.nodes, options.recorded),
+    "watch": lambda _: watch.main(),
     "forecast": lambda _: forecast.main(),
     "queueing": lambda _: queueing.main(),
     "truth": lambda options: truth.main(options.duty),
     "placement": lambda _: placement.main(),
+    "chaos": lambda options: chaos.main(options.decisions, options.seed),
     "profile": lambda _: profiles.main(),
 }
-APART = ("profile", "truth", "placement", "queueing")
+APART = ("profile", "chaos", "truth", "placement", "queueing")
 
 if __name__ == "__main__":
     sys.exit(main())

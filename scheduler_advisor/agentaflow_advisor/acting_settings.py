@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from agentaflow_advisor.decide.policy import SYSTEM_NAMESPACES, Policy
 from agentaflow_advisor.decide.standing import StandingApproval
 from agentaflow_advisor.durations import DAY, Seconds
+from agentaflow_advisor.model import State
+from agentaflow_advisor.notices import Notice
 
 
 def _split(value: object) -> object:
@@ -45,6 +47,25 @@ class StandingApprovalSettings(BaseModel):
     strategies: tuple[str, ...] = ()
 
 
+class NoticeSettings(BaseModel):
+    """Where decisions are told to people."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: SecretStr
+    form: Literal["webhook", "slack", "teams", "alertmanager"] = "webhook"
+    states: tuple[State, ...] = Field(
+        (State.PROPOSED, State.APPLIED, State.FAILED, State.REVERTED), min_length=1
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, url: SecretStr) -> SecretStr:
+        if not url.get_secret_value().startswith(("http://", "https://")):
+            raise ValueError("should be an http:// or https:// URL")
+        return url
+
+
 class ActingSettings(BaseModel):
     """The part of the settings that is about acting on a cluster."""
 
@@ -61,6 +82,13 @@ class ActingSettings(BaseModel):
     )
     proposal_ttl_seconds: Seconds = Field(
         900.0, ge=1, le=30 * DAY, description="A proposal expires when not approved by then."
+    )
+    proposal_pause_seconds: Seconds = Field(
+        3600.0,
+        ge=0,
+        le=30 * DAY,
+        description="After a decision on a recommendation came to nothing, its object is not "
+        "proposed again for so long.",
     )
     approval_ttl_seconds: Seconds = Field(
         900.0, ge=1, le=30 * DAY, description="An approval expires when not carried out by then."
@@ -112,11 +140,60 @@ class ActingSettings(BaseModel):
         description="So many decisions gone wrong in a row, within an hour, and "
         "nothing more is carried out until the hour is over.",
     )
+    effect_window_seconds: Seconds = Field(
+        3600.0,
+        ge=900,
+        le=7 * DAY,
+        description="What an applied decision saved is measured over so long before and after.",
+    )
+    harm_window_seconds: Seconds = Field(
+        3600.0,
+        ge=0,
+        le=7 * DAY,
+        description="For so long an applied decision is taken back if it does harm.",
+    )
+    harm_patience_seconds: Seconds = Field(
+        300.0, ge=0, le=DAY, description="How long pods may wait because of it before that is harm."
+    )
+    lease_duration_seconds: Seconds = Field(
+        15.0, ge=1, le=3600, description="An advisor that has not renewed its lease is replaced."
+    )
+    lease_renew_seconds: Seconds = Field(
+        10.0, ge=0.5, le=3600, description="One that could not renew it stops to act by then."
+    )
+    lease_retry_seconds: Seconds = Field(
+        2.0, ge=0.1, le=600, description="From one renewal, or try, to the next."
+    )
     standing_approvals: tuple[StandingApprovalSettings, ...] = Field(
         (),
         description="Classes of decisions that are approved in advance, each with `name`, "
         "`channels`, `max_per_day`, and the `namespaces` and `strategies` that it is limited to.",
     )
+
+    notices: tuple[NoticeSettings, ...] = Field(
+        (),
+        description="Where decisions are told to people, each with `url`, `form` (webhook, slack, "
+        "teams or alertmanager) and `states`.",
+    )
+    otlp_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://",
+        description="Where spans of decisions' lives go, by OTLP over HTTP: http://collector:4318. "
+        "Needs the extra `[otel]`.",
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="Of what `serve` tells on stderr: logfmt, or JSON."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least that `serve` tells."
+    )
+
+    def told(self) -> tuple[Notice, ...]:
+        """Where decisions are told."""
+        return tuple(
+            Notice(each.url.get_secret_value(), each.form, tuple(map(str, each.states)))
+            for each in self.notices
+        )
 
     def policy(self) -> Policy:
         """The limits within which decisions are made and carried out."""

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from lightkube import Client
 
-from agentaflow_advisor.act.apply import Applier, Clock, apply_decision, recover
+from agentaflow_advisor.act.apply import Applier, Clock, apply_decision, recover, revert
+from agentaflow_advisor.act.channels import CHANNELS
+from agentaflow_advisor.act.errors import ApiTrouble
 from agentaflow_advisor.analyze.idleness import USAGE
 from agentaflow_advisor.decide.approval import approve_by_standing, expire_overdue
 from agentaflow_advisor.decide.errors import JournalLocked, WrongState
 from agentaflow_advisor.decide.journal import OPEN, Journal
 from agentaflow_advisor.decide.proposal import propose
-from agentaflow_advisor.model import Decision, Placement, Refusal, Snapshot, State, Workload
+from agentaflow_advisor.decide.recommended import propose_recommended
+from agentaflow_advisor.model import (
+    Decision,
+    Placement,
+    Recommendation,
+    Refusal,
+    Snapshot,
+    State,
+    TaintDevice,
+    Workload,
+)
+from agentaflow_advisor.observe.devices import read_devices
 from agentaflow_advisor.place import Result, place
 from agentaflow_advisor.settings import Settings
 
@@ -50,6 +63,29 @@ def propose_placements(
     return Proposals(placements, refusals, waiting, decisions)
 
 
+def propose_advice(
+    settings: Settings,
+    advice: Iterable[Recommendation],
+    snapshot: Snapshot,
+    journal: Journal,
+    client: Client,
+    *,
+    actor: str,
+    now: float,
+) -> tuple[tuple[Decision, ...], tuple[Refusal, ...]]:
+    """Record what the channels that are on could do about recommendations. Raises JournalError."""
+    channels = frozenset(settings.channels)
+    devices = read_devices(client) if TaintDevice.channel in channels else {}
+    made, refusals = propose_recommended(
+        advice, snapshot, channels, now=now, devices=devices, actor=actor
+    )
+    ended = journal.ended_since(now - settings.proposal_pause_seconds)
+    return (
+        tuple(journal.add(decision) for decision in made if decision.action.uid not in ended),
+        refusals,
+    )
+
+
 def place_waiting(
     settings: Settings,
     snapshot: Snapshot,
@@ -75,16 +111,40 @@ def act(
     *,
     actor: str,
     clock: Clock | None = None,
+    follower: Callable[[], str | None] = lambda: None,
 ) -> tuple[Decision, ...]:
     """Settle what an earlier run left intended, then carry out what is approved."""
     clock = clock or Clock()
     policy = replace(settings.policy(), cycle_began_at=clock.now())
-    applier = Applier(journal, client, policy, prometheus_now, actor, clock)
+    applier = Applier(journal, client, policy, prometheus_now, actor, clock, follower)
     done = list(recover(applier))
     approve_by_standing(journal, policy, now=clock.now())
     for decision in journal.list((State.APPROVED,)):
         with suppress(WrongState):  # another process was first
             done.append(apply_decision(applier, decision))
+    return tuple(done)
+
+
+def revert_harmful(
+    settings: Settings,
+    journal: Journal,
+    client: Client,
+    prometheus_now: Callable[[], float],
+    *,
+    actor: str,
+    now: float,
+    follower: Callable[[], str | None] = lambda: None,
+) -> tuple[Decision, ...]:
+    """Take back what was applied lately and keeps pods waiting or crashing. Raises JournalError."""
+    applier = Applier(journal, client, settings.policy(), prometheus_now, actor, follower=follower)
+    done = []
+    for decision in journal.list((State.APPLIED, State.VERIFIED)):
+        channel, at = CHANNELS[decision.action.channel], journal.applied_at(decision.id)
+        if channel.harm is None or at is None or now - at > settings.harm_window_seconds:
+            continue
+        with suppress(ApiTrouble, WrongState):  # looked at again in the next cycle
+            if why := channel.harm(client, decision.action, settings.harm_patience_seconds):
+                done.append(revert(applier, decision, f"it did harm: {why}"))
     return tuple(done)
 
 

@@ -5,31 +5,32 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from lightkube import Client
 
-from agentaflow_advisor.act.apply import Clock
+from agentaflow_advisor.acting import Acting, Stopped
 from agentaflow_advisor.advice import SIGNALS, advise, load_prices, observe, price_warning
 from agentaflow_advisor.connections import open_cluster, open_cluster_if_given, open_prometheus
-from agentaflow_advisor.cycle import PLACE_SIGNALS, act, propose_placements
+from agentaflow_advisor.cycle import (
+    PLACE_SIGNALS,
+)
 from agentaflow_advisor.decide.errors import JournalError
-from agentaflow_advisor.decide.journal import Journal
-from agentaflow_advisor.model import Decision, Snapshot
+from agentaflow_advisor.model import ClusterState, Snapshot
+from agentaflow_advisor.observe.cluster import read_cluster
 from agentaflow_advisor.observe.errors import ObserveError
-from agentaflow_advisor.observe.prometheus import Prometheus
+from agentaflow_advisor.observe.view import ClusterView
 from agentaflow_advisor.price import PriceTable
 from agentaflow_advisor.render import counted
 from agentaflow_advisor.review import review
 from agentaflow_advisor.settings import Settings
-from agentaflow_advisor.verify import verify_applied
 from agentaflow_advisor.web.metrics import registry
 from agentaflow_advisor.web.pages import Pages
 from agentaflow_advisor.web.status import Status
 from agentaflow_exporter import stopping
+from agentaflow_exporter.log import Log
 from agentaflow_exporter.web import Server
 
 FIRST_BACKOFF_SECONDS = 1.0
@@ -37,33 +38,30 @@ LOOK_SECONDS = 1.0  # how soon it is noticed that the loop has crashed
 STOP_SECONDS = 8.0
 """How long a stop waits for the act that runs; what is cut off is settled at the next start."""
 
-Note = Callable[[str], None]
 
-
-class Stopped(Exception):
-    """The service was told to stop while a decision waited for the API server."""
-
-
-def run(settings: Settings, *, actor: str, note: Note) -> int:
+def run(settings: Settings, *, actor: str, log: Log) -> int:
     """Serve until SIGTERM or SIGINT. Raises what cannot be started with."""
     stopping.hold_signals()
     stop = threading.Event()
-    service = Service(settings, load_prices(settings), stop, actor=actor, note=note)
+    service = Service(settings, load_prices(settings), stop, actor=actor, log=log)
     pages = Pages(
         lambda: service.status,
         registry(lambda: service.status, most=settings.metrics_max_recommendations),
         ready_max_age_seconds=settings.ready_within_seconds,
     )
-    server = Server([settings.listen_address], pages, config=settings.web_config_file, log=note)
+    say = partial(log.info, component="web")
+    server = Server([settings.listen_address], pages, config=settings.web_config_file, log=say)
     server.start()
     host, port = server.addresses[0]
-    note(f"listening on {f'[{host}]' if ':' in host else host}:{port}")
+    say(f"listening on {f'[{host}]' if ':' in host else host}:{port}")
+    if settings.channels:
+        service.acting.elect()
     threading.Thread(target=service.loop, name="loop", daemon=True).start()
     try:
         while not stop.is_set() and not stopping.wait_for(LOOK_SECONDS):
             pass
         stop.set()
-        service.acting.acquire(timeout=STOP_SECONDS)  # and never released: no act begins any more
+        service.acting.end(within_seconds=STOP_SECONDS)
     finally:
         server.stop(timeout_seconds=1.0)
     return 1 if service.crashed else 0
@@ -77,12 +75,16 @@ class Service:
     table: PriceTable
     stop: threading.Event
     actor: str
-    note: Note
+    log: Log
     status: Status = field(default_factory=Status)
     crashed: bool = False
-    acting: threading.Lock = field(default_factory=threading.Lock)  # held while it may write
+    acting: Acting = field(init=False)
+    _view: ClusterView | None = None
     _failures: int = 0  # in a row
     _history_problem: str | None = None  # told once, not each minute
+
+    def __post_init__(self) -> None:
+        self.acting = Acting(self.settings, self.stop, self.actor, self.log)
 
     def loop(self) -> None:
         """Cycle until told to stop. A cycle that fails is tried again, sooner than the next."""
@@ -94,6 +96,9 @@ class Service:
             self.crashed = True  # a bug: better restarted than half alive
             self.stop.set()
             raise
+        finally:
+            if self._view is not None:
+                self._view.__exit__()
 
     def cycle(self) -> None:
         """One pass. Where looking fails, the advice there is stays, marked as stale."""
@@ -105,7 +110,7 @@ class Service:
             except ObserveError as error:
                 self._failures += 1
                 self.status = replace(self.status.failed("observe"), error=str(error))
-                self.note(f"agentaflow: {error}")
+                self.log.error(str(error), component="observe")
         self.status = replace(
             self.status,
             cycles=self.status.cycles + 1,
@@ -125,22 +130,34 @@ class Service:
         acting = bool(self.settings.channels)
         opened = (open_cluster if acting else open_cluster_if_given)(self.settings)
         with opened as client, open_prometheus(self.settings) as prometheus:
-            snapshot = observe(self.settings, prometheus, client, SIGNALS | PLACE_SIGNALS)
+            signals = SIGNALS | PLACE_SIGNALS
+            snapshot = observe(self.settings, prometheus, client, signals, self._cluster)
             self.status = self._advised(snapshot)
-            self.note(_told(self.status))
+            self.log.info(_told(self.status), component="observe")
             if acting and client is not None:
                 try:
-                    with self.acting:
-                        self._act(snapshot, prometheus, client)
+                    outcome = self.acting.act(snapshot, self.status.advice, prometheus, client)
+                    if outcome is not None:
+                        self.status = replace(
+                            self.status, decisions=outcome.decisions, effects=outcome.effects
+                        )
                 except JournalError as error:
                     self.status = self.status.failed("act")
-                    self.note(f"agentaflow: {error}")
+                    self.log.error(str(error), component="act")
+
+    def _cluster(self, client: Client) -> ClusterState:
+        """Followed from the first look on; it ends with the loop."""
+        if self._view is None:
+            self._view = ClusterView(client)
+            self._view.__enter__()
+            return read_cluster(client)
+        return self._view.state(client)
 
     def _advised(self, snapshot: Snapshot) -> Status:
         advice = advise(self.settings, snapshot, self.table)
         reviewed, problem = review(self.settings, advice, actor=self.actor)
         if problem and problem != self._history_problem:
-            self.note(f"agentaflow: {problem}")
+            self.log.warning(problem, component="record")
         self._history_problem = problem
         return replace(
             self.status.failed("record") if problem else self.status,
@@ -150,35 +167,6 @@ class Service:
             error=None,
             queries=self.status.queries + len(snapshot.queries),
         )
-
-    def _act(self, snapshot: Snapshot, prometheus: Prometheus, client: Client) -> None:
-        """Propose, carry out what is approved, verify what was applied. Raises JournalError."""
-        with Journal(self.settings.journal) as journal:
-            proposals = propose_placements(
-                self.settings, snapshot, journal, actor=self.actor, now=time.time()
-            )
-            self._tell(proposals.decisions.values())
-            clock = Clock(sleep=self._sleep)
-            self._tell(
-                act(self.settings, journal, client, prometheus.now, actor=self.actor, clock=clock)
-            )
-            verified = verify_applied(journal, client, now=time.time(), actor=self.actor)
-            self._tell(decision for decision, _ in verified)
-            counts = Counter(decision.state for decision in journal.list())
-            self.status = replace(self.status, decisions=counts)
-
-    def _tell(self, decisions: Iterable[Decision]) -> None:
-        for decision in decisions:
-            action, reason = decision.action, f": {decision.reason}" if decision.reason else ""
-            self.note(
-                f"decision {decision.id} {decision.state}: "
-                f"{action.namespace}/{action.name} -> {action.node}{reason}"
-            )
-
-    def _sleep(self, seconds: float) -> None:
-        """A stop ends the waiting: the journal says `intended`, and the next start goes on."""
-        if self.stop.wait(seconds):
-            raise Stopped
 
 
 def _told(status: Status) -> str:

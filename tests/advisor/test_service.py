@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -26,6 +28,7 @@ from agentaflow_advisor.configuration import load
 from agentaflow_advisor.decide.journal import Journal
 from agentaflow_advisor.model import State
 from agentaflow_advisor.service import Service
+from agentaflow_exporter.log import Log
 from tests.support.cli import Cli
 from tests.support.fake_kubernetes import FakeKubernetes, fake_kubernetes
 from tests.support.fake_prometheus import Card, FakePrometheus, fake_prometheus
@@ -38,6 +41,8 @@ DEADLINE_SECONDS = 20.0
 DOWN = (500, "text/plain", b"down")
 ONE = "agentaflow_advisor_recommendation_"
 CARDS = (Card("node-0", 0, busy=0.0, pod="research/notebook"), Card("node-0", 1, busy=0.8))
+
+LISTENING = r'listening on ([^" ]+)'
 
 
 @dataclass
@@ -94,9 +99,9 @@ class Start:
         )  # fmt: skip
         assert process.stderr
         first = process.stderr.readline()
-        assert first.startswith("listening on "), first
+        assert 'msg="listening on ' in first, first
         threading.Thread(target=process.stderr.read, daemon=True).start()
-        self.running.append(Running(process, f"http://{first.split()[-1]}"))
+        self.running.append(Running(process, f"http://{re.findall(LISTENING, first)[0]}"))
         return self.running[-1]
 
 
@@ -285,7 +290,7 @@ def test_with_a_channel_it_proposes_and_carries_out_what_is_approved(
     assert len(cluster.accepted) == 1
 
 
-def service(folder: Path, url: str, cluster: FakeKubernetes, notes: list[str]) -> Service:
+def service(folder: Path, url: str, cluster: FakeKubernetes, notes: io.StringIO) -> Service:
     """The loop's body without its thread."""
     settings = load(
         None,
@@ -298,7 +303,7 @@ def service(folder: Path, url: str, cluster: FakeKubernetes, notes: list[str]) -
         },
     )
     stop = threading.Event()
-    return Service(settings, load_prices(settings), stop, actor="test", note=notes.append)
+    return Service(settings, load_prices(settings), stop, actor="test", log=Log(stream=notes))
 
 
 def test_nothing_is_decided_on_what_was_not_seen(
@@ -306,9 +311,9 @@ def test_nothing_is_decided_on_what_was_not_seen(
 ) -> None:
     """While Prometheus is down there is no proposal, and an approval waits."""
     prometheus.broken = DOWN
-    notes: list[str] = []
+    notes = io.StringIO()
     service(tmp_path, prometheus.url, cluster, notes).cycle()
-    assert notes
+    assert notes.getvalue()
     assert not (tmp_path / "journal.db").exists()
 
 
@@ -316,7 +321,7 @@ def test_failures_are_tried_again_sooner_and_then_later(
     tmp_path: Path, prometheus: FakePrometheus, cluster: FakeKubernetes
 ) -> None:
     """From a second upwards with jitter, never beyond the interval, and reset by a success."""
-    loop = service(tmp_path, prometheus.url, cluster, [])
+    loop = service(tmp_path, prometheus.url, cluster, io.StringIO())
     assert loop.pause_seconds() == 60
     prometheus.broken = DOWN
     pauses = []
@@ -335,7 +340,7 @@ def test_a_journal_that_is_busy_costs_the_acting_and_not_the_advice(
     tmp_path: Path, prometheus: FakePrometheus, cluster: FakeKubernetes
 ) -> None:
     """Another process carries decisions out: the advice is fresh all the same."""
-    loop = service(tmp_path, prometheus.url, cluster, [])
+    loop = service(tmp_path, prometheus.url, cluster, io.StringIO())
     with Journal(tmp_path / "journal.db") as journal, journal.acting():
         loop.cycle()
     assert loop.status.failures == {"act": 1}
@@ -347,7 +352,7 @@ def test_a_stop_while_the_api_is_silent_leaves_the_decision_to_the_next_start(
     tmp_path: Path, prometheus: FakePrometheus, cluster: FakeKubernetes
 ) -> None:
     """The journal says intended; the next start settles it exactly once."""
-    loop = service(tmp_path, prometheus.url, cluster, [])
+    loop = service(tmp_path, prometheus.url, cluster, io.StringIO())
     loop.cycle()
     with Journal(tmp_path / "journal.db") as journal:
         (proposed,) = journal.list()
@@ -356,6 +361,6 @@ def test_a_stop_while_the_api_is_silent_leaves_the_decision_to_the_next_start(
         loop.stop.set()
         loop.cycle()
         assert journal.get(proposed.id).state is State.INTENDED
-        service(tmp_path, prometheus.url, cluster, []).cycle()
+        service(tmp_path, prometheus.url, cluster, io.StringIO()).cycle()
         assert journal.get(proposed.id).state is State.VERIFIED
     assert len(cluster.accepted) == 1

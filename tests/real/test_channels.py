@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from agentaflow_advisor.act.apply import apply_decision
+from agentaflow_advisor.act.channels import CHANNELS
+from agentaflow_advisor.configuration import load
+from agentaflow_advisor.cycle import revert_harmful
 from agentaflow_advisor.decide.errors import WrongState
 from agentaflow_advisor.decide.journal import Journal
 from agentaflow_advisor.model import (
@@ -291,3 +295,26 @@ def test_a_kueue_workload_is_answered_and_taken_back(kueue: ControlPlane, stage:
     assert ours["podSetUpdates"] == [{"name": "main", "nodeSelector": {HOSTNAME: stage.node}}]
     assert stage.reverted(made).state is State.REVERTED
     assert kueue.must("GET", f"{path}/fit")["status"]["admissionChecks"][1]["state"] == "Retry"
+
+
+def test_a_closed_node_that_a_waiting_pod_would_fit_on_is_opened_again(stage: Stage) -> None:
+    """Harm is a pod that waits in vain and would have a place there; a pod elsewhere is none."""
+    made = stage.carried_out(to(CordonNode, stage, stage.node))
+    harm = CHANNELS["cordon"].harm
+    assert harm is not None
+    with connect(stage.cluster.kubeconfig, None) as client:
+        assert harm(client, made.action, 0.0) is None
+        manifest = pod_manifest("late", namespace=stage.namespace, gates=())
+        manifest["spec"]["nodeSelector"] = {HOSTNAME: stage.node}
+        stage.cluster.must("POST", stage.path().rpartition("/")[0], manifest)
+        why = eventually(lambda: harm(client, made.action, 0.0) or "", what="harm")
+        assert f"pod {stage.namespace}/late has found no node" in why
+        assert harm(client, made.action, 600.0) is None
+        settings = load(None, {"channels": ["cordon"], "harm_patience_seconds": 0.0})
+        settings = settings.model_copy(update={"namespace": stage.namespace})
+        (undone,) = revert_harmful(
+            settings, stage.journal, client, time.time, actor="test", now=time.time()
+        )
+    assert undone.state is State.REVERTED
+    assert f"it did harm: pod {stage.namespace}/late" in undone.reason
+    assert stage.bound_to("late") == stage.node

@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from lightkube import Client
 
+from agentaflow_advisor.act import events
+from agentaflow_advisor.act.resources import nodes, recommendations, workloads
+from agentaflow_advisor.act.resources.kinds import installed
 from agentaflow_advisor.decide.journal import Journal
+from agentaflow_advisor.lease import Lease
 from agentaflow_advisor.model import (
     AdmitWorkload,
     BindPod,
@@ -23,8 +29,9 @@ from agentaflow_advisor.model import (
     State,
     TaintDevice,
 )
-from agentaflow_advisor.model.names import CHECK, GATE
+from agentaflow_advisor.model.names import CHECK, GATE, MANAGED
 from agentaflow_advisor.observe.cluster import connect, read_cluster
+from agentaflow_advisor.observe.devices import read_devices
 from tests.support.applying import pod_manifest
 from tests.support.parts import need
 from tests.support.stage import EVERYTHING, Stage, install_kueue, to
@@ -34,6 +41,8 @@ from tools.programs import has_cluster
 
 MANIFESTS = Path(__file__).parents[2] / "scheduler_advisor" / "manifests"
 GRANTS = (
+    "crds",
+    "approvals",
     "namespace",
     "advisor",
     "applier",
@@ -82,7 +91,14 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audited]:
         for name in GRANTS:
             applied = cluster.kubectl("apply", "-f", str(MANIFESTS / f"{name}.yaml"))
             assert applied.returncode == 0, applied.stderr
+        for plural in ("gpurecommendations", "gpunodes", "gpuworkloads"):
+            path = f"/apis/agentaflow.io/v1alpha1/{plural}"
+            eventually(partial(served, cluster, path), what=path)
         yield Audited(cluster, log)
+
+
+def served(cluster: ControlPlane, path: str) -> bool:
+    return cluster.request("GET", path)[0] == 200
 
 
 def token(cluster: ControlPlane, account: str) -> str:
@@ -152,6 +168,27 @@ def prepared(stage: Bound) -> list[Any]:
     ]
 
 
+def mirrored(cluster: ControlPlane, stage: Bound, client: Client) -> None:
+    """Our own resources made, changed and deleted."""
+    (made, *_) = stage.journal.list()
+    assert installed(client)
+    recommendations.publish(client, "agentaflow", [made], stage.policy)
+    recommendations.forget(client, "agentaflow", [])
+    nodes.publish(client, {"one": {"gpus": 1, "free": 1, "health": "Unknown"}})
+    nodes.publish(client, {})
+    body = {
+        "apiVersion": "agentaflow.io/v1alpha1",
+        "kind": "GPUWorkload",
+        "metadata": {"name": "submitted", "labels": {MANAGED: "true"}},
+        "spec": {"gpus": 1, "template": {"containers": [{"name": "main", "image": "x"}]}},
+    }
+    path = f"/apis/agentaflow.io/v1alpha1/namespaces/{stage.namespace}/gpuworkloads"
+    cluster.must("POST", path, body)
+    workloads.reconcile(client)
+    workloads.reconcile(client)
+    assert cluster.must("GET", f"{path}/submitted")["status"]["phase"] == "Pending"
+
+
 def test_what_the_manifests_grant_is_what_is_used_and_no_more(
     audited: Audited, stage: Bound
 ) -> None:
@@ -159,6 +196,8 @@ def test_what_the_manifests_grant_is_what_is_used_and_no_more(
     for action in prepared(stage):
         made = stage.carried_out(action)
         assert made.state is State.APPLIED, (action.channel, made.reason)
+        with connect(stage.actor_kubeconfig, None) as client:
+            assert events.tell(client, made) is None
         if action.channel != "admission-check":
             stage.verified(made)
         if action.channel in ("node-label", "device-taint", "suspended-job", "admission-check"):
@@ -166,9 +205,16 @@ def test_what_the_manifests_grant_is_what_is_used_and_no_more(
     made = stage.carried_out(to(CordonNode, stage, stage.node))
     assert made.state is State.APPLIED, made.reason
     assert stage.reverted(made).state is State.REVERTED
+    with connect(stage.actor_kubeconfig, None) as client:
+        lease = Lease(client, "agentaflow", "one")
+        lease.tick()
+        lease.tick()
+        assert lease.follower() is None
+        mirrored(audited.cluster, stage, client)
     advisor = audited.cluster.write_kubeconfig("advisor", token(audited.cluster, "advisor"))
     with connect(advisor, None) as client:
         read_cluster(client)
+        read_devices(client)
     eventually(lambda: audited.used("advisor") == granted("advisor"), what="the advisor's rights")
     assert audited.used("applier") == granted("applier")
 

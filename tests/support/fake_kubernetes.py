@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import yaml
 
-from agentaflow_advisor.model.names import HOSTNAME, MANAGED
+from agentaflow_advisor.model.names import HOSTNAME, LEASE, MANAGED
 from tests.support.applying import pod_manifest
 from tests.support.fake_cluster import FakeCluster
 from tests.support.loopback import Answer, serve
@@ -24,11 +26,27 @@ class FakeKubernetes(FakeCluster):
     kubeconfig: Path
     schedules = True
 
+    @cached_property
+    def leases(self) -> dict[str, Any]:
+        return {}
+
     def handle(self, method: str, path: str, body: bytes) -> Answer:
+        if "/leases" in path:
+            return self._lease(method, path.partition("?")[0], body)
         answer = self.answer(httpx2.Request(method, f"http://fake{path}", content=body))
         if self.schedules:
             self.bind()
         return answer.status_code, "application/json", answer.content
+
+    def _lease(self, method: str, path: str, body: bytes) -> Answer:
+        """One advisor asks for it: nobody is in its way."""
+        if method != "GET":
+            lease = json.loads(body)
+            lease["metadata"]["resourceVersion"] = str(len(self.requests))
+            self.leases[lease["metadata"]["name"]] = lease
+        lease = self.leases.get(path.rpartition("/")[2] if method != "POST" else LEASE)
+        status = 404 if lease is None else 200
+        return status, "application/json", json.dumps(lease or {"kind": "Status"}).encode()
 
     def add_pod(self, name: str, **manifest: Any) -> None:
         pod = pod_manifest(name, **manifest)

@@ -30,7 +30,9 @@ def read(get: Callable[[], T]) -> T | None:
     except httpx2.HTTPStatusError as error:
         if error.response.status_code == httpx2.codes.NOT_FOUND:
             return None
-        raise _named(error, Unreadable) from error
+        named = _named(error, Unreadable)
+        # a read conflicts with nothing: whoever says so is not the API server
+        raise Unanswered(str(named)) if isinstance(named, Conflict) else named from error
     except ConfigError as error:
         raise Unreadable(f"Kubernetes API: {error}") from error
     except httpx2.HTTPError as error:

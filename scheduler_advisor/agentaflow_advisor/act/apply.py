@@ -100,10 +100,10 @@ def revert(applier: Applier, decision: Decision, reason: str) -> Decision:
             raise WrongState(
                 f"decision {decision.id} is {decision.state}, so there is nothing to take back"
             )
-        if why := stopped(applier.client, applier.policy.namespace) or applier.follower():
-            return replace(decision, reason=why)
-        applier.reached(Point.BEFORE_UNDO)
         try:
+            if why := stopped(applier.client, applier.policy.namespace) or applier.follower():
+                return replace(decision, reason=why)
+            applier.reached(Point.BEFORE_UNDO)
             undone = channel.undo(applier.client, decision.action, decision)
         except ApiTrouble as trouble:
             return replace(decision, reason=str(trouble))
@@ -156,10 +156,21 @@ def _carry_out(applier: Applier, decision: Decision) -> Decision:
             applier.clock.sleep(min(silence.retry_after_seconds or pause, LONGEST_PAUSE_SECONDS))
             pause *= 2
         except Rejected as refusal:
-            return _settle(applier, decision, Settled(State.FAILED, str(refusal)))
+            return _refused(applier, decision, refusal)
         except Unreadable as refusal:
             return replace(decision, reason=str(refusal))
     return _give_up(applier, decision, trouble)
+
+
+def _refused(applier: Applier, decision: Decision, refusal: Rejected) -> Decision:
+    """Failed, unless the object says that an earlier attempt went through after all."""
+    try:
+        judged = _judge(applier, decision)
+    except (Unanswered, Unreadable) as still:
+        return replace(decision, reason=str(still))
+    if isinstance(judged, Settled) and judged.state is State.APPLIED:
+        return _settle(applier, decision, judged)
+    return _settle(applier, decision, Settled(State.FAILED, str(refusal)))
 
 
 def _attempts(applier: Applier) -> Iterator[None]:

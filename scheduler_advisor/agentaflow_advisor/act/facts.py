@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -18,6 +19,8 @@ from agentaflow_advisor.model.names import KILL_SWITCH
 from agentaflow_advisor.observe import kubernetes
 from agentaflow_advisor.observe.errors import ObserveError
 from agentaflow_advisor.place.gangs import declared
+
+CRASHING = "CrashLoopBackOff"
 
 
 def read_pod(client: Client, action: Action) -> Target | Settled:
@@ -56,6 +59,23 @@ def target(kind: str, seen: Any, *, spec_hash: str, pod: Workload | None = None)
         pod=pod,
         object=seen,
     )
+
+
+def in_trouble(pod: Pod, patience_seconds: float) -> str | None:
+    """That kube-scheduler has found no node for it for longer than that, or that it crashes."""
+    meta, status = pod.metadata, pod.status
+    where = f"pod {meta.namespace}/{meta.name}" if meta else "a pod"
+    for condition in (status.conditions if status else None) or ():
+        since = condition.lastTransitionTime
+        if condition.reason == "Unschedulable" and condition.status == "False" and since:
+            waited = time.time() - since.timestamp()
+            if waited > patience_seconds:
+                return f"{where} has found no node for {waited:.0f} s"
+    for container in (status.containerStatuses if status else None) or ():
+        waiting = container.state.waiting if container.state else None
+        if waiting and waiting.reason == CRASHING:
+            return f"{where} crashes again and again"
+    return None
 
 
 def disruptions(client: Client, namespace: str) -> Disruptions:

@@ -9,12 +9,15 @@ from typing import Annotated
 import typer
 from lightkube import Client
 
+from agentaflow_advisor.act.apply import Applier
+from agentaflow_advisor.act.apply import revert as take_back
+from agentaflow_advisor.commands.recommend import look
 from agentaflow_advisor.commands.session import Session, command
 from agentaflow_advisor.connections import open_cluster, open_prometheus
-from agentaflow_advisor.cycle import act
+from agentaflow_advisor.cycle import PLACE_SIGNALS, act, propose_advice
 from agentaflow_advisor.decide.approval import approve as record_approval
 from agentaflow_advisor.decide.journal import Journal
-from agentaflow_advisor.model import Decision, State
+from agentaflow_advisor.model import Decision, Recommendation, State
 from agentaflow_advisor.render import Column, counted, short
 from agentaflow_advisor.verify import verify_applied
 
@@ -25,6 +28,12 @@ POLL_SECONDS = 0.25
 Ids = Annotated[
     list[str],
     typer.Argument(metavar="ID...", help="Decisions, by their id or an end or beginning of it."),
+]
+
+
+RecommendationIds = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[ID...]", help="Recommendations, by their whole id."),
 ]
 
 
@@ -97,6 +106,74 @@ def apply(
     return code
 
 
+@command("channels", "window_seconds", "dialect", "percentile", "prices_file", "history")
+def propose(session: Session, ids: RecommendationIds = None) -> int:
+    """Record what the channels that are on could do about recommendations, as proposals.
+
+    Without IDs for all that are active. An idle pod may be evicted, a node that should be drained
+    tainted or cordoned, a node that should be looked at labelled; `approve` says yes to them.
+    """
+    settings = session.settings
+    if not settings.channels:
+        session.output.note("agentaflow: no channel is on, so nothing is proposed; add --channel …")
+        return EXIT_NOT_DONE
+    advice = look(session, record=False, also=PLACE_SIGNALS)
+    wanted = _chosen(advice.active, ids or ())
+    with open_cluster(settings) as client, Journal(settings.journal) as journal:
+        made, refusals = propose_advice(
+            settings,
+            wanted,
+            advice.snapshot,
+            journal,
+            client,
+            actor=session.actor,
+            now=session.clock(),
+        )
+    if session.output.as_json:
+        session.output.document({"decisions": made, "refusals": refusals})
+        return 0
+    if made:
+        show(session, made)
+    for refusal in refusals:
+        session.output.line(f"{refusal.subject} is not proposed: {refusal.reason}")
+    if not made and not refusals:
+        session.output.line("no recommendation is one that these channels could carry out")
+    return 0
+
+
+def _chosen(active: Iterable[Recommendation], ids: Iterable[str]) -> tuple[Recommendation, ...]:
+    """Those of these ids, all of them known; all where no id is given."""
+    known = {each.id: each for each in active}
+    unknown = [each for each in ids if each not in known]
+    if unknown:
+        raise typer.BadParameter(
+            f"no active recommendation {unknown[0]!r}; `agentaflow recommend` shows the ids"
+        )
+    return tuple(known[each] for each in ids) or tuple(known.values())
+
+
+@command()
+def revert(
+    session: Session,
+    ids: Ids,
+    reason: Annotated[str, typer.Option(help="Kept in the journal.")] = "no reason given",
+) -> int:
+    """Take applied decisions back: unlabel, open again, suspend again. Evictions stay."""
+    settings = session.settings
+    with (
+        open_cluster(settings) as client,
+        session.journal() as journal,
+    ):
+        applier = Applier(journal, client, settings.policy(), session.clock, actor=session.actor)
+        decisions = [
+            take_back(applier, journal.get(each), f"taken back: {reason}")
+            for each in _full_ids(journal, ids)
+        ]
+    _report(session, decisions)
+    reverted = all(decision.state is State.REVERTED for decision in decisions)
+    return 0 if reverted else EXIT_NOT_DONE
+
+
 def _full_ids(journal: Journal, ids: Iterable[str]) -> list[str]:
     """Each decision once, and all of them known before the first is changed."""
     return list(dict.fromkeys(journal.get(each).id for each in ids))
@@ -132,12 +209,12 @@ def _report(session: Session, decisions: list[Decision]) -> int:
 
 def show(session: Session, decisions: Iterable[Decision]) -> None:
     """Decisions as a table."""
-    columns = [Column("ID"), Column("STATE"), Column("POD"), Column("NODE"), Column("REASON")]
+    columns = [Column("ID"), Column("STATE"), Column("WHAT"), Column("NODE"), Column("REASON")]
     rows = [
         (
             short(decision.id),
             decision.state,
-            f"{decision.action.namespace}/{decision.action.name}",
+            f"{decision.action.channel} {decision.action.ref}",
             decision.action.node,
             decision.reason or decision.why,
         )

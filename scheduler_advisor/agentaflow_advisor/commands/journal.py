@@ -35,7 +35,7 @@ def list_(
                 Column("ID"),
                 Column("STATE"),
                 Column("SINCE", right=True),
-                Column("POD"),
+                Column("WHAT"),
                 Column("NODE"),
                 Column("STRATEGY"),
                 Column("BY"),
@@ -83,7 +83,7 @@ def _row(decision: Decision, now: float) -> tuple[str, ...]:
         short(decision.id),
         decision.state,
         duration(max(0.0, now - decision.state_at)),
-        f"{action.namespace}/{action.name}",
+        f"{action.channel} {action.ref}",
         action.node,
         decision.strategy,
         decision.actor,
@@ -95,8 +95,8 @@ def _describe(session: Session, decision: Decision, events: tuple[Event, ...]) -
     action, evidence, line = decision.action, decision.evidence, session.output.line
     line(f"decision   {decision.id}")
     line(f"state      {decision.state}{f': {decision.reason}' if decision.reason else ''}")
-    line(f"pod        {action.namespace}/{action.name} (uid {action.uid})")
-    line(f"node       {action.node}, by {decision.strategy}")
+    line(f"what       {action.channel} of {action.kind} {action.ref} (uid {action.uid})")
+    line(f"node       {action.node or '-'}, by {decision.strategy}")
     line(f"why        {decision.why}")
     queries = counted(len(evidence.promql), "query", "queries")
     line(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agentaflow_advisor.commands.session import Session, command
 from agentaflow_advisor.service import run
+from agentaflow_exporter.log import Log
 
 
 @command(
@@ -17,6 +18,9 @@ from agentaflow_advisor.service import run
     "history",
     "strategy",
     "channels",
+    "log_format",
+    "log_level",
+    "otlp_endpoint",
 )
 def serve(session: Session) -> int:
     """Look again and again, keep the advice ready, and carry out what was approved.
@@ -24,4 +28,6 @@ def serve(session: Session) -> int:
     Without a channel it only advises. Stops at SIGTERM or SIGINT; a decision that is being
     carried out then is finished, or settled at the next start.
     """
-    return run(session.settings, actor=f"{session.actor} (serve)", note=session.output.note)
+    settings = session.settings
+    log = Log(settings.log_level, settings.log_format)
+    return run(settings, actor=f"{session.actor} (serve)", log=log)

@@ -30,6 +30,8 @@ from agentaflow_advisor.decide.schema import JOURNAL
 from agentaflow_advisor.model import NEXT, Decision, State
 
 OPEN = (State.PROPOSED, State.APPROVED, State.INTENDED)
+ENDED = (State.VETOED, State.SUPERSEDED, State.EXPIRED, State.FAILED, State.REVERTED)
+ENDED_MARKS = ", ".join("?" for _ in ENDED)
 SHORTEST_ID = 4
 
 Vetoes = tuple[tuple[str, str], ...]
@@ -100,6 +102,35 @@ class Journal(Database):
             detail = {"vetoes": [list(veto) for veto in vetoes]} if vetoes else {}
             self._append(now.id, now.state, row, detail)
         return self.get(now.id)
+
+    def remark(
+        self, decision_id: str, *, actor: str, at: float, reason: str, detail: Mapping[str, Any]
+    ) -> Decision:
+        """Write down what was found out about a decision, whose state stays."""
+        with self._transaction():
+            now = self.get(decision_id)
+            row = {"state": now.state, "state_at": float(at), "actor": actor, "reason": reason}
+            self._connection.execute(
+                "UPDATE decisions SET state_at = :state_at, actor = :actor, reason = :reason"
+                " WHERE id = :id",
+                {**row, "id": now.id},
+            )
+            self._append(now.id, now.state, row, detail)
+        return self.get(decision_id)
+
+    def applied_at(self, decision_id: str) -> float | None:
+        """When it took effect; None where it has not."""
+        query = "SELECT at FROM events WHERE decision_id = ? AND to_state = ? ORDER BY seq DESC"
+        rows = self._rows(query, [decision_id, State.APPLIED])
+        return rows[0]["at"] if rows else None
+
+    def details(self, state: State) -> Mapping[str, Mapping[str, Any]]:
+        """Of decisions in that state: id → what was found out about it."""
+        query = (
+            "SELECT decision_id, detail FROM events JOIN decisions ON decisions.id = decision_id"
+            " WHERE decisions.state = ? AND events.from_state = events.to_state ORDER BY seq"
+        )
+        return {row["decision_id"]: json.loads(row["detail"]) for row in self._rows(query, [state])}
 
     @contextmanager
     def acting(self) -> Iterator[None]:
@@ -175,6 +206,11 @@ class Journal(Database):
             " WHERE to_state = ? AND at >= ? GROUP BY actor"
         )
         return {row["actor"]: row["number"] for row in self._rows(query, [State.APPROVED, at])}
+
+    def ended_since(self, at: float) -> frozenset[str]:
+        """Uids of objects about which a decision ended since then without having taken effect."""
+        query = f"SELECT uid FROM decisions WHERE state_at >= ? AND state IN ({ENDED_MARKS})"  # noqa: S608
+        return frozenset(row["uid"] for row in self._rows(query, [at, *ENDED]))
 
     def agreed(self) -> Mapping[str, State]:
         """Uid of each object → the state of its decision, where that is approved or under way, or

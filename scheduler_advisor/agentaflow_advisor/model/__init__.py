@@ -23,6 +23,7 @@ from agentaflow_advisor.model.advice import (
 from agentaflow_advisor.model.decision import NEXT, Allow, Decision, State, Veto
 from agentaflow_advisor.model.disruption import DisruptionBudget, Disruptions, Requirement
 from agentaflow_advisor.model.fleet import (
+    Device,
     Gpu,
     Held,
     Node,
@@ -51,6 +52,7 @@ __all__ = [
     "CurrencyMismatch",
     "Decision",
     "Demand",
+    "Device",
     "DisruptionBudget",
     "Disruptions",
     "Enforceable",

@@ -32,6 +32,12 @@ class Action:
         """As kubectl names it."""
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
+    @property
+    def told(self) -> str:
+        """In a few words: what is done to which object, and where."""
+        where = f" -> {self.node}" if self.node and self.node != self.name else ""
+        return f"{self.channel} {self.ref}{where}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlacePod(Action):

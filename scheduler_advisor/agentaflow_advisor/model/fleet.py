@@ -110,6 +110,22 @@ class Toleration:
 
 
 @dataclass(frozen=True, slots=True)
+class Device:
+    """A GPU as a ResourceSlice names it, and our DeviceTaintRule for it, where there is one."""
+
+    driver: str
+    pool: str
+    name: str
+    marker: str | None = None  # the rule's decision annotation
+    effect: str = ""  # the rule's; empty where there is no rule
+
+    @property
+    def rule(self) -> str:
+        """The name of its DeviceTaintRule."""
+        return f"agentaflow-{self.pool}-{self.name}".lower()
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """A Kubernetes node; without a cluster, one made from the metrics alone (`known` is False)."""
 

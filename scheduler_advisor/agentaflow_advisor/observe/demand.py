@@ -100,13 +100,18 @@ def _ask(prometheus: Prometheus, promql: str, hours: _Hours) -> None:
             _add(hours, track)
 
 
+def held_now(dialect: Dialect) -> str:
+    """The dialect's sum over a grid without its grid: what is held at one moment."""
+    return dialect["held"].removeprefix(GRID_SUM[0]).removesuffix(GRID_SUM[1])
+
+
 def _held(dialect: Dialect) -> str:
     """GPUs held by namespace at one moment; a card that several targets see is one card.
 
     The dialect's sum over a grid without its grid: Prometheus would go through that at each of its
     steps, at every hour of the history.
     """
-    text = dialect["held"].removeprefix(GRID_SUM[0]).removesuffix(GRID_SUM[1])
+    text = held_now(dialect)
     spaces = "namespace, exported_namespace"
     return (
         f"sum by (cluster, {spaces}) (max by (cluster, {dialect.labels.uuid}, {spaces}) ({text}))"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -127,7 +128,10 @@ class Prometheus:
 
     def now(self) -> float:
         """Prometheus' own clock, in seconds since the epoch."""
-        return self.query("time()")[0].value
+        told = self.query("time()")
+        if not told or not math.isfinite(told[0].value):
+            raise AnswerUnusable(f"{self.url} does not tell the time; is it Prometheus?")
+        return told[0].value
 
     def build_info(self) -> str:
         """The server's version; empty where it does not tell."""

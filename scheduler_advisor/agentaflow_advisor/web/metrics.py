@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from agentaflow_advisor.model import State
 from agentaflow_advisor.web.prices import price_metrics
 from agentaflow_advisor.web.recommendations import recommendation_metrics
-from agentaflow_advisor.web.status import Stage, Status
+from agentaflow_advisor.web.status import Measured, Stage, Status
 
 PREFIX = "agentaflow_advisor_"
 
@@ -50,6 +50,7 @@ class StatusCollector(Collector):
         yield from _loop(status)
         if status.decisions is not None:
             yield _decisions(status.decisions)
+            yield from _effects(status.effects)
         if status.advice:
             yield from recommendation_metrics(status.advice, self._most)
             yield from price_metrics(status.advice)
@@ -95,6 +96,29 @@ def _loop(status: Status) -> Iterator[Metric]:
             "When the fleet was last looked at with success.",
             value=status.observed_at,
         )
+
+
+def _effects(effects: Mapping[str, Measured]) -> Iterator[Metric]:
+    saved = GaugeMetricFamily(
+        f"{PREFIX}saved_gpus",
+        "GPUs that are no longer held idle, measured before and after each applied decision.",
+        labels=["channel"],
+    )
+    error = GaugeMetricFamily(
+        f"{PREFIX}saved_gpus_error",
+        "Half the width of the 95 % interval of agentaflow_advisor_saved_gpus.",
+        labels=["channel"],
+    )
+    measured = GaugeMetricFamily(
+        f"{PREFIX}measured_decisions",
+        "Applied decisions whose saving was measured.",
+        labels=["channel"],
+    )
+    for channel, found in effects.items():
+        saved.add_metric([channel], found.gpus)
+        error.add_metric([channel], found.error)
+        measured.add_metric([channel], found.decisions)
+    yield from (saved, error, measured)
 
 
 def _decisions(counts: Mapping[State, int]) -> Metric:

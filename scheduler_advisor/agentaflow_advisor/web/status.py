@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, Self
@@ -10,6 +11,24 @@ from agentaflow_advisor.advice import Advice
 from agentaflow_advisor.model import State
 
 Stage = Literal["observe", "record", "act"]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What decisions saved together; their errors are independent of each other."""
+
+    decisions: int = 0
+    gpus: float = 0.0
+    error: float = 0.0  # of a 95 % interval
+
+    def plus(self, gpus: float, error: float) -> Self:
+        """With one more decision."""
+        return replace(
+            self,
+            decisions=self.decisions + 1,
+            gpus=self.gpus + gpus,
+            error=math.hypot(self.error, error),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +44,7 @@ class Status:
     failures: Mapping[Stage, int] = field(default_factory=dict)
     cycle_seconds: float = 0.0  # of all cycles together
     decisions: Mapping[State, int] | None = None  # None: the journal was not looked at
+    effects: Mapping[str, Measured] = field(default_factory=dict)  # by channel
 
     def failed(self, stage: Stage) -> Self:
         """The same after one more failure in that part of a cycle."""

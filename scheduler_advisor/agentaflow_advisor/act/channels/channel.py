@@ -42,6 +42,8 @@ class Channel(Generic[A]):
     """The context with the facts that its own guards judge."""
     gone_after_intent: Callable[[A, Settled], Settled] = lambda _action, settled: settled
     """What the object's absence means once the write may have been sent."""
+    harm: Callable[[Client, A, float], str | None] | None = None
+    """Which pods it keeps waiting for longer than these seconds, or crashing; None: none."""
     undo: Callable[[Client, A, Decision], Settled] | None = None
     """Takes the change back and says how that ended; None where nothing can."""
 

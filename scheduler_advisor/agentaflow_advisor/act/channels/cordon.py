@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from lightkube import Client
-from lightkube.resources.core_v1 import Node
+from lightkube.resources.core_v1 import Node, Pod
 
 from agentaflow_advisor.act import api
 from agentaflow_advisor.act.channels.channel import Channel
-from agentaflow_advisor.act.facts import read_node
+from agentaflow_advisor.act.facts import in_trouble, pods, read_node
 from agentaflow_advisor.act.precondition import marked, marker_settles, undone, unmarked
 from agentaflow_advisor.decide.guards import Context
 from agentaflow_advisor.decide.guards.nodes import enough_nodes_left
@@ -24,6 +24,10 @@ from agentaflow_advisor.model import (
 )
 from agentaflow_advisor.model.names import SICK
 from agentaflow_advisor.observe import kubernetes
+from agentaflow_advisor.place.capacity import Capacity, occupancy
+from agentaflow_advisor.place.feasibility import refusal
+
+UNSCHEDULABLE = "node.kubernetes.io/unschedulable"  # the taint that Kubernetes puts on such nodes
 
 
 def write(
@@ -59,6 +63,24 @@ def verify(client: Client, action: CordonNode, decision: Decision) -> Verificati
     return Verification(State.FAILED, f"node {action.name} was opened again after {decision.id}")
 
 
+def harm(client: Client, action: CordonNode, patience_seconds: float) -> str | None:
+    """A pod that waits in vain and would have a place here, were the node open."""
+    seen = read_node(client, action)
+    if isinstance(seen, Settled):
+        return None
+    node = kubernetes.node(seen.object)
+    taints = tuple(taint for taint in node.taints if taint.key not in (SICK, UNSCHEDULABLE))
+    opened = replace(node, schedulable=True, taints=taints)
+    free = occupancy((opened,), pods(client, node=action.name), held={}).free[node.name]
+    waiting = api.read(lambda: tuple(client.list(Pod, namespace="*", fields={"spec.nodeName": ""})))
+    for pod in waiting or ():
+        asks = kubernetes.workload(pod)
+        fits = refusal(asks, opened) is None and free.shortage(Capacity.of_workload(asks)) is None
+        if asks.gpus and fits and (why := in_trouble(pod, patience_seconds)):
+            return f"{why}, and would fit on {action.name}"
+    return None
+
+
 def undo(client: Client, action: CordonNode, decision: Decision) -> Settled:
     found = read_node(client, action)
     if isinstance(found, Settled):
@@ -84,5 +106,6 @@ CORDON = Channel(
     write=write,
     verify=verify,
     gather=gather,
+    harm=harm,
     undo=undo,
 )

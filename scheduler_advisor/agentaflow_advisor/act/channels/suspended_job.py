@@ -15,7 +15,7 @@ from lightkube.resources.core_v1 import Pod
 
 from agentaflow_advisor.act import api
 from agentaflow_advisor.act.channels.channel import Channel
-from agentaflow_advisor.act.facts import node_and_pods, target
+from agentaflow_advisor.act.facts import in_trouble, node_and_pods, target
 from agentaflow_advisor.act.precondition import marked, marker_settles, undone, unmarked
 from agentaflow_advisor.decide.guards import Context
 from agentaflow_advisor.decide.guards.pods import node_has_room, node_usable
@@ -108,6 +108,14 @@ def verify(client: Client, action: ReleaseJob, decision: Decision) -> Verificati
     return Verification(State.VERIFIED, f"{where} runs on {', '.join(nodes)}")
 
 
+def harm(client: Client, action: ReleaseJob, patience_seconds: float) -> str | None:
+    """Pods of it that found no place where it was sent, or that crash again and again."""
+    listed = api.read(
+        lambda: tuple(client.list(Pod, namespace=action.namespace, labels={JOB_NAME: action.name}))
+    )
+    return next((why for pod in listed or () if (why := in_trouble(pod, patience_seconds))), None)
+
+
 def undo(client: Client, action: ReleaseJob, decision: Decision) -> Settled:
     """Suspended again: its pods end, and it waits as before."""
     found = read(client, action)
@@ -134,5 +142,6 @@ SUSPENDED_JOB = Channel(
     write=write,
     verify=verify,
     gather=gather,
+    harm=harm,
     undo=undo,
 )

@@ -77,7 +77,8 @@ def evidence_fresh(decision: Decision, context: Context) -> Allow | Veto:
     age = context.prometheus_now - evidence.evaluated_at + evidence.newest_age_seconds
     if age < -limit:
         return Veto(f"the evidence is {-age:.0f} s in Prometheus' future")
-    return unless(age > limit, f"the evidence is {age:.0f} s old, the limit is {limit:g} s")
+    # not the other way round: nothing compares with NaN
+    return unless(not age <= limit, f"the evidence is {age:.0f} s old, the limit is {limit:g} s")
 
 
 def evidence_enough(decision: Decision, context: Context) -> Allow | Veto:
