@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help venv parts check test demo demo-kubernetes bench bench-placement truth chaos generate clean
+.PHONY: help venv parts check test boards demo demo-kubernetes bench bench-placement truth chaos generate clean
 
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ test: venv ## everything, against the real parts; a part that cannot be had is s
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/pytest -n 2 --dist loadfile
+
+boards: venv ## every board drawn in a browser, its queries asked; new pictures in docs/images
+	@$(BIN)/python -m tools.realparts prometheus browser
+	@AGENTAFLOW_PICTURES=docs/images $(BIN)/pytest -s -q tests/dashboards tests/real/test_boards.py tests/real/test_boards_drawn.py
 
 demo: venv ## a simulated fleet with a week of history, a real Prometheus, and the advice
 	@$(BIN)/python -m tools.realparts prometheus

@@ -3,7 +3,7 @@
 `python -m tools.realparts` fills the cache with what is not there yet (programs.py): Prometheus by
 apt's download, unpacked there (nothing is installed on the system), else by Go; so too
 node_exporter, a peer that only `make bench` needs; Alertmanager, the control plane and
-Thanos by Go, from modules.
+Thanos by Go, from modules; Chromium by apt and Grafana's libraries by npm.
 Standard library only, so that it runs before anything else.
 """
 
@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from tools import browser, programs
 from tools.commands import CommandFailed, run, say
 from tools.programs import (
     CACHE,
@@ -27,7 +28,6 @@ from tools.programs import (
     THANOS_SOURCE,
     PartMissing,
     cluster_folder,
-    missing,
     thanos_folder,
     version_of,
 )
@@ -35,8 +35,21 @@ from tools.programs import (
 GO_PROMETHEUS = "3.16.0"  # in Go's numbering v0.316.0
 GO_NODE_EXPORTER = "v1.9.1"
 GO_ALERTMANAGER = "v0.31.1"  # newer ones lack files that they are built from
-PARTS = ("compiler", "prometheus", "alertmanager", "kubernetes", "thanos", "node-exporter")
+PARTS = (
+    "compiler",
+    "prometheus",
+    "alertmanager",
+    "kubernetes",
+    "thanos",
+    "browser",
+    "node-exporter",
+)
 NOT_FOR_TESTS = ("node-exporter",)
+
+
+def missing(part: str) -> Sequence[str]:
+    """A line for each program of a part that is not there."""
+    return browser.missing() if part == "browser" else programs.missing(part)
 
 
 def install(wanted: Sequence[str]) -> None:
@@ -47,6 +60,7 @@ def install(wanted: Sequence[str]) -> None:
         "alertmanager": _install_alertmanager,
         "kubernetes": _build_cluster,
         "thanos": _build_thanos,
+        "browser": browser.install,
         "node-exporter": _install_node_exporter,
     }
     for part in wanted:
