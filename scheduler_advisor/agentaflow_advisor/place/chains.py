@@ -77,14 +77,14 @@ def _two(found: list[_Place]) -> tuple[_Place, _Place]:
 
 def insert(board: Board, kind: int) -> tuple[float, int, int]:
     """The best hole for a pod of this kind: worth, row, and slot (-1 without a GPU)."""
-    worth, rows, slots = _holes(board, kind)
+    worth, rows, slots = holes_of(board, kind)
     if not len(rows):
         return NEVER, -1, -1
     best = int(worth.argmax())
     return float(worth[best]), int(rows[best]), int(slots[best])
 
 
-def _holes(board: Board, kind: int) -> tuple[Floats, Integers, Integers]:
+def holes_of(board: Board, kind: int) -> tuple[Floats, Integers, Integers]:
     """On each row with room for this kind, the best slot: worth, rows, slots."""
     share, cpu = int(board.share[kind]), board.cpu
     fits = board.allowed[kind] & (cpu >= board.millicores[kind])
@@ -154,7 +154,7 @@ class Round:
     def _into_holes(self) -> _Best:
         found: list[list[_Place]] = [[] for _ in self.board.demands]
         for kind in self.kinds:
-            worth, rows, slots = _holes(self.board, kind)
+            worth, rows, slots = holes_of(self.board, kind)
             for at in np.argsort(-worth, kind="stable")[:2]:
                 found[kind].append(_Place(float(worth[at]), int(rows[at]), int(slots[at])))
         return _Best.of(found)
@@ -204,12 +204,12 @@ class Round:
     def _leave(self, parcel: int, split: Split) -> Iterator[Step]:
         """The steps by which a parcel goes, in the order in which they can be taken."""
         parcels = self.parcels[len(split) - 1]
-        row, other = parcels.row[parcel], np.int64(-2)
+        at, other = np.array(parcel), np.array(-2)
         for member, moves in enumerate(split):
-            best, kind = self.best[moves], parcels.kinds[parcel, member]
-            place = best.places[kind][int(best.rank(kind, row, other))]
+            best, kind = self.best[moves], parcels.kinds[at, member]
+            place = best.places[int(kind)][int(best.rank(kind, parcels.row[at], other))]
             yield from self._steps(int(parcels.pods[parcel, member]), place)
-            other = np.int64(place.row)
+            other = np.array(place.row)
 
     def _steps(self, pod: int, place: _Place) -> Iterator[Step]:
         """First those that leave the place, then the pod that takes it."""

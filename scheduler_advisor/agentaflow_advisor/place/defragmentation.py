@@ -9,8 +9,8 @@ and none is left without one. Three things make it up, until nothing is worth an
 - seats for the pods that wait, largest first;
 - whole pods, and gangs, moved off one node for a pod of several GPUs (seats.py).
 
-Then moves are merged (shortcuts.py), every move without which all the same pods find room is left
-out again, and with what that spares of the budget a part of the plan is looked for anew (search.py).
+Then moves are merged (shortcuts.py), and every move without which all the same pods find room is
+left out; with what that spares of the budget a part of the plan is looked for anew (search.py).
 """
 
 from __future__ import annotations

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 
@@ -45,13 +43,17 @@ def singles(board: Board, pods: Integers) -> Parcels:
 
 def pairs(board: Board, pods: Integers) -> Parcels:
     """Any two that share a GPU."""
-    places: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
-    places_of = zip(board.row[pods].tolist(), board.slot[pods].tolist(), strict=True)
-    for pod, (row, slot) in zip(pods.tolist(), places_of, strict=True):
-        if slot >= 0:
-            places[row, slot].append(pod)
-    found = [pair for there in places.values() for pair in combinations(there, 2)]
-    return Parcels.of(board, np.array(found, np.int64).reshape(-1, 2))
+    sharing = pods[board.slot[pods] >= 0]
+    place = board.row[sharing] * board.left.shape[1] + board.slot[sharing]
+    order = np.argsort(place, kind="stable")
+    sharing, place = sharing[order], place[order]
+    found = [np.empty((0, 2), np.int64)]
+    for apart in range(1, len(place)):
+        at = np.flatnonzero(place[apart:] == place[:-apart])
+        if not len(at):
+            break
+        found.append(np.column_stack([sharing[at], sharing[at + apart]]))
+    return Parcels.of(board, np.concatenate(found))
 
 
 def gained(board: Board, parcels: Parcels) -> Floats:

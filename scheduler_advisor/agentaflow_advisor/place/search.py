@@ -1,4 +1,4 @@
-"""The search for moves: chains, seats and rooms, and what is poor of them taken back, over and over.
+"""The search for moves: chains, seats and rooms, of which poor parts are taken back and redone.
 
 To take back a part of a solution and to look anew is ruin and recreate (Schrimpf et al., 2000), or
 large neighbourhood search (Shaw, 1998).
@@ -148,7 +148,7 @@ class Search:
     def _clear(self, board: Board, *, thorough: bool) -> bool:
         """Room on one node for the largest pod for which it can be made.
 
-        Unless it is to be thorough, not for those of one GPU: chains make room for them in less time.
+        Unless it is to be thorough, not for those of one GPU: chains make room for them sooner.
         """
         spare = self.budget - self._moves(board.steps)
         tried: set[int] = set()

@@ -18,16 +18,21 @@ May = Callable[[int, int], bool]
 
 def shortened(ledger: Ledger, pods: Sequence[Pod], may: May, steps: Sequence[Step]) -> list[Step]:
     """The plan with every shortcut after which all its other steps can still be taken."""
-    found = list(steps)
-    while (shorter := _shorter(ledger, pods, may, found)) is not None:
+    found: list[Step] = list(steps)
+    tried: set[tuple[Step, Step]] = set()
+    while (shorter := _shorter(ledger, pods, may, found, tried)) is not None:
         found = shorter
     return found
 
 
-def _shorter(ledger: Ledger, pods: Sequence[Pod], may: May, steps: list[Step]) -> list[Step] | None:
+def _shorter(
+    ledger: Ledger, pods: Sequence[Pod], may: May, steps: list[Step], tried: set[tuple[Step, Step]]
+) -> list[Step] | None:
     for comes, leaves in _through(pods, steps):
-        if not may(steps[comes].pod, steps[leaves].row):
+        both = (steps[comes], steps[leaves])
+        if both in tried or not may(steps[comes].pod, steps[leaves].row):
             continue
+        tried.add(both)
         for at in (comes, leaves):
             shorter = _merged(pods, steps, comes, leaves, at)
             if shorter is not None and ledger.possible(shorter):
