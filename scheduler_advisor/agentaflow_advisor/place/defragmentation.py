@@ -27,7 +27,7 @@ from agentaflow_advisor.place.search import Progress, Search
 
 BUDGET_RATIO = 0.05
 """Of the pods that have a place, those that may be moved at most."""
-RUINS = 12
+RUINS = 16
 """How often a part of the plan is taken back and looked for anew."""
 
 

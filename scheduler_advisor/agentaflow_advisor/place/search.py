@@ -22,9 +22,9 @@ from agentaflow_advisor.place.worth import cpu_per_gpu, holes
 _UNFINISHED = 0.85  # what a hole for a share counts beside a whole GPU
 _CPU = 2.0  # GPUs that lack so many times the usual CPU are worth nothing
 _LEAST = 10.0  # thousandths of a GPU that a move must be worth
-_NEAR = 0.8  # of the best chain's worth, what others need to be taken in the same round
+_NEAR = 0.9  # of the best chain's worth, what others need to be taken in the same round
 _ROUNDS = 1000
-_RUINED = (0.05, 0.1, 0.15)  # of the moves, those that are taken back at once
+_RUINED = (0.03, 0.06, 0.1)  # of the moves, those that are taken back at once
 _SEED = 0
 
 Progress = Callable[[int, int], None]
