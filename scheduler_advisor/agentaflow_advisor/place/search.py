@@ -19,12 +19,14 @@ from agentaflow_advisor.place.seats import Unit, by_node, clear, fill, largest_f
 from agentaflow_advisor.place.shortcuts import shortened
 from agentaflow_advisor.place.worth import cpu_per_gpu, holes
 
-_UNFINISHED = 0.85  # what a hole for a share counts beside a whole GPU
-_CPU = 2.0  # GPUs that lack so many times the usual CPU are worth nothing
+_WEIGHTS = ((0.85, 2.0), (0.9, 2.5), (0.85, 2.5))
+"""What a hole for a share counts beside a whole GPU, and how many times the usual CPU a GPU must
+have to count. What suits one cluster best does not suit all: they take turns.
+"""
 _LEAST = 10.0  # thousandths of a GPU that a move must be worth
 _NEAR = 0.9  # of the best chain's worth, what others need to be taken in the same round
 _ROUNDS = 1000
-_RUINED = (0.03, 0.06, 0.1)  # of the moves, those that are taken back at once
+_RUINED = (0.03, 0.06, 0.1, 0.3)  # of the moves, those that are taken back at once
 _SEED = 0
 
 Progress = Callable[[int, int], None]
@@ -48,19 +50,26 @@ class Search:
         """The best steps found; after the first ones, so many times a part is looked for anew."""
         if not self.waiting:
             return []
-        demands = [pod.demand for pod in self.pods]
-        prices = Prices(holes(demands, _UNFINISHED), max(1.0, _CPU * cpu_per_gpu(demands)))
-        best = self._recreated([], prices)
+        prices = self._prices()
+        best = self._recreated([], prices[0])
         for number in range(ruins):
             progress(1 + number, 2 + ruins)
             if len(self._admitted(best)) == len(self.waiting):
                 break
-            found = self._recreated(self._ruined(best), prices)
+            found = self._recreated(self._ruined(best), prices[(1 + number) % len(prices)])
             if self._value(found) >= self._value(best):
                 best = found
         progress(1 + ruins, 2 + ruins)
-        found = self._recreated(best, prices, thorough=True)
+        found = self._recreated(best, prices[0], thorough=True)
         return found if self._value(found) > self._value(best) else best
+
+    def _prices(self) -> list[Prices]:
+        demands = [pod.demand for pod in self.pods]
+        usual = cpu_per_gpu(demands)
+        return [
+            Prices(holes(demands, unfinished), max(1.0, cpu * usual))
+            for unfinished, cpu in _WEIGHTS
+        ]
 
     def waits(self, step: Step) -> bool:
         return self.pods[step.pod].row < 0
