@@ -28,6 +28,7 @@ NODES, GPUS_PER_NODE, SEED = 2, 8, 7
 LABELS = {"cluster": "c", "node": "n"}
 GPU = {**LABELS, "uuid": "GPU-0", "team": "gpu"}
 ANOTHER = {**GPU, "uuid": "GPU-1"}
+QUIET = ["active", "suppressed", "active"]  # the source, its target, what it leaves alone
 
 
 class Webhook:
@@ -131,6 +132,12 @@ def test_who_hears_of_what(amtool: Path, labels: str, receiver: str) -> None:
             {"alertname": "AgentaflowXidMemory", "severity": "warning", **GPU, "cluster": "d"},
             id="exporter down inhibits what it told last",
         ),
+        pytest.param(
+            {"alertname": "AgentaflowExporterDown", "severity": "warning", **LABELS, "team": "gpu"},
+            {"alertname": "AgentaflowGpuTooHot", "severity": "warning", **GPU},
+            {"alertname": "AgentaflowGpuLost", "severity": "critical", **GPU},
+            id="exporter down leaves a page alone",
+        ),
     ],
 )
 def test_what_is_kept_quiet(
@@ -147,13 +154,33 @@ def test_what_is_kept_quiet(
     ]
     post(f"{alertmanager.url}/api/v2/alerts", [{"labels": labels} for labels in ours])
 
-    def states() -> list[str] | None:
-        shown = json.load(OPENER.open(f"{alertmanager.url}/api/v2/alerts", timeout=5))
-        found = {json.dumps(a["labels"], sort_keys=True): a["status"]["state"] for a in shown}
-        mine = [found.get(json.dumps(labels, sort_keys=True), "") for labels in ours]
-        return mine if mine[1] == "suppressed" and mine[2] == "active" else None
+    found = eventually(
+        lambda: told if (told := states(alertmanager, ours))[1:] == QUIET[1:] else None,
+        30,
+        what=case,
+    )
+    assert found == QUIET
 
-    assert eventually(states, 30, what=case) == ["active", "suppressed", "active"]
+
+@pytest.mark.parametrize("source", ["AgentaflowDriverDown", "NodeDown", "AgentaflowExporterDown"])
+def test_an_alert_without_a_node_silences_no_cluster(
+    alertmanager: AlertmanagerServer, source: str
+) -> None:
+    """Labels that both lack are equal to Alertmanager; a fleet without `node` is still heard."""
+    here = {"cluster": f"nameless {source}", "team": "gpu"}
+    down = {"alertname": source, "severity": "warning", "instance": "a", **here}
+    page = {"alertname": "AgentaflowGpuNearShutdown", "severity": "critical", "uuid": "GPU-1"}
+    hot = {"alertname": "AgentaflowGpuTooHot", "severity": "warning", "uuid": "GPU-1"}
+    other = {"alertname": "AgentaflowGpuTooHot", "severity": "warning", "uuid": "GPU-2"}
+    # The pair of one GPU shows that inhibition has been reckoned at all.
+    ours = [{**labels, **here} for labels in (down, page, hot, other)]
+    post(f"{alertmanager.url}/api/v2/alerts", [{"labels": labels} for labels in ours])
+    found = eventually(
+        lambda: told if (told := states(alertmanager, ours))[2] == "suppressed" else None,
+        30,
+        what=source,
+    )
+    assert found == ["active", "active", "suppressed", "active"]
 
 
 def test_a_hot_node_reaches_the_webhook(
@@ -194,6 +221,13 @@ def test_a_hot_node_reaches_the_webhook(
             )
     finally:
         simulator.stop()
+
+
+def states(alertmanager: AlertmanagerServer, ours: list[dict[str, str]]) -> list[str]:
+    """`active` or `suppressed`, for each of these alerts; empty where it is not there yet."""
+    shown = json.load(OPENER.open(f"{alertmanager.url}/api/v2/alerts", timeout=5))
+    found = {json.dumps(each["labels"], sort_keys=True): each["status"]["state"] for each in shown}
+    return [found.get(json.dumps(labels, sort_keys=True), "") for labels in ours]
 
 
 def hot_ones() -> list[Any]:
