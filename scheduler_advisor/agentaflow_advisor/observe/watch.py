@@ -112,6 +112,7 @@ class Watch(Generic[T]):
                         self._list(self._http)
                         pause = FIRST_BACKOFF_SECONDS
                     self._follow(self._http)
+                self._stop.wait(FIRST_BACKOFF_SECONDS)  # ended at once, it is not asked at once
             except Expired:
                 self._version = ""
             except (httpx2.HTTPError, msgspec.MsgspecError, RuntimeError, OSError) as error:
