@@ -112,9 +112,10 @@ class Watch(Generic[T]):
                         self._list(self._http)
                         pause = FIRST_BACKOFF_SECONDS
                     self._follow(self._http)
-                self._stop.wait(FIRST_BACKOFF_SECONDS)  # ended at once, it is not asked at once
+                self._stop.wait(FIRST_BACKOFF_SECONDS)  # what ends at once is not asked at once
             except Expired:
                 self._version = ""
+                self._stop.wait(FIRST_BACKOFF_SECONDS)
             except (httpx2.HTTPError, msgspec.MsgspecError, RuntimeError, OSError) as error:
                 if not self._stop.is_set():
                     self.trouble = f"{type(error).__name__}: {error}"
