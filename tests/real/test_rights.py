@@ -32,6 +32,7 @@ from agentaflow_advisor.model import (
 from agentaflow_advisor.model.names import CHECK, GATE, MANAGED
 from agentaflow_advisor.observe.cluster import connect, read_cluster
 from agentaflow_advisor.observe.devices import read_devices
+from agentaflow_advisor.observe.view import ClusterView
 from tests.support.applying import pod_manifest
 from tests.support.parts import need
 from tests.support.stage import EVERYTHING, Stage, install_kueue, to
@@ -110,7 +111,7 @@ def token(cluster: ControlPlane, account: str) -> str:
 
 def granted(account: str) -> set[Right]:
     """What the manifests give to it, were it bound to every channel's role."""
-    files = {"advisor": ("advisor",), "applier": ("applier", "channels")}[account]
+    files = {"advisor": ("advisor",), "applier": ("advisor", "applier", "channels")}[account]
     return {
         (verb, resource)
         for name in files
@@ -168,6 +169,14 @@ def prepared(stage: Bound) -> list[Any]:
     ]
 
 
+def look(kubeconfig: Path) -> None:
+    """What each cycle of `serve` looks at."""
+    with connect(kubeconfig, None) as client, ClusterView(client) as view:
+        read_cluster(client)
+        read_devices(client)
+        eventually(lambda: view.fresh, what="pods and nodes followed")
+
+
 def mirrored(cluster: ControlPlane, stage: Bound, client: Client) -> None:
     """Our own resources made, changed and deleted."""
     (made, *_) = stage.journal.list()
@@ -212,11 +221,10 @@ def test_what_the_manifests_grant_is_what_is_used_and_no_more(
         assert lease.follower() is None
         mirrored(audited.cluster, stage, client)
     advisor = audited.cluster.write_kubeconfig("advisor", token(audited.cluster, "advisor"))
-    with connect(advisor, None) as client:
-        read_cluster(client)
-        read_devices(client)
+    for kubeconfig in (advisor, stage.actor_kubeconfig):
+        look(kubeconfig)
     eventually(lambda: audited.used("advisor") == granted("advisor"), what="the advisor's rights")
-    assert audited.used("applier") == granted("applier")
+    eventually(lambda: audited.used("applier") == granted("applier"), what="the applier's rights")
 
 
 @pytest.mark.parametrize(
