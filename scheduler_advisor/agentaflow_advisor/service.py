@@ -85,6 +85,7 @@ class Service:
     status: Status = field(default_factory=Status)
     crashed: bool = False
     acting: Acting = field(init=False)
+    _follows: bool = False
     _view: ClusterView | None = None
     _failures: int = 0  # in a row
     _history_problem: str | None = None  # told once, not each minute
@@ -94,6 +95,7 @@ class Service:
 
     def loop(self) -> None:
         """Cycle until told to stop. A cycle that fails is tried again, sooner than the next."""
+        self._follows = True
         try:
             while not self.stop.is_set():
                 self.cycle()
@@ -152,7 +154,9 @@ class Service:
                     self.log.error(str(error), component="act")
 
     def _cluster(self, client: Client) -> ClusterState:
-        """Followed from the first look on; it ends with the loop."""
+        """Followed from the loop's first look to its end; a cycle by itself only lists."""
+        if not self._follows:
+            return read_cluster(client)
         if self._view is None:
             self._view = ClusterView(client)
             self._view.__enter__()

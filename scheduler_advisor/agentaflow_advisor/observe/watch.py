@@ -70,6 +70,7 @@ class Watch(Generic[T]):
     trouble: str = ""  # why it does not follow at the moment
     following: bool = False
     ready: threading.Event = field(default_factory=threading.Event)
+    _jitter: random.Random = field(default_factory=random.Random)
     _items: dict[str, T] = field(default_factory=dict)  # by uid
     _version: str = ""
     _heard_at: float = 0.0  # monotonic
@@ -119,7 +120,7 @@ class Watch(Generic[T]):
             except (httpx2.HTTPError, msgspec.MsgspecError, RuntimeError, OSError) as error:
                 if not self._stop.is_set():
                     self.trouble = f"{type(error).__name__}: {error}"
-                    self._stop.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 no secret
+                    self._stop.wait(pause * self._jitter.uniform(0.5, 1.0))
                     pause = min(2 * pause, LONGEST_BACKOFF_SECONDS)
             finally:
                 self.following = False
