@@ -17,7 +17,7 @@ from agentaflow_dashboards.kinds import Column, bars, tiles, wide_table
 from agentaflow_dashboards.modern import Row, Viz, query, stat
 from agentaflow_dashboards.names import OURS
 from agentaflow_dashboards.nodes import by_node, link_to_node
-from agentaflow_dashboards.promql import EACH_NODE, PODS_KNOWN, SAME_GPU, gpu
+from agentaflow_dashboards.promql import EACH_NODE, PODS_KNOWN, SAME_GPU, gpu, short_name
 
 MOST_TILES = 1000
 MOST_LINES = 20
@@ -75,7 +75,7 @@ def _now() -> tuple[Viz, ...]:
         bars(
             "GPUs by model",
             "How many of each model. Good: what was bought.",
-            query(f"count by (name) ({gpu('info')})", "{{name}}", now=True),
+            query(short_name(f"count by (name) ({gpu('info')})"), "{{name}}", now=True),
             size=(6, 4),
             defaults={"color": {"mode": "fixed", "fixedColor": "blue"}, "min": 0},
         ),

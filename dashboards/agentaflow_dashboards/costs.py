@@ -12,7 +12,7 @@ from agentaflow_dashboards.held import EACH_GPU, PRICE, cost, shares, whole
 from agentaflow_dashboards.kinds import Column, bars, wide_table
 from agentaflow_dashboards.modern import Row, Viz, query, stat, timeseries
 from agentaflow_dashboards.nodes import link_to_namespace
-from agentaflow_dashboards.promql import PODS_KNOWN, SAME_GPU
+from agentaflow_dashboards.promql import PODS_KNOWN, SAME_GPU, short_name
 
 EACH = "by (cluster, namespace, currency)"
 BUSY = 'utilization_ratio{engine="gpu"}'
@@ -97,6 +97,7 @@ def _money(title: str, description: str, expr: str, decimals: int = 2) -> Viz:
         title,
         description,
         query(expr, "{{currency}}", now=True),
+        named=True,
         unit="locale",
         defaults={"decimals": decimals},
     )
@@ -168,8 +169,13 @@ def _models() -> Viz:
         "Cost of each model an hour",
         f"What the GPUs of each model cost together, held or not, {MONEY}. Good: the dear ones do "
         "the work that needs them.",
-        query(f"sum by (name, currency) ({cost(model)})", "{{name}} {{currency}}", now=True),
+        query(
+            short_name(f"sum by (name, currency) ({cost(model)})"),
+            "{{name}}, {{currency}}",
+            now=True,
+        ),
         unit="locale",
         defaults={"decimals": 2, "min": 0, "color": {"mode": "fixed", "fixedColor": "blue"}},
+        names="top",
         size=(8, 9),
     )

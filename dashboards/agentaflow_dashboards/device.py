@@ -8,10 +8,19 @@ from agentaflow_dashboards.frame import BUSY_IS_GOOD, HOT, clusters, framed, gpu
 from agentaflow_dashboards.kinds import Column, states, wide_table
 from agentaflow_dashboards.modern import Row, Viz, override, query, stat, timeseries
 from agentaflow_dashboards.names import DCGM, OURS, Names
-from agentaflow_dashboards.node import FASTEST
+from agentaflow_dashboards.node import PERFORMANCE
 from agentaflow_dashboards.promql import gpu
 
-ACTIVE = ((0.0, "no", "transparent"), (1.0, "yes", "orange"))
+
+def _active(color: str) -> tuple[tuple[float, str, str], ...]:
+    return ((0.0, "no", "transparent"), (1.0, "yes", color))
+
+
+CALM = {
+    "^(gpu_idle|applications_clocks_setting|display_clock_setting|sync_boost)$": _active("blue"),
+    "^sw_power_cap$": _active("yellow"),
+}
+"""Reasons that are nobody's fault; all others are heat, power supply or the hardware."""
 NO_XID = ((0.0, "none", "green"),)
 CHOSEN_GPU = 'gpu=~"$gpu"'
 
@@ -164,17 +173,18 @@ def _states(names: Names) -> tuple[Viz, ...]:
     return (
         states(
             "What holds the clocks down",
-            "One bar for each reason. Good: only gpu_idle, or sw_power_cap under full load. Any "
-            "thermal or hw reason is heat, power supply or cooling.",
+            "One bar for each reason. Good: only blue ones, or sw_power_cap under full load. Red "
+            "is heat, power supply or cooling.",
             *_reasons(names),
-            mappings=ACTIVE,
+            mappings=_active("red"),
+            others=CALM,
             size=(24, 8),
         ),
         states(
             "Performance state over time",
-            "From 0, the fastest, to 15. Good: 0 under load, 8 or more when idle.",
+            "From P0, the fastest, to P15. Good: P0 under load, P8 or more when idle.",
             query(names("performance_state", CHOSEN_GPU), "state"),
-            steps=FASTEST,
+            mappings=PERFORMANCE,
             size=(12, 4),
         ),
         states(

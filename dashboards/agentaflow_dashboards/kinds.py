@@ -9,19 +9,28 @@ from typing import Any
 import attr
 from grafanalib import core as G  # noqa: N812
 
-from agentaflow_dashboards.modern import Step, Viz, override, query, sorted_by, viz
+from agentaflow_dashboards.modern import MISSING, Step, Viz, override, query, sorted_by, viz
 
 NOT_MEASURED = "not measured"
 
 
 def states(title: str, description: str, *targets: G.Target, **more: Any) -> Viz:
-    """A bar for each series, coloured by its state over time; `mappings` name the states."""
-    mappings = more.pop("mappings", ())
+    """A bar for each series, coloured by its state over time.
+
+    `mappings` name the states; `others` do so for the series whose names match a pattern.
+    """
     more["defaults"] = {
-        "mappings": [_mapping(mappings)] if mappings else [],
+        "mappings": [_mapping(more.pop("mappings"))],
         "color": {"mode": "thresholds"},
         **more.get("defaults", {}),
     }
+    more["overrides"] = [
+        {
+            "matcher": {"id": "byRegexp", "options": pattern},
+            "properties": [{"id": "mappings", "value": [_mapping(states_of_series)]}],
+        }
+        for pattern, states_of_series in more.pop("others", {}).items()
+    ]
     options = {
         "alignValue": "left",
         "legend": {"displayMode": "list", "placement": "bottom", "showLegend": False},
@@ -83,7 +92,11 @@ def tiles(title: str, description: str, target: G.Target, **more: Any) -> Viz:
         "textMode": "value_and_name",
         "wideLayout": False,
     }
-    more["defaults"] = {"noValue": NOT_MEASURED, **more.get("defaults", {})}
+    more["defaults"] = {
+        "noValue": NOT_MEASURED,
+        "mappings": [MISSING],
+        **more.get("defaults", {}),
+    }
     return viz("stat", title, description, [target], options=options, **more)
 
 
@@ -94,7 +107,7 @@ def bars(title: str, description: str, target: G.Target, **more: Any) -> Viz:
         "maxVizHeight": 28,
         "minVizHeight": 16,
         "minVizWidth": 8,
-        "namePlacement": "left",
+        "namePlacement": more.pop("names", "left"),
         "orientation": "horizontal",
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
         "showUnfilled": True,
@@ -102,7 +115,11 @@ def bars(title: str, description: str, target: G.Target, **more: Any) -> Viz:
         "valueMode": "color",
         "legend": {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": False},
     }
-    more["defaults"] = {"noValue": NOT_MEASURED, **more.get("defaults", {})}
+    more["defaults"] = {
+        "noValue": NOT_MEASURED,
+        "mappings": [MISSING],
+        **more.get("defaults", {}),
+    }
     return viz("bargauge", title, description, [target], options=options, **more)
 
 

@@ -80,8 +80,8 @@ def query(expr: str, legend: str = "", *, ref: str = "A", now: bool = False) -> 
     return G.Target(expr=expr, legendFormat=legend, refId=ref, instant=now, datasource=DATASOURCE)
 
 
-def stat(title: str, description: str, *targets: G.Target, **more: Any) -> Viz:
-    """Numbers of now in large type."""
+def stat(title: str, description: str, *targets: G.Target, named: bool = False, **more: Any) -> Viz:
+    """Numbers of now in large type; `named` ones with their legends, as several always are."""
     options = {
         "colorMode": "value",
         "graphMode": "none",
@@ -90,7 +90,7 @@ def stat(title: str, description: str, *targets: G.Target, **more: Any) -> Viz:
         "percentChangeColorMode": "standard",
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
         "showPercentChange": False,
-        "textMode": "auto" if len(targets) == 1 else "value_and_name",
+        "textMode": "value_and_name" if named or len(targets) > 1 else "auto",
         "wideLayout": True,
     }
     more["defaults"] = {

@@ -19,8 +19,11 @@ from agentaflow_dashboards.nodes import by_gpu, link_to_gpu
 from agentaflow_dashboards.promql import gpu
 
 SLOW = ((0.0, "full speed", "green"), (1.0, "slowed down", "red"))
-FASTEST = (("green", None), ("yellow", 3.0), ("blue", 8.0))
-"""Performance states: 0 to 2 for work, from 8 on asleep."""
+PERFORMANCE = tuple(
+    (float(state), f"P{state}", "green" if state < 3 else "yellow" if state < 8 else "blue")
+    for state in range(16)
+)
+"""P0 to P2 for work, from P8 on asleep."""
 
 
 def node() -> dict[str, Any]:
@@ -182,9 +185,9 @@ def _states(names: Names) -> tuple[Viz, ...]:
         ),
         states(
             "Performance state",
-            "From 0, the fastest, to 15. Good: 0 under load. A GPU at work in 8 is held back.",
+            "From P0, the fastest, to P15. Good: P0 under load. A GPU at work in P8 is held back.",
             query(names("performance_state"), "GPU {{gpu}}"),
-            steps=FASTEST,
+            mappings=PERFORMANCE,
         ),
     )
 

@@ -7,7 +7,6 @@ EACH_NODE = "by (cluster, node)"
 EACH_GPU = "by (cluster, node, gpu, uuid)"
 SAME_GPU = "on (cluster, node, gpu, uuid)"
 UNCORRECTED = 'type="uncorrected"'
-SLOWED_DOWN = 'reason=~"sw_power_cap|.+_slowdown"'
 
 
 PODS_KNOWN = 'and on (cluster) agentaflow_gpu_pod_info{cluster=~"$cluster"}'
@@ -25,7 +24,6 @@ def exporter(metric: str) -> str:
 
 
 UTILIZATION = gpu("utilization_ratio", 'engine="gpu"')
-TEMPERATURE = gpu("temperature_celsius", 'sensor="gpu"')
 MEMORY_USED = gpu("memory_used_bytes")
 
 IDLE = (
@@ -53,3 +51,8 @@ def advised(metric: str, *matchers: str) -> str:
     """The series of `agentaflow_advisor_<metric>` of the chosen clusters."""
     chosen = ",".join([*matchers, 'cluster=~"$cluster"'])
     return f"agentaflow_advisor_{metric}{{{chosen}}}"
+
+
+def short_name(expr: str) -> str:
+    """Models without the vendor's name, which all of them begin with."""
+    return f'label_replace({expr}, "name", "$1", "name", "NVIDIA (.+)")'

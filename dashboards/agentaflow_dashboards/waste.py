@@ -49,6 +49,7 @@ def _now() -> tuple[Viz, ...]:
                 "{{currency}}",
                 now=True,
             ),
+            named=True,
             unit="locale",
             defaults={"decimals": 0},
             steps=NONE_IS_BEST,

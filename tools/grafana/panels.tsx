@@ -159,7 +159,7 @@ export function panels(theme: any): Record<string, any> {
         <U.BarGauge
           theme={theme} value={value.display} field={value.field} width={width} height={height} orientation="horizontal"
           display={value.view?.getFieldDisplayProcessor(value.colIndex)} displayMode={panel.options.displayMode}
-          alignmentFactors={alignmentFactors} showUnfilled={panel.options.showUnfilled} valueDisplayMode={panel.options.valueMode}
+          alignmentFactors={alignmentFactors} namePlacement={panel.options.namePlacement} showUnfilled={panel.options.showUnfilled} valueDisplayMode={panel.options.valueMode}
         />
       );
       return repeated(panel, theme, one, 'horizontal', 16);
