@@ -5,13 +5,14 @@ The page is built into the cache, named by all that goes into it; nothing is lef
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tools.programs import CACHE, PartMissing
 
 SOURCE = Path(__file__).parent / "grafana"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+PINNED = ("package.json", "package-lock.json")
 SECONDS_A_BOARD = 45
 
 
@@ -28,12 +30,21 @@ def browser() -> str | None:
     return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
+def libraries() -> Path:
+    """The folder with what npm fetches, there or not; half a gigabyte, kept while pages change."""
+    return CACHE / "grafana" / _digest(SOURCE / name for name in PINNED)
+
+
 def page() -> Path:
     """The folder with the built page, there or not."""
+    return libraries() / f"page-{_digest(sorted(SOURCE.iterdir()))}"
+
+
+def _digest(paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
-    for path in sorted(SOURCE.iterdir()):
+    for path in paths:
         digest.update(path.name.encode() + path.read_bytes())
-    return CACHE / "grafana" / digest.hexdigest()[:16]
+    return digest.hexdigest()[:16]
 
 
 def missing() -> Sequence[str]:
@@ -55,21 +66,30 @@ def install() -> None:
             ["apt-get", "install", "-y", "--no-install-recommends", "chromium"],
         )
     if not (page() / "boards.js").exists():
-        _build(page())
+        _build()
 
 
-def _build(folder: Path) -> None:
+def _build() -> None:
     if not (shutil.which("npm") and shutil.which("node")):
         raise PartMissing("Grafana's libraries: need node 20 or newer, with npm, on PATH")
+    if not libraries().exists():
+        with _made(libraries()) as new:
+            for name in PINNED:
+                shutil.copy(SOURCE / name, new)
+            fetch = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+            run("Grafana's libraries: npm ci (about a minute, once)", fetch, new)
+    with _made(page()) as new:
+        run("Grafana's libraries: bundling", ["node", str(SOURCE / "build.mjs"), str(SOURCE)], new)
+
+
+@contextlib.contextmanager
+def _made(folder: Path) -> Iterator[Path]:
+    """A new folder beside it that takes its place when the block ends well."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as name:
-        new = Path(name) / "page"
+        new = Path(name) / folder.name
         new.mkdir()
-        for file in ("package.json", "package-lock.json"):
-            shutil.copy(SOURCE / file, new)
-        fetch = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        run("Grafana's libraries: npm ci (about a minute, once)", fetch, new)
-        run("Grafana's libraries: bundling", ["node", str(SOURCE / "build.mjs"), str(SOURCE)], new)
+        yield new
         shutil.rmtree(folder, ignore_errors=True)
         new.rename(folder)
 

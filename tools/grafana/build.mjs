@@ -1,4 +1,4 @@
-// Bundles the page that draws boards: node build.mjs SOURCE_FOLDER. Run where node_modules is.
+// Bundles the page that draws boards: node build.mjs SOURCE_FOLDER. Run in the folder it goes to, in one that npm has filled.
 import { createRequire } from 'node:module';
 import { copyFileSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -18,7 +18,7 @@ await esbuild.build({
   minify: true,
   jsx: 'automatic',
   logLevel: 'error',
-  nodePaths: [resolve('node_modules')],
+  nodePaths: [resolve(require.resolve('esbuild/package.json'), '../..')],
   loader: { '.svg': 'dataurl', '.woff2': 'dataurl', '.woff': 'dataurl', '.ttf': 'dataurl' },
   // without the second, lodash takes the page for an AMD loader
   define: { 'process.env.NODE_ENV': '"production"', 'define.amd': 'false' },
