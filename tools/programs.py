@@ -20,6 +20,7 @@ OLDEST_PROMETHEUS = (2, 42)
 OLDEST_NODE_EXPORTER = (1, 3)
 OLDEST_THANOS = (0, 30)
 OLDEST_ALERTMANAGER = (0, 25)
+OPERATOR = "v0.85.0"  # the Prometheus operator, of which only a CRD is taken
 ALERTMANAGER_NAMES = ("alertmanager", "prometheus-alertmanager")  # its own, Debian's
 NODE_EXPORTER_NAMES = ("node_exporter", "prometheus-node-exporter")  # its own, Debian's
 CLUSTER_SOURCE = Path(__file__).parent / "testcluster"
@@ -107,6 +108,11 @@ def thanos_folder() -> Path:
     return CACHE / "thanos" / _stamp(THANOS_SOURCE, "github.com/thanos-io/thanos", "tools.go")
 
 
+def prometheus_rule_crd() -> Path:
+    """The Prometheus operator's own CustomResourceDefinition of PrometheusRule, there or not."""
+    return CACHE / "prometheus-operator" / OPERATOR / "prometheusrules.yaml"
+
+
 def has_cluster() -> bool:
     return not missing("kubernetes")
 
@@ -127,6 +133,9 @@ def missing(part: str) -> Sequence[str]:
             for name in ("alertmanager", "amtool")
             if alertmanager_program(name) is None
         ]
+    if part == "prometheus-operator":
+        there = prometheus_rule_crd().exists()
+        return [] if there else [f"PrometheusRule: no CRD in {prometheus_rule_crd().parent}"]
     if part == "node-exporter":
         there = node_exporter() is not None
         return [] if there else [f"node_exporter: no 1.3 or newer on PATH, none in {CACHE}"]

@@ -2,8 +2,9 @@
 
 `python -m tools.realparts` fills the cache with what is not there yet (programs.py): Prometheus by
 apt's download, unpacked there (nothing is installed on the system), else by Go; so too
-node_exporter, a peer that only `make bench` needs; Alertmanager, the control plane and
-Thanos by Go, from modules; Chromium by apt and Grafana's libraries by npm.
+node_exporter, a peer that only `make bench` needs; Alertmanager, the control plane, Thanos and
+a CRD of the Prometheus operator by Go, from modules; Chromium by apt and Grafana's libraries by
+npm.
 Standard library only, so that it runs before anything else.
 """
 
@@ -25,9 +26,11 @@ from tools.programs import (
     CLUSTER_SOURCE,
     OLDEST_NODE_EXPORTER,
     OLDEST_PROMETHEUS,
+    OPERATOR,
     THANOS_SOURCE,
     PartMissing,
     cluster_folder,
+    prometheus_rule_crd,
     thanos_folder,
     version_of,
 )
@@ -40,6 +43,7 @@ PARTS = (
     "prometheus",
     "alertmanager",
     "kubernetes",
+    "prometheus-operator",
     "thanos",
     "browser",
     "node-exporter",
@@ -59,6 +63,7 @@ def install(wanted: Sequence[str]) -> None:
         "prometheus": _install_prometheus,
         "alertmanager": _install_alertmanager,
         "kubernetes": _build_cluster,
+        "prometheus-operator": _fetch_operator,
         "thanos": _build_thanos,
         "browser": browser.install,
         "node-exporter": _install_node_exporter,
@@ -180,6 +185,26 @@ def _build_cluster() -> None:
     folder = cluster_folder()
     script = CLUSTER_SOURCE / "build.sh"
     run("kubernetes control plane: go build (about 6 minutes once)", [str(script), str(folder)])
+
+
+def _fetch_operator() -> None:
+    if not shutil.which("go"):
+        raise PartMissing(
+            "PrometheusRule: needs Go to fetch its CRD from the Prometheus operator's module;"
+            f" put it into {prometheus_rule_crd()}"
+        )
+    module = "github.com/prometheus-operator/prometheus-operator"
+    crd = prometheus_rule_crd()
+    crd.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=crd.parent) as name:
+        # A cache of its own that go may delete again: the rest of the module is of no use.
+        cache = {"GOMODCACHE": name, "GOFLAGS": "-modcacherw"}
+        download = ["go", "mod", "download", f"{module}@{OPERATOR}"]
+        run(
+            f"prometheus-operator {OPERATOR}: {' '.join(download[:3])}", download, environment=cache
+        )
+        folder = Path(name) / f"{module}@{OPERATOR}" / "example" / "prometheus-operator-crd"
+        (folder / "monitoring.coreos.com_prometheusrules.yaml").rename(crd)
 
 
 def _build_thanos() -> None:
