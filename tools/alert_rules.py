@@ -4,7 +4,8 @@ python -m tools.alert_rules [--values FILE] [--rules FOLDER] [--prometheusrule F
 
 alerts/templates holds the rules with `<<name>>` for each threshold; alerts/values.yaml says of
 each its default, unit, bounds and meaning. FILE holds `name: number` for those that differ.
-Written are rules for plain Prometheus and the same as PrometheusRule objects for its operator.
+`<<xids_…>>` are the codes of a class of Xids, as the advisor weighs them. Written are the rules,
+the advisor's recording rules with them, for plain Prometheus and as PrometheusRule objects.
 """
 
 from __future__ import annotations
@@ -14,14 +15,19 @@ import difflib
 import math
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
+from agentaflow_advisor.analyze.signs import XIDS
+from agentaflow_advisor.analyze.xids import APPLICATION, CRITICAL, INFORMATION, WARNING
+from agentaflow_advisor.observe.recording.rules import files as recording_rules
+
 ALERTS = Path(__file__).parents[1] / "alerts"
 PLACEHOLDER = re.compile(r"<<(\w+)>>")
+HOURS_A_MONTH = 730
 MADE = "# Made by `make generate` of alerts/templates and alerts/values.yaml: change those.\n"
 OPERATOR = """\
 apiVersion: monitoring.coreos.com/v1
@@ -46,6 +52,8 @@ class Threshold:
     minimum: float
     maximum: float
     meaning: str
+    at_least: str = ""
+    """The name of another that it must not be below."""
 
 
 def thresholds(path: Path = ALERTS / "values.yaml") -> Mapping[str, Threshold]:
@@ -60,15 +68,32 @@ def values(own: Path | None = None) -> Mapping[str, float]:
     if own:
         for name, number in _read(own).items():
             numbers[name] = _checked(own, name, number, known)
+        _check_order(own, numbers, known)
     return numbers
+
+
+def xid_codes() -> Mapping[str, str]:
+    """The codes of each class of Xids, as a regular expression."""
+    memory = {code for code in CRITICAL if XIDS[code][2] == "memory"}
+    classes: dict[str, Iterable[str]] = {
+        "xids_board": CRITICAL.keys() - memory,
+        "xids_memory": memory,
+        "xids_contained": WARNING,
+        "xids_information": INFORMATION,
+        "xids_application": APPLICATION,
+        "xids_known": {*CRITICAL, *WARNING, *INFORMATION, *APPLICATION},
+    }
+    return {name: "|".join(sorted(codes, key=int)) for name, codes in classes.items()}
 
 
 def rules(numbers: Mapping[str, float]) -> Mapping[str, str]:
     """The text of each file of rules for plain Prometheus, by its name."""
-    return {
-        path.name: MADE + PLACEHOLDER.sub(lambda found: _text(numbers[found[1]]), path.read_text())
+    said = {**{name: _text(number) for name, number in numbers.items()}, **xid_codes()}
+    made = {
+        path.name: MADE + PLACEHOLDER.sub(lambda found: said[found[1]], path.read_text())
         for path in sorted((ALERTS / "templates").glob("*.yaml"))
     }
+    return {**made, **dict(recording_rules())}
 
 
 def operator_rules(numbers: Mapping[str, float]) -> Mapping[str, str]:
@@ -76,7 +101,7 @@ def operator_rules(numbers: Mapping[str, float]) -> Mapping[str, str]:
     made = {}
     for name, text in rules(numbers).items():
         spec = "".join(f"  {line}" if line.strip() else line for line in text.splitlines(True))
-        made[name] = OPERATOR.format(name=Path(name).stem) + spec
+        made[name] = OPERATOR.format(name=Path(name).stem.replace("_", "-")) + spec
     return made
 
 
@@ -105,6 +130,23 @@ def _checked(path: Path, name: str, number: object, known: Mapping[str, Threshol
         said = f"{_text(number)} {threshold.unit}"
         raise ValuesError(f"{path}: {name}: {said} is out of bounds; {allowed}")
     return number
+
+
+def _check_order(path: Path, numbers: Mapping[str, float], known: Mapping[str, Threshold]) -> None:
+    for name, threshold in known.items():
+        other = threshold.at_least
+        if other and numbers[name] < numbers[other]:
+            least = _text(numbers[other])
+            raise ValuesError(
+                f"{path}: {name}: {_text(numbers[name])} is less than {other}, {least};"
+                f" give {least} or more, or a lower {other}"
+            )
+    price, budget = numbers["gpu_price_per_hour"], numbers["budget_per_month"]
+    if budget < price * HOURS_A_MONTH:
+        raise ValuesError(
+            f"{path}: budget_per_month: {_text(budget)} would not pay for one GPU at a"
+            f" gpu_price_per_hour of {_text(price)}; give {_text(price * HOURS_A_MONTH)} or more"
+        )
 
 
 def _text(number: float) -> str:

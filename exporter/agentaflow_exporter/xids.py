@@ -9,12 +9,10 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-# The hardware or the driver failed: memory, GPU microcontrollers, NVLink, bus, GSP.
-CRITICAL = (48, 62, 63, 64, 74, 79, 92, 94, 95, 119, 120, 140, 143)
-APPLICATION = (13, 31, 43, 45, 109)  # as a rule it was a program
+# What each says of the board is the advisor's table (analyze/xids.py), which need not be here.
+BY_KERNEL_LOG = (13, 31, 43, 45, 109, 48, 62, 63, 64, 74, 79, 92, 94, 95, 119, 120, 140, 143)
 # NVML has no event for 62 (NVIDIA/DCGM issue 235), so that its 0 would mean nothing.
-BY_EVENTS = tuple(code for code in (*APPLICATION, *CRITICAL) if code != 62)
-BY_KERNEL_LOG = (*APPLICATION, *CRITICAL)
+BY_EVENTS = tuple(code for code in BY_KERNEL_LOG if code != 62)
 OTHER = "other"
 MOST_UNEXPECTED = 32  # codes of one GPU that are not expected; any further ones are OTHER
 

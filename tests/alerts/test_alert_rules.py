@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from agentaflow_advisor.analyze.xids import APPLICATION, CRITICAL, INFORMATION, WARNING
+from agentaflow_exporter.xids import BY_KERNEL_LOG
 from tests.support.promql import COUNTERS, DECLARED, OF_ADVISOR, selections, undeclared
 
 ALERTS = Path(__file__).parents[2] / "alerts"
@@ -28,6 +30,11 @@ FLEET = {
     for rule in group["rules"]
 }
 OF_COUNTERS = {"increase", "rate", "irate"}
+WITHOUT_A_VALUE = {
+    "AgentaflowAdvisorDown": "`up` is 0, and absent() makes a 1 of a series that is not there",
+    "AgentaflowExporterDown": "`up` is 0, and absent() makes a 1 of a series that is not there",
+}
+XIDS = re.compile(r'xid(=~|!~)"([\d|]+)"')
 SEVERITIES, TEAMS = {"critical", "warning", "info"}, {"gpu", "finops", "advisor"}
 
 
@@ -71,6 +78,42 @@ def test_an_alert_says_who_is_woken_and_why(name: str) -> None:
     assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
     assert "{{" in rule["annotations"]["summary"]
     assert "$labels" in rule["annotations"]["summary"] + rule["annotations"]["description"]
+
+
+def test_a_description_tells_what_was_measured(name: str) -> None:
+    """It has the value, save where there is none to tell; WITHOUT_A_VALUE says why."""
+    said = re.findall(r"{{[^}]*\$value[^}]*}}", RULES[name]["annotations"]["description"])
+    assert bool(said) != (name in WITHOUT_A_VALUE)
+
+
+def test_an_xid_is_as_grave_to_the_alerts_as_to_the_advisor() -> None:
+    """Each code of the advisor's table is in one alert, with the severity of its class."""
+    told: list[tuple[str, str]] = []
+    for rule in RULES.values():
+        for sign, codes in XIDS.findall(rule["expr"]):
+            if sign == "=~":
+                told += [(code, rule["labels"]["severity"]) for code in codes.split("|")]
+    classes = {"critical": CRITICAL, "warning": WARNING, "info": {*APPLICATION, *INFORMATION}}
+    weighed = [(code, severity) for severity, codes in classes.items() for code in codes]
+    assert sorted(told) == sorted(weighed)
+    other = RULES["AgentaflowXidOther"]
+    ((sign, codes),) = XIDS.findall(other["expr"])
+    assert (sign, other["labels"]["severity"]) == ("!~", "warning")
+    assert sorted(codes.split("|")) == sorted(code for code, _ in told)
+
+
+def test_an_xid_that_the_exporter_expects_is_in_a_class() -> None:
+    """What it tells as 0 beforehand is nothing that AgentaflowXidOther would have to tell."""
+    assert set(map(str, BY_KERNEL_LOG)) <= {*CRITICAL, *WARNING, *APPLICATION, *INFORMATION}
+
+
+def test_an_xid_runbook_explains_each_of_its_codes(name: str) -> None:
+    """The cause says of every code what it is."""
+    page = (ALERTS / "runbooks" / f"{name}.md").read_text()
+    for sign, codes in XIDS.findall(RULES[name]["expr"]):
+        if sign == "=~":
+            cause = page.split("## Cause")[1].split("## Check")[0]
+            assert set(codes.split("|")) == set(re.findall(r"\b\d+\b", cause))
 
 
 def test_an_alert_has_a_runbook(name: str) -> None:

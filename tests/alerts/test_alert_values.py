@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tools.alert_rules import ALERTS, PLACEHOLDER, main, operator_rules, rules, thresholds, values
+from tools.alert_rules import (
+    ALERTS,
+    PLACEHOLDER,
+    main,
+    operator_rules,
+    rules,
+    thresholds,
+    values,
+    xid_codes,
+)
 
 WRONG = [
     ("gpu_hot_margin: 4", "did you mean gpu_hot_margin_celsius?"),
@@ -19,6 +28,15 @@ WRONG = [
     ("capacity_days: .nan", "nan days is out of bounds"),
     ("capacity_days", "write lines of the form `name: number`"),
     ("capacity_days: [", "not YAML"),
+    (
+        "{cost_burn_fast: 1.2, cost_burn_slow: 1.3}",
+        "cost_burn_fast: 1.2 is less than cost_burn_slow, 1.3; give 1.3 or more, or a lower",
+    ),
+    ("cost_burn_slow: 2", "cost_burn_fast: 1.5 is less than cost_burn_slow, 2; give 2 or more"),
+    (
+        "budget_per_month: 500",
+        "500 would not pay for one GPU at a gpu_price_per_hour of 2.5; give 1825 or more",
+    ),
 ]
 
 
@@ -36,7 +54,7 @@ def test_the_operator_gets_the_same_rules() -> None:
     for name, text in operator_rules(values()).items():
         made = yaml.safe_load(text)
         assert (made["apiVersion"], made["kind"]) == ("monitoring.coreos.com/v1", "PrometheusRule")
-        assert made["metadata"]["name"] == name.removesuffix(".yaml")
+        assert made["metadata"]["name"] == name.removesuffix(".yaml").replace("_", "-")
         assert made["spec"] == yaml.safe_load((ALERTS / "rules" / name).read_text())
 
 
@@ -47,9 +65,10 @@ def test_a_threshold_is_explained_bounded_and_used() -> None:
         for path in (ALERTS / "templates").glob("*.yaml")
         for name in PLACEHOLDER.findall(path.read_text())
     }
-    assert used == set(thresholds())
+    assert used == {*thresholds(), *xid_codes()}
     for each in thresholds().values():
         assert each.minimum <= each.value <= each.maximum
+        assert not each.at_least or each.value >= thresholds()[each.at_least].value
         assert each.unit
         assert re.fullmatch(r"[A-Z].+\.", each.meaning)
 
@@ -67,6 +86,13 @@ def test_a_users_own_number_is_in_both_kinds_of_rules(tmp_path: Path) -> None:
         assert "4.5 °C" in text
         other = "agentaflow-links.yaml"
         assert (folder / other).read_text() == (ALERTS / kept / other).read_text()
+
+
+def test_two_thresholds_with_an_order_may_be_the_same(tmp_path: Path) -> None:
+    """Fast spending is told from the same pace on as slow spending, if someone wants it so."""
+    own = tmp_path / "mine.yaml"
+    own.write_text("{cost_burn_fast: 1.3, cost_burn_slow: 1.3}")
+    assert values(own)["cost_burn_fast"] == values(own)["cost_burn_slow"] == 1.3
 
 
 @pytest.mark.parametrize(("text", "says"), WRONG)

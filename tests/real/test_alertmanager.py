@@ -128,8 +128,8 @@ def test_who_hears_of_what(amtool: Path, labels: str, receiver: str) -> None:
         ),
         pytest.param(
             {"alertname": "AgentaflowExporterDown", "severity": "warning", **LABELS, "team": "gpu"},
-            {"alertname": "AgentaflowXidMemory", "severity": "warning", **GPU},
-            {"alertname": "AgentaflowXidMemory", "severity": "warning", **GPU, "cluster": "d"},
+            {"alertname": "AgentaflowXidContained", "severity": "warning", **GPU},
+            {"alertname": "AgentaflowXidContained", "severity": "warning", **GPU, "cluster": "d"},
             id="exporter down inhibits what it told last",
         ),
         pytest.param(

@@ -33,6 +33,7 @@ ACTIONS: Mapping[int, tuple[int, Remedy, str]] = {
 }
 """nvmlDeviceGpuRecoveryAction_t, nvml.h."""
 XIDS: Mapping[str, tuple[int, Remedy, Organ]] = {
+    "46": (60, "reset", "firmware"),
     "48": (60, "drain", "memory"),
     "62": (60, "drain", "firmware"),
     "64": (90, "drain", "memory"),
@@ -40,8 +41,14 @@ XIDS: Mapping[str, tuple[int, Remedy, Organ]] = {
     "79": (100, "drain", "bus"),
     "94": (20, "reset", "memory"),
     "95": (80, "drain", "memory"),
+    "109": (60, "reset", "firmware"),
+    "110": (60, "drain", "firmware"),
     "119": (60, "reset", "firmware"),
     "120": (60, "reset", "firmware"),
+    "136": (50, "reset", "links"),
+    "140": (60, "reset", "memory"),
+    "143": (60, "reset", "firmware"),
+    "158": (60, "reset", "firmware"),
 }
 
 
