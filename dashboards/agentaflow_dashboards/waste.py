@@ -28,7 +28,7 @@ def waste() -> dict[str, Any]:
         "What AgentaFlow recommends, what that would save, and which GPUs do nothing.",
         [clusters(), nodes()],
         [
-            Row("Now", _now()),
+            Row("Now", (*_to_save(), *_idle_now(), *_the_look())),
             Row("Advice", (_recommendations(), *_over_time())),
             Row("Idle GPUs", _idle()),
         ],
@@ -36,7 +36,7 @@ def waste() -> dict[str, Any]:
     )
 
 
-def _now() -> tuple[Viz, ...]:
+def _to_save() -> tuple[Viz, ...]:
     active = advised("recommendations", 'state="active"')
     return (
         stat(
@@ -60,6 +60,11 @@ def _now() -> tuple[Viz, ...]:
             query(f"sum({active}) or {NONE_IF_ADVISED}", now=True),
             steps=NONE_IS_BEST,
         ),
+    )
+
+
+def _idle_now() -> tuple[Viz, ...]:
+    return (
         stat(
             "Idle all this range",
             "GPUs on which no kernel ran in the whole range. Good: 0 over a day.",
@@ -74,6 +79,11 @@ def _now() -> tuple[Viz, ...]:
             defaults={"decimals": 0},
             steps=(("green", None), ("yellow", 0.2), ("orange", 0.5)),
         ),
+    )
+
+
+def _the_look() -> tuple[Viz, ...]:
+    return (
         stat(
             "Not judged",
             "What the newest look could not judge, for want of evidence. Good: few; the reasons "
