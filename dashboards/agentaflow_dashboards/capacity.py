@@ -6,7 +6,7 @@ from typing import Any
 
 from agentaflow_dashboards.frame import clusters, framed
 from agentaflow_dashboards.held import EACH_GPU
-from agentaflow_dashboards.kinds import Column, bars, wide_table
+from agentaflow_dashboards.kinds import Column, bars, named_values, wide_table
 from agentaflow_dashboards.modern import Row, Viz, override, query, stat, timeseries
 from agentaflow_dashboards.promql import PODS_KNOWN, SAME_GPU
 
@@ -127,7 +127,7 @@ def _forecast() -> tuple[Viz, ...]:
             "In a week, as the last day went",
             "A straight line through the last day: a first look, which knows neither weekends nor "
             "steps. `agentaflow report forecast` judges its own error and refuses where it cannot "
-            "tell. 365 days stand for a year or more. Good: held in a week stays below known.",
+            "tell. Good: held in a week stays below known.",
             {"cluster": "Cluster"},
             [
                 Column("Known", known),
@@ -138,7 +138,10 @@ def _forecast() -> tuple[Viz, ...]:
                     "Days until none is free",
                     f"clamp_max({days}, 365) or {_held('by (cluster)')} * 0 + 365",
                     steps=(("red", None), ("orange", 7.0), ("text", 30.0)),
-                    more={"decimals": 0},
+                    more={
+                        "decimals": 0,
+                        "mappings": [named_values([(365.0, "a year or more", "text")])],
+                    },
                 ),
             ],
             size=(24, 5),

@@ -111,7 +111,6 @@ def _lines() -> tuple[Viz, ...]:
             f"The 20 dearest, stacked, at today's price, {MONEY}. Good: it rises with work and "
             "falls at night.",
             query(f"topk(20, sum {EACH} ({cost(shares())}))", "{{namespace}} {{currency}}"),
-            unit="locale",
             defaults={"min": 0, "decimals": 2},
             custom=stacked,
         ),
@@ -120,7 +119,6 @@ def _lines() -> tuple[Viz, ...]:
             f"The share of time without a kernel on GPUs that pods hold, the 20 dearest, {MONEY}. "
             "Good: near 0, and not the same line day and night.",
             query(f"topk(20, sum {EACH} ({cost(_unused())}))", "{{namespace}} {{currency}}"),
-            unit="locale",
             defaults={"min": 0, "decimals": 2},
             custom=stacked,
         ),
@@ -136,14 +134,14 @@ def _namespaces() -> Viz:
         "`agentaflow report cost --by team` reads a label.",
         {"cluster": "Cluster", "namespace": "Namespace", "currency": "Currency"},
         [
-            Column("An hour", f"sum {EACH} ({cost(shares())})", "locale", more={"decimals": 2}),
+            Column("An hour", f"sum {EACH} ({cost(shares())})", more={"decimals": 2}),
             Column(
                 "GPUs",
                 f"sum {EACH} ({shares()} * on (cluster, node) group_left (currency)"
                 f" ({PRICE} * 0 + 1))",
                 more={"decimals": 1},
             ),
-            Column("Used, an hour", used, "locale", more={"decimals": 2}),
+            Column("Used, an hour", used, more={"decimals": 2}),
             Column(
                 "Used",
                 f"({used}) / sum {EACH} ({cost(shares())})",
@@ -174,7 +172,6 @@ def _models() -> Viz:
             "{{name}}, {{currency}}",
             now=True,
         ),
-        unit="locale",
         defaults={"decimals": 2, "min": 0, "color": {"mode": "fixed", "fixedColor": "blue"}},
         names="top",
         size=(8, 9),

@@ -20,14 +20,14 @@ def states(title: str, description: str, *targets: G.Target, **more: Any) -> Viz
     `mappings` name the states; `others` do so for the series whose names match a pattern.
     """
     more["defaults"] = {
-        "mappings": [_mapping(more.pop("mappings"))],
+        "mappings": [named_values(more.pop("mappings"))],
         "color": {"mode": "thresholds"},
         **more.get("defaults", {}),
     }
     more["overrides"] = [
         {
             "matcher": {"id": "byRegexp", "options": pattern},
-            "properties": [{"id": "mappings", "value": [_mapping(states_of_series)]}],
+            "properties": [{"id": "mappings", "value": [named_values(states_of_series)]}],
         }
         for pattern, states_of_series in more.pop("others", {}).items()
     ]
@@ -45,7 +45,8 @@ def states(title: str, description: str, *targets: G.Target, **more: Any) -> Viz
     )
 
 
-def _mapping(mappings: Sequence[tuple[float, str, str]]) -> dict[str, Any]:
+def named_values(mappings: Sequence[tuple[float, str, str]]) -> dict[str, Any]:
+    """The mapping that shows a text and a colour instead of a value."""
     return {
         "type": "value",
         "options": {

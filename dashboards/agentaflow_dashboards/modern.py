@@ -118,9 +118,9 @@ def timeseries(title: str, description: str, *targets: G.Target, **more: Any) ->
         "drawStyle": "line",
         "fillOpacity": 0,
         "lineWidth": 1,
-        "showPoints": "never",
+        "showPoints": "auto",
         "spanNulls": False,
-        "thresholdsStyle": {"mode": "line" if len(more.get("steps", ())) > 1 else "off"},
+        "thresholdsStyle": {"mode": "dashed" if len(more.get("steps", ())) > 1 else "off"},
         **more.pop("custom", {}),
     }
     more["defaults"] = {"color": {"mode": "palette-classic"}, **more.get("defaults", {})}

@@ -145,7 +145,7 @@ def _over_time() -> tuple[Viz, ...]:
             "Kinds may be about the same GPU: do not add them. Good: the lines fall.",
             query(f"sum by (kind, currency) ({saving})", "{{kind}} {{currency}}"),
             unit="locale",
-            defaults={"min": 0},
+            defaults={"min": 0, "decimals": 0},
         ),
         bars(
             "Active recommendations of each kind",

@@ -59,7 +59,7 @@ def test_a_base_threshold_stays_null() -> None:
         {"color": "green", "value": None},
         {"color": "red", "value": 1.0},
     ]
-    assert defaults["custom"]["thresholdsStyle"] == {"mode": "line"}
+    assert defaults["custom"]["thresholdsStyle"] == {"mode": "dashed"}
 
 
 def _lost(ours: Any, theirs: Any, path: str = "") -> list[str]:

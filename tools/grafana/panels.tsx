@@ -68,6 +68,8 @@ const across = (panel: any, left: number) => {
   return (time: number) => left + ((time - from) / (to - from)) * (panel.width - left);
 };
 
+const CLEAR = /^transparent$|, 0\)$/;
+
 function Bars({ panel }: any) {
   const rows = numbers(panel).sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
   const left = Math.min(150, 20 + 7 * Math.max(...rows.map((row) => row.name.length)));
@@ -88,7 +90,7 @@ function Bars({ panel }: any) {
                 <g key={at}>
                   <rect x={x(times[at])} y={2} width={wide} height={Math.max(2, height - 4)} fill={shown.color} fillOpacity={0.8} />
                   {wide > 60 && height > 13 && (
-                    <text x={x(times[at]) + 6} y={height / 2 + 4} fill="#111217" fontSize={11}>{shown.text}</text>
+                    <text x={x(times[at]) + 6} y={height / 2 + 4} fill={CLEAR.test(shown.color) ? '#8e8e98' : '#111217'} fontSize={11}>{shown.text}</text>
                   )}
                 </g>
               );

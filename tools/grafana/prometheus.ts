@@ -45,7 +45,7 @@ export class Prometheus extends data.DataSourceApi<any> {
     const { result } = target.instant
       ? await this.get('query', { query, time: end })
       : await this.get('query_range', { query, start, end, step });
-    return target.format === 'table' ? [asTable(target, result, request.targets.length > 1)] : result.map((one: any) => asSeries(target, one));
+    return target.format === 'table' ? [asTable(target, result, request.targets.length > 1)] : result.map((one: any) => asSeries(target, one, step));
   }
 
   private async get(path: string, parameters: Record<string, any>) {
@@ -72,14 +72,14 @@ function asTable(target: any, result: any[], several: boolean) {
   });
 }
 
-function asSeries(target: any, one: any) {
+function asSeries(target: any, one: any, step: number) {
   const points = one.values ?? [one.value];
   const name = (target.legendFormat ?? '').replace(/{{\s*(\w+)\s*}}/g, (_: string, label: string) => one.metric[label] ?? '');
   return D.toDataFrame({
     refId: target.refId,
     name: name || undefined,
     fields: [
-      { name: 'Time', type: 'time', values: points.map((point: any) => point[0] * 1000) },
+      { name: 'Time', type: 'time', values: points.map((point: any) => point[0] * 1000), config: { interval: step * 1000 } },
       {
         name: 'Value',
         type: 'number',
