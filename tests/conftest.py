@@ -1,13 +1,17 @@
-"""The fault matrix: which faults the run put the programs through, and how many they survived.
+"""What a run tells at its end: the fault matrix, and the figures that tests recorded.
+
+The matrix: which faults the run put the programs through, and how many they survived.
 
 A test with `@pytest.mark.fault("E2")` is one case of that row; one that takes the fixture
 `fault_cases` is as many as it counts. What the rows are stands in tests/support/faults.py.
+A figure is what a test gives to `record_property` under the name FIGURES.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -15,6 +19,7 @@ from hypothesis import settings
 from tests.support.faults import FaultCases
 
 PROPERTY = "fault"
+FIGURES = "figures"
 
 settings.register_profile("agentaflow", deadline=None)  # a busy machine is no failure
 settings.load_profile("agentaflow")
@@ -51,17 +56,25 @@ def pytest_runtest_makereport(
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     rows: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
-    for reports in terminalreporter.stats.values():
-        for report in reports:
-            for name, tally in getattr(report, "user_properties", ()):
-                if name == PROPERTY:
-                    row, *counts = tally
-                    rows[row] = [a + b for a, b in zip(rows[row], counts, strict=True)]
+    for name, value in _told(terminalreporter):
+        if name == PROPERTY:
+            row, *counts = value
+            rows[row] = [a + b for a, b in zip(rows[row], counts, strict=True)]
+        if name == FIGURES:
+            terminalreporter.section(FIGURES)
+            terminalreporter.write_line(value)
     if rows:
         terminalreporter.section("fault matrix")
         total = [sum(column) for column in zip(*rows.values(), strict=True)]
         parts = [f"{row} {_said(rows[row])}" for row in sorted(rows, key=_order)]
         terminalreporter.write_line(f"survived: {', '.join(parts)}; total {_said(total)}")
+
+
+def _told(terminalreporter: pytest.TerminalReporter) -> Iterator[tuple[str, Any]]:
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", None) != "teardown":  # it repeats those of the call
+                yield from getattr(report, "user_properties", ())
 
 
 def _said(counts: list[int]) -> str:

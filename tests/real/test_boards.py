@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from agentaflow_exporter.simulated import SimulatedFleet
 from tests.support.boards import panels, queries, variables
 from tests.support.promql import EVERYTHING, selections, substituted
 from tests.support.watched import GPUS_PER_NODE, NODES, SEED, STEP, Watched, watched_fleet
+from tools.figures import figures, said
 
 MOST_SERIES_A_GPU = 20  # Xid codes by GPU
 MOST_SAMPLES_A_GPU = 2500  # 17 Xid codes in every sample of an hour
@@ -64,20 +65,41 @@ def test_a_line_or_row_is_there_once(watched: Watched, target: dict[str, Any]) -
     assert len(found) <= MOST_SERIES_A_GPU * NODES * GPUS_PER_NODE
 
 
-@pytest.mark.parametrize("name", MADE)
-def test_what_a_board_costs_is_bounded(watched: Watched, name: str) -> None:
-    """Samples that Prometheus loads for an hour in steps of a minute, a GPU and a step."""
-    costs = {
-        title: watched.samples(target) / (1 if target["instant"] else 3600 / STEP)
-        for title, target in queries(MADE[name])
+@pytest.fixture(scope="module")
+def dearest(watched: Watched) -> dict[str, tuple[float, str]]:
+    """By board: samples that Prometheus loads a GPU and step for its dearest query, and which."""
+
+    def cost(target: dict[str, Any]) -> float:
+        steps = 1 if target["instant"] else 3600 / STEP
+        return watched.samples(target) / steps / (NODES * GPUS_PER_NODE)
+
+    return {
+        name: max((cost(target), title) for title, target in queries(board))
+        for name, board in MADE.items()
     }
-    dearest = max(costs, key=lambda title: costs[title])
-    gpus = NODES * GPUS_PER_NODE
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_what_a_board_costs_is_bounded(dearest: dict[str, tuple[float, str]], name: str) -> None:
+    """Samples that Prometheus loads for an hour in steps of a minute, a GPU and a step."""
+    samples, title = dearest[name]
+    asked = len(list(queries(MADE[name])))
     print(
-        f"\n{name}: {len(panels(MADE[name]))} panels, {len(costs)} queries; the dearest loads"
-        f" {costs[dearest] / gpus:.0f} samples a GPU and step ({dearest})"
+        f"\n{name}: {len(panels(MADE[name]))} panels, {asked} queries; the dearest loads"
+        f" {samples:.0f} samples a GPU and step ({title})"
     )
-    assert costs[dearest] <= MOST_SAMPLES_A_GPU * gpus
+    assert samples <= MOST_SAMPLES_A_GPU
+
+
+def test_the_figures_are_told(
+    dearest: dict[str, tuple[float, str]], record_property: Callable[[str, object], None]
+) -> None:
+    """What there is of boards, alerts and tests, with the dearest query, at the end of the run."""
+    (samples, title), name = max((cost, name) for name, cost in dearest.items())
+    worst = f"dearest query {samples:,.0f} samples a GPU and step ({name}: {title})"
+    record_property("figures", said(worst))
+    assert figures()["queries of panels"] == len(QUERIES)
+    assert figures()["queries of variables"] == len(VARIABLES)
 
 
 @pytest.mark.parametrize("name", ["fleet.json", "cluster.json", "capacity.json", "dcgm-fleet.json"])
