@@ -68,7 +68,7 @@ const across = (panel: any, left: number) => {
   return (time: number) => left + ((time - from) / (to - from)) * (panel.width - left);
 };
 
-const CLEAR = /^transparent$|,\s*0\)$/;
+const CLEAR = /^transparent$|,\s*0\)$|^#(.{6}00|.{3}0)$/i;
 
 function Bars({ panel }: any) {
   const rows = numbers(panel).sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
