@@ -6,7 +6,7 @@ from typing import Any
 
 from agentaflow_dashboards.frame import GPU_COLUMNS, NONE_IS_GOOD, clusters, framed, nodes
 from agentaflow_dashboards.kinds import Column, states, wide_table
-from agentaflow_dashboards.modern import Row, Viz, query, stat, table, timeseries
+from agentaflow_dashboards.modern import Row, Viz, override, query, stat, table, timeseries
 from agentaflow_dashboards.names import OURS, SLOWED_DOWN
 from agentaflow_dashboards.nodes import link_to_gpu, link_to_node
 from agentaflow_dashboards.promql import EACH_NODE, SAME_GPU, UNCORRECTED, gpu
@@ -204,6 +204,6 @@ def _alerts() -> Viz:
         "What fires or is about to. Good: an empty table, with the rules loaded.",
         labels,
         [Column("Series", f"count by ({', '.join(labels)}) ({alerts})")],
-        overrides=[link_to_node(), link_to_gpu()],
+        overrides=[override("Alert", {"custom.width": 260}), link_to_node(), link_to_gpu()],
         size=(24, 7),
     )
