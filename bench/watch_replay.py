@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import socket
 import ssl
 import threading
 import time
@@ -59,6 +60,10 @@ class Recorder:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """What reads it sees its end; to close it under its hands would be an error there."""
+        with contextlib.suppress(OSError):
+            self._connection.sock.shutdown(socket.SHUT_RDWR)
+        self._thread.join(5)
         self._connection.close()
 
     def recording(self, number: int) -> Recording:
