@@ -36,7 +36,7 @@ FOLLOWED_KINDS: tuple[tuple[Kind, int, int], ...] = (  # of a request to list or
     (Kind.ANSWER, 503, 1),
     (Kind.RESET, 0, 2),
 )
-PIECE_CHANCE = 0.03
+PIECE_CHANCE = 0.1
 """Of a piece of a watch under way to be struck."""
 PIECE_KINDS: tuple[tuple[Kind, int, int], ...] = (
     (Kind.SILENCE, 0, 3),

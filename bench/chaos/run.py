@@ -168,8 +168,8 @@ def _tell(found: Reckoning, chaos: Chaos, seed: int, seconds: float) -> None:
     print("faults: " + ", ".join(f"{kind} {n}" for kind, n in sorted(chaos.proxy.counted.items())))
     follower = chaos.follower
     print(
-        f"the view: {follower.events} changes, listed anew {follower.relists} times, compared with "
-        f"a list {follower.compared} times: lost {len(follower.lost)}"
+        f"the view: changes {follower.events}, lists anew {follower.relists}, "
+        f"comparisons with a list {follower.compared}: lost {len(follower.lost)}"
     )
     lies = ", ".join(f"{lie} {n}" for lie, n in sorted(chaos.lies.lies.items()))
     print(f"Prometheus: killed {chaos.prometheus_kills}, lied: {lies or 'never'}")
