@@ -51,7 +51,9 @@ def submit(
     strategy: Annotated[
         str | None,
         typer.Option(
-            callback=_known, help="How its node is chosen, instead of as the advisor is set."
+            callback=_known,
+            help="How its node is chosen, instead of as the advisor is set: "
+            f"{', '.join(sorted(STRATEGIES))}.",
         ),
     ] = None,
     into: Annotated[
