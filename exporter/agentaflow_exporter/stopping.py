@@ -7,6 +7,7 @@ for good if that was the beginning of `wait` of the same event, for they share a
 from __future__ import annotations
 
 import signal
+import threading
 
 _SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 
@@ -17,10 +18,15 @@ def hold_signals() -> None:
 
 
 def wait() -> None:
-    """Until SIGTERM or SIGINT, which may have come already."""
+    """Until SIGTERM or SIGINT, which may have come already. In the main thread: a thread that a
+    library started before hold_signals() would get them instead, and end the process.
+
+    Not for a time only: where SIGCONT interrupts `signal.sigtimedwait` after its time, CPython's
+    answers garbage instead of None, and whoever was paused would stop when it goes on.
+    """
     signal.sigwait(_SIGNALS)
 
 
-def wait_for(seconds: float) -> bool:
-    """The same for so long at most; whether one has come."""
-    return signal.sigtimedwait(_SIGNALS, seconds) is not None
+def ask() -> None:
+    """End wait(), from another thread."""
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)

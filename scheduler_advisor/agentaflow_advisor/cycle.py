@@ -53,7 +53,7 @@ def propose_placements(
     """Place the pods that wait and record each placement as a proposal. Raises JournalError."""
     _close_outdated(settings, snapshot, journal, actor, now)
     waiting = journal.list(OPEN)
-    results = place_waiting(settings, snapshot, waiting, last_node(journal, settings.strategy))
+    results = place_waiting(settings, snapshot, waiting, last_nodes(journal))
     placements = tuple(result for result in results if isinstance(result, Placement))
     decisions = {
         placement.workload.uid: journal.add(propose(placement, snapshot, now, actor))
@@ -90,14 +90,14 @@ def place_waiting(
     settings: Settings,
     snapshot: Snapshot,
     waiting: tuple[Decision, ...] = (),
-    last_node: str | None = None,
+    last_nodes: Mapping[str, str] | None = None,
 ) -> tuple[Result, ...]:
     """Where the strategy would put the pods that wait. Records nothing."""
     return place(
         snapshot,
         settings.placement(),
         held={decision.action.uid: decision.action.node for decision in waiting},
-        last_node=last_node,
+        last_nodes=last_nodes,
         evidence=settings.placement_evidence(),
         topology=settings.placement_topology_labels,
     )
@@ -179,7 +179,6 @@ def _outdated(decision: Decision, pod: Workload | None) -> str | None:
     return None
 
 
-def last_node(journal: Journal, strategy: str) -> str | None:
-    """Where this strategy's newest decision went; ids sort by time."""
-    ours = [decision for decision in journal.list() if decision.strategy == strategy]
-    return ours[-1].action.node if ours else None
+def last_nodes(journal: Journal) -> dict[str, str]:
+    """Where each strategy's newest decision went; ids sort by time."""
+    return {decision.strategy: decision.action.node for decision in journal.list()}

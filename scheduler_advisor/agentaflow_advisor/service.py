@@ -37,7 +37,6 @@ from agentaflow_exporter.web import Server
 
 LIMITS = Limits(methods=("GET", "HEAD", "POST"))
 FIRST_BACKOFF_SECONDS = 1.0
-LOOK_SECONDS = 1.0  # how soon it is noticed that the loop has crashed
 STOP_SECONDS = 8.0
 """How long a stop waits for the act that runs; what is cut off is settled at the next start."""
 
@@ -62,15 +61,22 @@ def run(settings: Settings, *, actor: str, log: Log) -> int:
     say(f"listening on {f'[{host}]' if ':' in host else host}:{port}")
     if settings.channels:
         service.acting.elect()
-    threading.Thread(target=service.loop, name="loop", daemon=True).start()
+    threading.Thread(target=_loop, args=(service,), name="loop", daemon=True).start()
     try:
-        while not stop.is_set() and not stopping.wait_for(LOOK_SECONDS):
-            pass
+        stopping.wait()
         stop.set()
         service.acting.end(within_seconds=STOP_SECONDS)
     finally:
         server.stop(timeout_seconds=1.0)
     return 1 if service.crashed else 0
+
+
+def _loop(service: Service) -> None:
+    try:
+        service.loop()
+    finally:
+        if service.crashed:
+            stopping.ask()
 
 
 @dataclass(slots=True)

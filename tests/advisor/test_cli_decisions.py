@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agentaflow_advisor.decide.journal import Journal
+from agentaflow_advisor.decide.proposal import uuid7
+from agentaflow_advisor.model import Action, EvictPod, State
 from tests.support.cli import Cli
+from tests.support.decisions import decision
 from tests.support.fake_kubernetes import FakeKubernetes, fake_kubernetes
 from tests.support.fake_prometheus import Card, FakePrometheus, fake_prometheus
 
@@ -237,12 +242,34 @@ def test_a_pod_that_is_not_bound_in_time_ends_with_code_5(scene: Scene) -> None:
     scene.run("approve", scene.proposed())
     ran = scene.run("apply", *CHANNEL, "--wait", "0.3")
     assert ran.code == 5
-    assert ran.error == "1 pod not bound within 0.3 s"
+    waited = "waited 0.3 s in vain for 1 pod to be bound"
+    assert ran.error == f"{waited}; the next apply looks again"
     assert scene.states() == ["applied"]
     scene.cluster.schedules = True
     scene.cluster.bind()
     assert scene.run("apply", *CHANNEL).code == 0
     assert scene.states() == ["verified"]
+
+
+def test_what_is_waited_for_is_said_by_channel(scene: Scene) -> None:
+    """An evicted pod that is still stopping is to be gone, not bound."""
+    pod(scene)["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    at = {"namespace": "research", "name": "train", "uid": "uid-train", "resource_version": "1"}
+    with Journal(scene.folder / "journal.db") as journal:
+        applied(journal, EvictPod(**at, node="node-0"))
+    ran = scene.run("apply", "--channel", "eviction", "--wait", "0.3")
+    assert ran.code == 5
+    assert ran.error == "waited 0.3 s in vain for 1 pod to be gone; the next apply looks again"
+    with Journal(scene.folder / "journal.db") as journal:
+        applied(journal, EvictPod(**at, node="node-0"))
+    both = scene.run("apply", "--channel", "eviction", "--wait", "0.3").error
+    assert both.startswith("waited 0.3 s in vain for 2 pods to be gone;")
+
+
+def applied(journal: Journal, action: Action) -> None:
+    made = journal.add(replace(decision(), action=action, id=uuid7(time.time())))
+    for step in (State.APPROVED, State.INTENDED, State.APPLIED):
+        journal.transition(made.id, step, actor="test", at=time.time())
 
 
 def test_the_journal_lists_by_state(scene: Scene) -> None:

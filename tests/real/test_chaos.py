@@ -21,3 +21,5 @@ def test_a_batch_under_kills_and_faults_comes_to_what_the_journals_say(
     printed = capsys.readouterr().out
     assert clean, printed
     assert "decisions 40, kills" in printed
+    assert "watch under way: " in printed
+    assert "comparisons with a list 1: lost 0" in printed

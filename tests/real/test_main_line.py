@@ -6,6 +6,7 @@ Only the silicon is made up: NVML is a C library that pynvml loads as it would l
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from agentaflow_advisor.decide.journal import Journal
 from agentaflow_advisor.model import State
 from agentaflow_advisor.model.names import DECISION, HOSTNAME
 from tests.support.fault_proxy import Fault, FaultProxy, Kind
+from tests.support.leaders import Advisor, advisor
 from tests.support.line import Line, running_line
 from tools.control_plane import ControlPlane
+from tools.processes import eventually
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +116,40 @@ def test_the_advisor_killed_while_applying_patches_exactly_once(
     with Journal(line.journal) as journal:
         assert journal.get(made).state is State.VERIFIED
         assert journal.verify() == ()
+
+
+def test_a_leader_that_is_paused_while_it_writes_comes_back_to_find_it_done(line: Line) -> None:
+    """Another leads by then and has placed the pod: it is placed once, the first leads on."""
+    pod, other, resumed = "contested", "next", threading.Event()
+    with advisor(line, "first") as first:
+        eventually(lambda: first.leads, what="the first leads")
+        with advisor(line, "second") as second:
+            eventually(lambda: "advises only" in second.said(), what="the second stands by")
+
+            def sleep_through_a_term() -> None:
+                first.pause()
+                eventually(lambda: second.writes(pod) == [200], what="the second has placed it")
+                first.resume()
+                resumed.set()
+
+            edit = Fault(Kind.EDIT_THEN_FORWARD, path=f"/pods/{pod}", edit=sleep_through_a_term)
+            first.proxy.inject(edit)
+            line.scene.add_pod(pod)
+            assert resumed.wait(60)
+            eventually(lambda: first.writes(pod), what="the write of the paused one has arrived")
+            eventually(lambda: "holds lease" in first.said(), what="the first stands by")
+            assert (first.writes(pod), second.writes(pod)) == ([409], [200])
+            (done,) = second.decisions(pod)
+            assert line.scene.pod(pod)["metadata"]["annotations"][DECISION] == done.id
+            assert line.scene.bound_to(pod) == done.action.node
+            assert second.program.stop(gently_for=15) == 0
+        eventually(lambda: first.leads, what="the first leads again")
+        line.scene.add_pod(other)
+        eventually(lambda: first.writes(other) == [200], what="the first acts again")
+        eventually(lambda: states(first, other) == [State.VERIFIED], what="verified")
+        assert states(first, pod) == [State.SUPERSEDED]
+        assert first.writes(pod) == [409]
+
+
+def states(advisor: Advisor, pod: str) -> list[State]:
+    return [each.state for each in advisor.decisions(pod)]

@@ -15,10 +15,12 @@ from lightkube import Client
 
 from agentaflow_advisor.act.resources import nodes, recommendations, workloads
 from agentaflow_advisor.act.resources.kinds import installed
+from agentaflow_advisor.configuration import load
+from agentaflow_advisor.cycle import propose_placements
 from agentaflow_advisor.decide.journal import Journal
 from agentaflow_advisor.decide.policy import Policy
-from agentaflow_advisor.model import Decision, State
-from agentaflow_advisor.model.names import APPROVED, APPROVED_BY, MANAGED
+from agentaflow_advisor.model import Decision, Snapshot, State
+from agentaflow_advisor.model.names import APPROVED, APPROVED_BY, MANAGED, STRATEGY
 from agentaflow_advisor.observe.cluster import connect, read_cluster
 from tests.support.cli import Cli
 from tests.support.decisions import decision
@@ -258,6 +260,7 @@ def workload(**spec: Any) -> dict[str, Any]:
         {"template": {"containers": []}},
         {"memory": "much"},
         {"model": "x" * 64},
+        {"strategy": "magic"},
     ],
 )
 def test_a_workload_that_makes_no_sense_is_refused(
@@ -303,6 +306,40 @@ def test_a_workload_becomes_a_suspended_job_and_tells_its_phase(
     eventually(lambda: phase() in ("Running", "Succeeded"), what="running")
 
 
+def test_a_workload_is_placed_by_the_strategy_that_it_asks_for(
+    extended: ControlPlane, client: Client, journal: Journal, cli: Cli
+) -> None:
+    """And one that asks for none by the one that is set; the decision and the Job say by which."""
+    stage = Stage(extended, journal)
+    extended.add_node(small := f"{stage.namespace}-small", gpus=4)
+    into = ("--into", stage.namespace, "--kubeconfig", str(extended.kubeconfig))
+    for name, asked in (("fit", ()), ("spread", ("--strategy", "round_robin"))):
+        done = cli("submit", name, "--image", "example.test/x", "--gpus", "2", *asked, *into)
+        assert done.code == 0, done.err
+    workloads.reconcile(client)
+    eventually(lambda: schedulable(client, small), what="the small node ready")
+    now, state = time.time(), read_cluster(client)
+    ours = tuple(node for node in state.nodes if node.name in (small, stage.node))
+    jobs = tuple(each for each in state.workloads if each.namespace == stage.namespace)
+    seen = Snapshot(now, 3600.0, 0.95, (), ours, jobs, state.namespaces)
+    settings = load(None, {"strategy": "best_fit"})
+    found = propose_placements(settings, seen, journal, actor="test", now=now)
+    assert {
+        (one.action.name, one.strategy, one.action.node) for one in found.decisions.values()
+    } == {
+        ("fit", "best_fit", small),
+        ("spread", "round_robin", stage.node),
+    }
+    assert stage.job("spread")["metadata"]["annotations"] == {STRATEGY: "round_robin"}
+    shown = extended.kubectl("get", "gpuw", f"--namespace={stage.namespace}", "-o", "wide").stdout
+    assert "round_robin" in shown
+
+
+def schedulable(client: Client, name: str) -> bool:
+    (node,) = (each for each in read_cluster(client).nodes if each.name == name)
+    return node.ready and not node.taints
+
+
 def test_submit_hands_in_what_kubectl_apply_would(
     extended: ControlPlane, journal: Journal, cli: Cli, tmp_path: Path
 ) -> None:
@@ -329,6 +366,7 @@ def test_submit_hands_in_what_kubectl_apply_would(
         ((), "give a NAME and --image, or -f FILE"),
         (("fit",), "--image is missing"),
         (("-f", "nowhere.yaml"), "cannot read nowhere.yaml"),
+        (("fit", "--image", "x", "--strategy", "magic"), "magic: give one of best_fit, "),
     ],
 )
 def test_submit_says_what_is_missing(cli: Cli, arguments: tuple[str, ...], message: str) -> None:

@@ -16,7 +16,7 @@ from agentaflow_advisor.observe.cluster import connect, read_cluster
 from agentaflow_advisor.observe.view import ClusterView
 from agentaflow_advisor.observe.watch import Watch
 from tests.support.applying import pod_manifest
-from tests.support.fault_proxy import Fault, FaultProxy, Kind
+from tests.support.fault_proxy import WATCH, Fault, FaultProxy, Kind
 from tests.support.loopback import Answer, serve
 from tools.control_plane import MERGE_PATCH, ControlPlane
 from tools.processes import eventually
@@ -202,6 +202,29 @@ def test_a_watch_that_goes_silent_is_given_up(
     try:
         eventually(lambda: proxy.struck, what="held")
         eventually(lambda: "Timeout" in watch.trouble, what="given up")
+    finally:
+        watch.stop()
+
+
+@pytest.mark.parametrize(
+    ("kind", "relists"),
+    [(Kind.SILENCE, 0), (Kind.EXPIRE, 1), (Kind.RESET, 0), (Kind.FORWARD_THEN_TRUNCATE, 0)],
+)
+def test_a_change_that_is_lost_under_way_is_seen_all_the_same(
+    cluster: ControlPlane, room: str, proxy: FaultProxy, kind: Kind, relists: int
+) -> None:
+    """The connection goes silent, expires, is reset or ends in the middle of an event."""
+    kubeconfig = cluster.write_kubeconfig("way", cluster.token, server=proxy.url)
+    watch = Watch(config(kubeconfig), room, name_of, silent_seconds=2.0)
+    watch.start()
+    try:
+        eventually(lambda: watch.following, what="followed")
+        proxy.inject(Fault(kind, method=WATCH))
+        add(cluster, room, "one")
+        proxy.wait_until_struck(kind)
+        eventually(lambda: "one" in watch.items(), what="seen")
+        assert agrees(watch, cluster, room)()
+        assert watch.relists == relists
     finally:
         watch.stop()
 

@@ -10,7 +10,7 @@ import ssl
 import struct
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +19,8 @@ from typing import Self
 from urllib.parse import parse_qs, urlsplit
 
 from tools.processes import eventually
+
+JSON = "application/json"
 
 
 class Kind(StrEnum):
@@ -32,6 +34,12 @@ class Kind(StrEnum):
     FORWARD_THEN_RESET = "forward, then reset"
     FORWARD_THEN_ANSWER = "forward, then answer"
     FORWARD_THEN_TRUNCATE = "forward, then truncate"
+    SILENCE = "silence"
+    EXPIRE = "410 on the way"
+
+
+WATCH = "WATCH"
+"""The method of a fault that befalls the next piece of a watch that is under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +68,10 @@ class Seen:
 
 def is_dry_run(path: str) -> bool:
     return "dryRun" in parse_qs(urlsplit(path).query)
+
+
+def is_watch(path: str) -> bool:
+    return parse_qs(urlsplit(path).query).get("watch") == ["true"]
 
 
 class FaultProxy:
@@ -112,6 +124,9 @@ class FaultProxy:
         return None
 
 
+WATCH_SECONDS = 320.0  # longer than an API server keeps one open that brings nothing
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
@@ -129,7 +144,9 @@ class _Handler(BaseHTTPRequestHandler):
     def handle_any(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         fault = self.owner.take(self.command, self.path)
-        if fault is None:
+        if fault is None and is_watch(self.path):
+            self._stream()
+        elif fault is None:
             self._pass_on(*self._forward(body))
         else:
             self._strike(fault, body)
@@ -139,11 +156,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _strike(self, fault: Fault, body: bytes) -> None:
         if fault.kind is Kind.EDIT_THEN_FORWARD:
             fault.edit()
-        status, answer = 0, b""
+        status, answer, form = 0, b"", JSON
         if fault.kind in (Kind.HOLD, Kind.RESET, Kind.ANSWER):
             self.owner.seen.append(Seen(self.command, self.path, None))
         else:
-            status, answer = self._forward(body)
+            status, answer, form = self._forward(body)
         self.owner.struck.append(fault.kind)
         match fault.kind:
             case Kind.HOLD | Kind.FORWARD_THEN_HOLD:
@@ -154,13 +171,51 @@ class _Handler(BaseHTTPRequestHandler):
             case Kind.ANSWER | Kind.FORWARD_THEN_ANSWER:
                 self._pass_on(fault.status, _status(fault.status))
             case Kind.FORWARD_THEN_TRUNCATE:
-                self._pass_on(status, answer, send=len(answer) // 2)
+                self._pass_on(status, answer, form, send=len(answer) // 2)
             case Kind.EDIT_THEN_FORWARD:
-                self._pass_on(status, answer)
+                self._pass_on(status, answer, form)
 
-    def _forward(self, body: bytes) -> tuple[int, bytes]:
+    def _stream(self) -> None:
+        """Piece by piece, as they come."""
+        with self._asked(b"", timeout=WATCH_SECONDS) as answer:
+            self.send_response(answer.status)
+            self.send_header("Content-Type", JSON)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            while piece := answer.read1(1 << 16):
+                fault = self.owner.take(WATCH, self.path)
+                if fault is not None:
+                    self._strike_stream(fault, piece)
+                    return
+                self._send_piece(piece)
+            self._send_piece(b"")
+
+    def _strike_stream(self, fault: Fault, piece: bytes) -> None:
+        """The piece is lost, or half of it."""
+        self.owner.struck.append(fault.kind)
+        self.close_connection = True
+        match fault.kind:
+            case Kind.SILENCE:
+                self.owner.released.wait()
+            case Kind.EXPIRE:
+                self._send_piece(_EXPIRED)
+                self._send_piece(b"")
+            case Kind.FORWARD_THEN_TRUNCATE:
+                self._send_piece(piece[: len(piece) // 2])
+            case _:
+                self._reset()
+
+    def _send_piece(self, piece: bytes) -> None:
+        self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+
+    def _forward(self, body: bytes) -> tuple[int, bytes, str]:
+        with self._asked(body, timeout=30) as answer:
+            return answer.status, answer.read(), answer.headers.get("Content-Type", JSON)
+
+    @contextlib.contextmanager
+    def _asked(self, body: bytes, *, timeout: float) -> Iterator[http.client.HTTPResponse]:
         connection = http.client.HTTPSConnection(
-            self.owner.upstream, context=self.owner.tls, timeout=30
+            self.owner.upstream, context=self.owner.tls, timeout=timeout
         )
         skipped = {"host", "connection", "accept-encoding", "content-length"}
         headers = {
@@ -169,13 +224,14 @@ class _Handler(BaseHTTPRequestHandler):
         with contextlib.closing(connection):
             connection.request(self.command, self.path, body or None, headers)
             answer = connection.getresponse()
-            status, content = answer.status, answer.read()
-        self.owner.seen.append(Seen(self.command, self.path, status))
-        return status, content
+            yield answer
+        self.owner.seen.append(Seen(self.command, self.path, answer.status))
 
-    def _pass_on(self, status: int, content: bytes, *, send: int | None = None) -> None:
+    def _pass_on(
+        self, status: int, content: bytes, form: str = JSON, *, send: int | None = None
+    ) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", form)
         self.send_header("Content-Length", str(len(content)))
         if status == http.HTTPStatus.TOO_MANY_REQUESTS:
             self.send_header("Retry-After", "1")
@@ -187,6 +243,9 @@ class _Handler(BaseHTTPRequestHandler):
         """RST instead of FIN, as a crashed middle box does it."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close_connection = True
+
+
+_EXPIRED = b'{"type": "ERROR", "object": {"code": 410, "message": "injected 410"}}\n'
 
 
 def _status(code: int) -> bytes:

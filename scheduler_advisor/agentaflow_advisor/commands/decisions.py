@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from lightkube import Client
 
 from agentaflow_advisor.act.apply import Applier
 from agentaflow_advisor.act.apply import revert as take_back
+from agentaflow_advisor.act.channels import CHANNELS
 from agentaflow_advisor.commands.recommend import look
 from agentaflow_advisor.commands.session import Session, command
 from agentaflow_advisor.connections import open_cluster, open_prometheus
@@ -76,7 +78,9 @@ def apply(
     session: Session,
     wait: Annotated[
         float,
-        typer.Option(metavar="SECONDS", min=0, help="How long to wait for pods to be bound."),
+        typer.Option(
+            metavar="SECONDS", min=0, help="How long to wait for what was applied to take effect."
+        ),
     ] = 0.0,
 ) -> int:
     """Carry out approved decisions, and verify the applied ones.
@@ -99,9 +103,10 @@ def apply(
         decisions = act(settings, journal, client, prometheus.now, actor=session.actor)
         outcome = _verified(session, journal, client, decisions, wait)
     code = _report(session, outcome)
-    late = sum(decision.state is State.APPLIED for decision in outcome)
+    late = [decision for decision in outcome if decision.state is State.APPLIED]
     if wait and late:
-        session.output.note(f"agentaflow: {counted(late, 'pod')} not bound within {wait:g} s")
+        vain = f"waited {wait:g} s in vain for {_awaited(late)}"
+        session.output.note(f"agentaflow: {vain}; the next apply looks again")
         return EXIT_NOT_DONE
     return code
 
@@ -185,7 +190,8 @@ def _verified(
     """The same decisions and all others that were applied, in the states they have come to."""
     deadline = time.monotonic() + wait
     known = {decision.id: decision for decision in decisions}
-    with session.output.progress("waiting for pods to be bound"):
+    awaited = _awaited(journal.list((State.APPLIED,)))
+    with session.output.progress(f"waiting for {awaited}" if awaited else "verifying"):
         while True:
             found = verify_applied(journal, client, now=session.clock(), actor=session.actor)
             known |= {decision.id: decision for decision, _ in found}
@@ -194,6 +200,16 @@ def _verified(
             if not waiting or left <= 0:
                 return list(known.values())
             time.sleep(min(POLL_SECONDS, left))
+
+
+def _awaited(applied: Iterable[Decision]) -> str:
+    """1 pod to be bound and 2 pods to be gone."""
+    numbers = Counter(CHANNELS[each.action.channel] for each in applied)
+    told = []
+    for channel, number in sorted(numbers.items(), key=lambda item: item[0].name):
+        kind = channel.action.kind.lower() if channel.action.kind == "Pod" else channel.action.kind
+        told.append(f"{counted(number, kind)} {channel.awaits}")
+    return " and ".join(told)
 
 
 def _report(session: Session, decisions: list[Decision]) -> int:

@@ -15,7 +15,7 @@ from agentaflow_advisor.connections import open_cluster, open_prometheus
 from agentaflow_advisor.cycle import (
     PLACE_SIGNALS,
     Proposals,
-    last_node,
+    last_nodes,
     place_waiting,
     propose_placements,
 )
@@ -75,10 +75,10 @@ def _rehearsed(session: Session, snapshot: Snapshot) -> Proposals:
     """The same without a trace: a journal that does not exist yet is not made either."""
     settings = session.settings
     waiting: tuple[Decision, ...] = ()
-    last: str | None = None
+    last: dict[str, str] = {}
     if settings.journal.exists():
         with Journal(settings.journal) as journal:
-            waiting, last = journal.list(OPEN), last_node(journal, settings.strategy)
+            waiting, last = journal.list(OPEN), last_nodes(journal)
     return _unrecorded(place_waiting(settings, snapshot, waiting, last), waiting)
 
 

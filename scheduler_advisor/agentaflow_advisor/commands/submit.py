@@ -17,9 +17,16 @@ from agentaflow_advisor.commands.manifest import ManifestError
 from agentaflow_advisor.commands.session import Session, command
 from agentaflow_advisor.connections import open_cluster
 from agentaflow_advisor.model.names import FIELD_MANAGER, MANAGED
+from agentaflow_advisor.place import STRATEGIES
 
 KIND = "GPUWorkload"
 EXIT_NOT_DONE = 5
+
+
+def _known(strategy: str | None) -> str | None:
+    if strategy is not None and strategy not in STRATEGIES:
+        raise typer.BadParameter(f"{strategy}: give one of {', '.join(sorted(STRATEGIES))}")
+    return strategy
 
 
 @command()
@@ -41,6 +48,14 @@ def submit(
     memory: Annotated[str | None, typer.Option(help="Of each pod, for example 64Gi.")] = None,
     cpu: Annotated[str | None, typer.Option(help="Of each pod, for example 8 or 500m.")] = None,
     priority_class: Annotated[str | None, typer.Option(help="Name of a PriorityClass.")] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            callback=_known,
+            help="How its node is chosen, instead of as the advisor is set: "
+            f"{', '.join(sorted(STRATEGIES))}.",
+        ),
+    ] = None,
     into: Annotated[
         str, typer.Option("-n", "--into", metavar="NAMESPACE", help="Where it shall run.")
     ] = "default",
@@ -62,6 +77,7 @@ def submit(
         if image is None:
             raise typer.BadParameter("--image is missing: what should it run?")
         asked = {"memory": memory, "cpu": cpu, "model": model, "priorityClassName": priority_class}
+        asked |= {"strategy": strategy}
         container = {"name": "main", "image": image, **({"command": words} if words else {})}
         spec = {
             "gpus": gpus,

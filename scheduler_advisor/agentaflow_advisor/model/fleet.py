@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 
-from agentaflow_advisor.model.names import GATE, SCHEDULER
+from agentaflow_advisor.model.names import GATE, SCHEDULER, STRATEGY
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -221,5 +221,6 @@ class Workload:
             self.has_affinity,
             sorted(self.unmodelled),
             *([sorted(self.extended.items())] if self.extended else ()),
+            *([asked] if (asked := self.annotations.get(STRATEGY)) else ()),
         )
         return hashlib.sha256(json.dumps(rests_on).encode()).hexdigest()[:16]

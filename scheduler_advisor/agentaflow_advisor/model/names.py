@@ -15,6 +15,7 @@ APPROVED_BY = "agentaflow.io/approved-by"  # annotation: the user name of who ag
 PRODUCT = "nvidia.com/gpu.product"  # label of nodes, by NVIDIA's feature discovery
 GANG = "agentaflow.io/gang"  # label or annotation: pods of a namespace that run together
 GANG_SIZE = "agentaflow.io/gang-size"  # label or annotation: how many they are
+STRATEGY = "agentaflow.io/strategy"  # annotation: how its node is to be chosen
 KILL_SWITCH = "agentaflow-kill-switch"  # ConfigMap in the advisor's namespace
 LEASE = "agentaflow"  # in the advisor's namespace: who of several acts
 FIELD_MANAGER = "agentaflow"

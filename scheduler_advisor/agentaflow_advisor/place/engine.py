@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from agentaflow_advisor.model import Refusal, Snapshot, Workload
 from agentaflow_advisor.place.feasibility import EvidenceSettings
-from agentaflow_advisor.place.queue import eligible
+from agentaflow_advisor.place.queue import asked_strategy, eligible
 from agentaflow_advisor.place.run import Result, Run
+from agentaflow_advisor.place.strategies import STRATEGIES
 from agentaflow_advisor.place.strategy import Aging, Strategy
 from agentaflow_advisor.place.together import Unit, attempt, units
 from agentaflow_advisor.place.topology import TOPOLOGY_LABELS
@@ -20,15 +21,16 @@ def place(
     strategy: Strategy,
     *,
     held: Mapping[str, str] | None = None,
-    last_node: str | None = None,
+    last_nodes: Mapping[str, str] | None = None,
     evidence: EvidenceSettings | None = None,
     topology: Sequence[str] = TOPOLOGY_LABELS,
 ) -> tuple[Result, ...]:
-    """Choose a node for each opted-in pod that waits for us, in the strategy's order.
+    """Choose a node for each opted-in pod that waits for us, in the strategy's order. One that asks
+    for another strategy by its annotation waits in the same queue; its node is chosen by that one.
 
     `held` is node name by pod uid for decisions that are still open: those pods are not placed
-    again and their room counts as taken. `last_node` is where the run before ended. `topology`
-    are labels of nodes, finest first, that tell which are near each other.
+    again and their room counts as taken. `last_nodes` is where each strategy's last pod
+    went. `topology` are labels of nodes, finest first, that tell which are near each other.
     """
     held = held or {}
     pods, refusals = eligible(snapshot)
@@ -38,7 +40,7 @@ def place(
         strategy,
         new,
         held=held,
-        last_node=last_node,
+        last_nodes=last_nodes,
         evidence=evidence,
         topology=topology,
         objections={refused.subject: refused.reason for refused in refusals},
@@ -52,7 +54,7 @@ def explain(
     pods: Iterable[Workload],
     *,
     held: Mapping[str, str] | None = None,
-    last_node: str | None = None,
+    last_nodes: Mapping[str, str] | None = None,
     evidence: EvidenceSettings | None = None,
     topology: Sequence[str] = TOPOLOGY_LABELS,
     objections: Mapping[str, str] | None = None,
@@ -68,14 +70,21 @@ def explain(
         snapshot,
         strategy,
         held=held,
-        last_node=last_node,
+        last_nodes=last_nodes,
         evidence=evidence,
         topology=topology,
+        others=_others(strategy, pods),
     )
     queued = sorted(pods, key=lambda pod: (strategy.queue(pod), pod.ref, pod.uid))
     found = units(queued, snapshot.workloads, objections or {}, run.row_of)
     victims = Victims(snapshot, run)
     return tuple(result for unit in found for result in _place(run, unit, victims))
+
+
+def _others(strategy: Strategy, pods: Iterable[Workload]) -> list[Strategy]:
+    """What else the pods ask for."""
+    asked = {asked_strategy(pod) for pod in pods} - {strategy.name}
+    return [STRATEGIES[name] for name in sorted(asked & STRATEGIES.keys())]
 
 
 def _place(run: Run, unit: Unit, victims: Victims) -> tuple[Result, ...]:

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from agentaflow_advisor.model import Refusal, Snapshot, Workload
-from agentaflow_advisor.model.names import MANAGED
+from agentaflow_advisor.model.names import MANAGED, STRATEGY
+from agentaflow_advisor.place.strategies import STRATEGIES
 
 
 def opted_in(labels: Mapping[str, str]) -> bool:
     """Whether these labels of a pod or namespace let us act on it."""
     return labels.get(MANAGED) == "true"
+
+
+def asked_strategy(workload: Workload) -> str:
+    """The name of the strategy that it asks for; empty where it asks for none."""
+    return workload.annotations.get(STRATEGY, "")
 
 
 def eligible(snapshot: Snapshot) -> tuple[list[Workload], list[Refusal]]:
@@ -41,7 +47,11 @@ def objection(workload: Workload, namespace_labels: Mapping[str, str]) -> str | 
 
 
 def unjudged(workload: Workload) -> str | None:
-    """The constraint that keeps us from judging this pod; None where we can judge all it says."""
+    """What keeps us from judging this pod; None where we can judge all it says."""
+    asked = asked_strategy(workload)
+    if asked and asked not in STRATEGIES:
+        names = ", ".join(sorted(STRATEGIES))
+        return f"its annotation {STRATEGY} names no strategy: {asked!r} is none of {names}"
     constraints = set(workload.unmodelled)
     if workload.has_affinity and not constraints:
         constraints.add("affinity")

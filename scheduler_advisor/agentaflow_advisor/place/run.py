@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
@@ -12,13 +11,19 @@ import numpy as np
 from agentaflow_advisor.model import Placement, Refusal, Snapshot, Workload
 from agentaflow_advisor.place.capacity import GPUS, Capacity, occupancy
 from agentaflow_advisor.place.columns import Columns
-from agentaflow_advisor.place.evidence import Evidence
 from agentaflow_advisor.place.feasibility import EvidenceSettings, unusable
 from agentaflow_advisor.place.filters import Filters
-from agentaflow_advisor.place.fleet import Booleans, Grant, Integers
-from agentaflow_advisor.place.scored import Scored
-from agentaflow_advisor.place.strategy import Candidate, Offers, Ranks, Scoring, Strategy
+from agentaflow_advisor.place.fleet import Booleans, Integers
+from agentaflow_advisor.place.queue import asked_strategy
+from agentaflow_advisor.place.strategy import (
+    Aging,
+    Candidate,
+    Offers,
+    Ranks,
+    Strategy,
+)
 from agentaflow_advisor.place.topology import TOPOLOGY_LABELS, Topology, rooms
+from agentaflow_advisor.place.view import Ground, View
 from agentaflow_advisor.place.words import counted, why
 
 Result = Placement | Refusal
@@ -29,8 +34,7 @@ class Step(NamedTuple):
 
     pod: Workload
     row: int
-    turn: int  # of the run before it
-    grant: Grant | None
+    turn: int  # of its strategy before it
 
 
 class Beside(NamedTuple):
@@ -42,7 +46,7 @@ class Beside(NamedTuple):
 
 class Run:
     """Places one pod after the other. Rows are the nodes that Kubernetes knows, in order of
-    their names.
+    their names. A pod may ask for one of the `others` instead of the run's own strategy.
     """
 
     def __init__(
@@ -51,9 +55,10 @@ class Run:
         strategy: Strategy,
         *,
         held: Mapping[str, str] | None = None,
-        last_node: str | None = None,
+        last_nodes: Mapping[str, str] | None = None,
         evidence: EvidenceSettings | None = None,
         topology: Sequence[str] = TOPOLOGY_LABELS,
+        others: Sequence[Strategy] = (),
     ) -> None:
         self.strategy = strategy
         self.nodes = sorted((node for node in snapshot.nodes if node.known), key=lambda n: n.name)
@@ -73,31 +78,33 @@ class Run:
         self.columns = Columns.of(self.nodes, taken, broken)
         self._offered = Columns.offered(self.nodes, broken)
         self._filters = Filters(self.nodes, snapshot.missing)
-        self._evidence = Evidence(self.nodes, there, strategy.needs, evidence)
-        names = [node.name for node in self.nodes]
-        self._turn = len(names) if last_node is None else bisect_right(names, last_node)
-        self._scored: Scored | None = None
-        if isinstance(strategy, Scoring):
-            useless = dict(zip(names, broken, strict=True))
-            self._scored = Scored(
-                self.nodes, taken.free, gpus, useless, strategy, snapshot.workloads
-            )
+        useless = {node.name: count for node, count in zip(self.nodes, broken, strict=True)}
+        ground = Ground(self.nodes, taken.free, gpus, useless, snapshot.workloads, evidence)
+        self._views = {
+            each.name: ground.view(each, (last_nodes or {}).get(each.name))
+            for each in (*others, strategy)
+        }
 
     def place(self, pod: Workload, beside: Beside | None = None) -> Result:
         """The node for this pod, which is taken for it, or why none has room. With others of its
         gang `beside` it, near them. What cannot be judged (queue.unjudged) is not to be asked.
         """
-        ask = Capacity.of_workload(pod)
-        able, refused = self._judge(pod, ask)
+        ask, view = Capacity.of_workload(pod), self._view(pod)
+        able, refused = self._judge(pod, ask, view)
         if not able.any():
             return Refusal(pod.ref, f"no node can take it: {counted(refused)}")
-        ranks = self.strategy.rank(self._offers(pod, ask))
+        ranks = view.strategy.rank(self._offers(pod, ask, view))
         near = {} if beside is None else self._near(able, ask, beside)
         told = [
-            self._candidate(row, pod, ask, ranks, near) for row in best_two(able, {**near, **ranks})
+            self._candidate(row, pod, ask, ranks, near, view)
+            for row in best_two(able, {**near, **ranks})
         ]
-        self._take(pod, ask, told[0].row)
-        return _placement(pod, self.strategy, told, refused)
+        self._take(pod, ask, told[0].row, view)
+        standing = self.strategy.standing(pod) if isinstance(self.strategy, Aging) else ""
+        return _placement(pod, view.strategy, told, refused, standing)
+
+    def _view(self, pod: Workload) -> View:
+        return self._views.get(asked_strategy(pod), self._views[self.strategy.name])
 
     def _near(self, able: Booleans, ask: Capacity, beside: Beside) -> Ranks:
         asked = {name: amount for name, amount in ask.amounts().items() if amount}
@@ -108,11 +115,11 @@ class Run:
     def undo(self, length: int) -> None:
         """Take back what was placed, down to the first so many."""
         while len(self.steps) > length:
-            pod, row, turn, grant = self.steps.pop()
+            pod, row, turn = self.steps.pop()
             self.columns.take(row, Capacity.of_workload(pod), promised=_promised(pod), sign=-1)
-            self._turn = turn
-            if self._scored is not None and grant is not None:
-                self._scored.release(grant)
+            self._view(pod).turn = turn
+            for view in self._views.values():
+                view.give_back()
 
     def keep(self, pods: Sequence[Workload], name: str) -> tuple[str, ...]:
         """Keep nodes for pods: of those that could take one if nothing ran there, the ones with
@@ -136,10 +143,10 @@ class Run:
 
     def open_to(self, pod: Workload) -> Booleans:
         """The rows that could take it if there were room."""
-        able, _ = self._evidence.narrow(self._without(self._filters.of(pod).able, self.kept))
-        return able
+        able = self._without(self._filters.of(pod).able, self.kept)
+        return self._view(pod).evidence.narrow(able)[0]
 
-    def _judge(self, pod: Workload, ask: Capacity) -> tuple[Booleans, Counter[str]]:
+    def _judge(self, pod: Workload, ask: Capacity, view: View) -> tuple[Booleans, Counter[str]]:
         """The rows that can take it, and of how many nodes which reason holds first."""
         able, refused = self._filters.of(pod)
         refused = Counter(refused)
@@ -149,7 +156,7 @@ class Run:
             if able[row]:
                 refused[f"kept for {name}, which is overdue"] += 1
         able, short = self.columns.narrow(self._without(able, self.kept), ask)
-        able, unmeasured = self._evidence.narrow(able)
+        able, unmeasured = view.evidence.narrow(able)
         return able, refused + short + unmeasured
 
     def _without(self, able: Booleans, rows: Collection[int]) -> Booleans:
@@ -159,7 +166,7 @@ class Run:
         able[list(rows)] = False
         return able
 
-    def _offers(self, pod: Workload, ask: Capacity) -> Offers:
+    def _offers(self, pod: Workload, ask: Capacity, view: View) -> Offers:
         left = self.columns.after(ask)
         return Offers(
             left=left,
@@ -167,14 +174,14 @@ class Run:
                 np.sum([left[name] for name, _ in ask.extended], axis=0) if ask.extended else None
             ),
             promised_gpus=self.columns.promised,
-            measured_gpus=self._evidence.gpus,
-            measured=self._evidence.high,
-            next_row=self._turn,
-            values=None if self._scored is None else self._scored.values(pod),
+            measured_gpus=view.evidence.gpus,
+            measured=view.evidence.high,
+            next_row=view.turn,
+            values=view.values(pod),
         )
 
     def _candidate(
-        self, row: int, pod: Workload, ask: Capacity, ranks: Ranks, near: Ranks
+        self, row: int, pod: Workload, ask: Capacity, ranks: Ranks, near: Ranks, view: View
     ) -> Candidate:
         left = self.columns.at(row).minus(ask)
         asked = dict(ask.extended)
@@ -185,15 +192,16 @@ class Run:
             extended=tuple(each for each in left.extended if each[0] in asked),
             promised_gpus=int(self.columns.promised[row]),
             ranks={name: column[row].item() for name, column in ranks.items()},
-            parts={} if self._scored is None else self._scored.parts(pod, row),
+            parts=view.parts(pod, row),
             near={name: column[row].item() for name, column in near.items()},
         )
 
-    def _take(self, pod: Workload, ask: Capacity, row: int) -> None:
-        grant = None if self._scored is None else self._scored.take(pod, row)
+    def _take(self, pod: Workload, ask: Capacity, row: int, view: View) -> None:
+        for each in self._views.values():
+            each.take(pod, row)
         self.columns.take(row, ask, promised=_promised(pod))
-        self.steps.append(Step(pod, row, self._turn, grant))
-        self._turn = row + 1
+        self.steps.append(Step(pod, row, view.turn))
+        view.turn = row + 1
 
 
 def best_two(able: Booleans, ranks: Ranks) -> list[int]:
@@ -218,7 +226,11 @@ def _promised(pod: Workload) -> int:
 
 
 def _placement(
-    pod: Workload, strategy: Strategy, told: list[Candidate], refused: Mapping[str, int]
+    pod: Workload,
+    strategy: Strategy,
+    told: list[Candidate],
+    refused: Mapping[str, int],
+    standing: str,
 ) -> Placement:
     chosen, *others = told
     return Placement(
@@ -229,7 +241,7 @@ def _placement(
         score=next(iter(chosen.ranks.values())),
         runner_up=others[0].node.name if others else None,
         refused=dict(sorted(refused.items())),
-        why=why(pod, strategy, told, refused),
+        why=why(strategy, told, refused, standing),
         parts=chosen.all_parts,
         runner_up_parts=others[0].all_parts if others else {},
     )

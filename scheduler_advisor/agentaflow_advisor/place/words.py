@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from agentaflow_advisor.model import Workload
-from agentaflow_advisor.place.strategy import Aging, Candidate, Strategy
+from agentaflow_advisor.place.strategy import Candidate, Strategy
 
 
 def why(
-    pod: Workload, strategy: Strategy, told: Sequence[Candidate], refused: Mapping[str, int]
+    strategy: Strategy, told: Sequence[Candidate], refused: Mapping[str, int], standing: str
 ) -> str:
-    """The chosen node and the runner-up, or why there is none."""
+    """The chosen node and the runner-up, or why there is none; then its place in the queue."""
     said = [_told(candidate, strategy) for candidate in told]
-    standing = f"; {strategy.standing(pod)}" if isinstance(strategy, Aging) else ""
+    standing = standing and f"; {standing}"
     if len(said) == 2:
         return f"{said[0]}; runner-up {said[1]}{standing}"
     if not refused:

@@ -11,6 +11,7 @@ import yaml
 
 from agentaflow_advisor.act.channels import CHANNELS
 from agentaflow_advisor.model import names
+from agentaflow_advisor.place import STRATEGIES
 
 FOLDER = Path(__file__).parents[3] / "scheduler_advisor" / "manifests"
 FILES = sorted(FOLDER.glob("*.yaml"))
@@ -25,6 +26,14 @@ def test_a_manifest_fits_kubernetes_schema(path: Path) -> None:
     """Strictly: an unknown field is an error."""
     for document in documents(path):
         kubernetes_validate.validate(document, "1.37", strict=True)
+
+
+def test_a_workload_may_ask_for_each_strategy_and_no_other() -> None:
+    """What the API server lets through is what the advisor knows."""
+    (kind,) = (one for one in documents(FOLDER / "crds.yaml") if "gpuw" in str(one))
+    (version,) = kind["spec"]["versions"]
+    spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    assert set(spec["strategy"]["enum"]) == set(STRATEGIES)
 
 
 def rules() -> list[dict[str, Any]]:

@@ -20,10 +20,10 @@ def run(
     nodes: Iterable[Node],
     pods: Iterable[Workload],
     gpus: Iterable[Gpu] = (),
-    last_node: str | None = None,
+    last_nodes: dict[str, str] | None = None,
 ) -> list[Placement]:
     """The placements, in the order in which they were made; all pods have to be placed."""
-    results = place(snapshot(nodes, pods, gpus), STRATEGIES[strategy], last_node=last_node)
+    results = place(snapshot(nodes, pods, gpus), STRATEGIES[strategy], last_nodes=last_nodes)
     placements = [result for result in results if isinstance(result, Placement)]
     assert len(placements) == len(results)
     return placements
@@ -78,14 +78,14 @@ def test_round_robin_takes_turns() -> None:
     """Each pod goes to the next node by name, and after the last comes the first."""
     nodes = [node("n1"), node("n2"), node("n3")]
     pods = [gated_pod(f"p{i}", created_at=float(i)) for i in range(4)]
-    placed = run("round_robin", nodes, pods, last_node="n2")
+    placed = run("round_robin", nodes, pods, last_nodes={"round_robin": "n2"})
     assert [p.node for p in placed] == ["n3", "n1", "n2", "n3"]
 
 
 def test_round_robin_skips_a_full_node_and_survives_a_node_that_is_gone() -> None:
     """The turn goes to the next node with room, also when the last one no longer exists."""
     nodes = [node("n1"), node("n3", gpus=0), node("n4")]
-    (placed,) = run("round_robin", nodes, [gated_pod("p")], last_node="n2")
+    (placed,) = run("round_robin", nodes, [gated_pod("p")], last_nodes={"round_robin": "n2"})
     assert placed.node == "n4"
 
 

@@ -127,6 +127,7 @@ ADMISSION_CHECK = Channel(
     read=read,
     settled=settled,
     write=write,
+    awaits="to be admitted",
     verify=verify,
     gather=gather,
     undo=undo,

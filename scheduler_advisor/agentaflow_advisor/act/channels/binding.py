@@ -73,6 +73,7 @@ BINDING = Channel(
     read=read_pod,
     settled=settled,
     write=write,
+    awaits="to be bound",
     verify=verify_bound,
     gather=gather,
 )

@@ -38,6 +38,8 @@ class Channel(Generic[A]):
     """The one write; a rehearsal of it on the server where the last argument says so."""
     verify: Callable[[Client, A, Decision], Verification]
     """What the cluster made of it."""
+    awaits: str = "to be looked at"
+    """What its objects have still to come to, once the API server took the write."""
     gather: Callable[[Client, A, Target, Context], Context] = _nothing_more
     """The context with the facts that its own guards judge."""
     gone_after_intent: Callable[[A, Settled], Settled] = lambda _action, settled: settled

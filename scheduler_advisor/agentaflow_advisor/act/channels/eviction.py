@@ -83,6 +83,7 @@ EVICTION = Channel(
     read=read_pod,
     settled=settled,
     write=write,
+    awaits="to be gone",
     verify=verify,
     gather=gather,
     gone_after_intent=gone_after_intent,

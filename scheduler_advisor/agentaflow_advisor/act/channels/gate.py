@@ -120,6 +120,7 @@ SCHEDULING_GATE = Channel(
     read=read_pod,
     settled=settled,
     write=write,
+    awaits="to be bound",
     verify=verify,
     gather=gather,
 )

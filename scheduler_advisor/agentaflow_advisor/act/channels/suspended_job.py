@@ -140,6 +140,7 @@ SUSPENDED_JOB = Channel(
     read=read,
     settled=settled,
     write=write,
+    awaits="to have all pods bound",
     verify=verify,
     gather=gather,
     harm=harm,

@@ -13,7 +13,7 @@ from lightkube.types import PatchType
 from agentaflow_advisor.act.api import read, write
 from agentaflow_advisor.act.errors import Conflict
 from agentaflow_advisor.act.resources.kinds import API_VERSION, WORKLOAD
-from agentaflow_advisor.model.names import FIELD_MANAGER, HOSTNAME, MANAGED, PRODUCT
+from agentaflow_advisor.model.names import FIELD_MANAGER, HOSTNAME, MANAGED, PRODUCT, STRATEGY
 from agentaflow_advisor.observe.resources import GPU
 
 Body = dict[str, Any]
@@ -63,6 +63,7 @@ def job_of(workload: Any) -> Body:
         pod["nodeSelector"] = {**pod.get("nodeSelector", {}), PRODUCT: spec["model"]}
     if spec.get("priorityClassName"):
         pod["priorityClassName"] = spec["priorityClassName"]
+    asked = {STRATEGY: spec["strategy"]} if spec.get("strategy") else {}
     size = spec.get("gangSize", 1)
     owner = {
         "apiVersion": API_VERSION,
@@ -78,6 +79,7 @@ def job_of(workload: Any) -> Body:
             "name": meta.name,
             "namespace": meta.namespace,
             "labels": {MANAGED: "true"},
+            "annotations": asked,
             "ownerReferences": [owner],
         },
         "spec": {
