@@ -118,9 +118,7 @@ class Fleet:
         latest = [*_fives(fives), _clock("5m", fives), _utilization(rng, scrapes)]
         return self._write([*latest, *_listed(scrapes[-10:])], [file], [end + 1])
 
-    def _write(
-        self, families: Iterable[Family], files: Sequence[Path], ends: Sequence[int]
-    ) -> int:
+    def _write(self, families: Iterable[Family], files: Sequence[Path], ends: Sequence[int]) -> int:
         written = 0
         with ExitStack() as stack:
             outs = [stack.enter_context(file.open("w")) for file in files]

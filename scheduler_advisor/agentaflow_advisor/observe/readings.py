@@ -75,6 +75,7 @@ def _questions(
             window=recorded.window,
             steps=recorded.steps,
             percentile=percentile,
+            whole=recorded.whole,
         )
         for question in of_steps:
             asked.add(question.signal)
