@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help venv parts check test demo demo-kubernetes bench bench-placement truth chaos generate clean
+.PHONY: help venv parts check test boards demo demo-kubernetes bench bench-placement truth chaos generate clean
 
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ test: venv ## everything, against the real parts; a part that cannot be had is s
 	@$(BIN)/lint-imports
 	@$(BIN)/pytest -n 2 --dist loadfile
 
+boards: venv ## every board drawn in a browser, its queries asked; new pictures in docs/images
+	@$(BIN)/python -m tools.realparts prometheus browser
+	@AGENTAFLOW_PICTURES=docs/images $(BIN)/pytest -s -q tests/dashboards tests/real/test_boards.py tests/real/test_boards_drawn.py
+
 demo: venv ## a simulated fleet with a week of history, a real Prometheus, and the advice
 	@$(BIN)/python -m tools.realparts prometheus
 	@$(BIN)/python -m tools.demo
@@ -45,7 +49,7 @@ demo-kubernetes: venv ## the same beside a real Kubernetes, with decisions being
 	@$(BIN)/python -m tools.demo --kubernetes
 
 bench: venv ## the figures: us and two peers, side by side in one run
-	@$(BIN)/python -m tools.realparts compiler prometheus node-exporter
+	@$(BIN)/python -m tools.realparts compiler prometheus node-exporter kubernetes
 	@$(BIN)/python -m bench
 
 bench-placement: venv ## the FGD paper's experiment: its table, ours, the bound, speed (10 minutes)
@@ -60,13 +64,14 @@ chaos: venv ## decisions under kills and faults: what was lost, done twice, done
 	@$(BIN)/python -m tools.realparts kubernetes prometheus
 	@$(BIN)/python -m bench chaos $(if $(DECISIONS),--decisions $(DECISIONS)) $(if $(SEED),--seed $(SEED))
 
-generate: venv ## what is generated: docs tables, boards, recording rules, the golden /metrics
+generate: venv ## what is generated: docs tables, boards, recording rules, alerts, the golden /metrics
 	$(BIN)/python -m agentaflow_exporter.metrics > docs/metrics.md
 	$(BIN)/python -m agentaflow_exporter.compat.dcgm > docs/compat.md
 	$(BIN)/python -m tests.support.golden_metrics > tests/exporter/golden/metrics.txt
 	$(BIN)/python -m agentaflow_advisor.documentation > docs/settings.md
 	$(BIN)/python -m agentaflow_advisor.schema > docs/recommendation.schema.json
 	$(BIN)/python -m agentaflow_advisor.observe.recording.rules alerts/rules
+	$(BIN)/python -m tools.alert_rules
 	$(BIN)/python -m agentaflow_dashboards generate
 
 clean: ## the virtual environment and caches of this folder

@@ -28,6 +28,7 @@ from bench import (
     scaling,
     soak,
     truth,
+    watch,
 )
 
 
@@ -68,6 +69,7 @@ BENCHES: dict[str, Callable[[argparse.Namespace], bool]] = {
     "soak": lambda options: soak.main(options.scrapes),
     "imports": lambda _: imports.main(),
     "recommend": lambda options: recommend.main(options.nodes, options.recorded),
+    "watch": lambda _: watch.main(),
     "forecast": lambda _: forecast.main(),
     "queueing": lambda _: queueing.main(),
     "truth": lambda options: truth.main(options.duty),

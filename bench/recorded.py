@@ -20,6 +20,8 @@ from tools.prometheus import JOB
 HOUR = 3600
 HOURS = 25
 INTERVAL_SECONDS = 30
+DAYS = 3
+"""Of the days that are recorded each hour: the newest is read, so that older ones are not made."""
 SPARSE_SECONDS = 240
 """Between the samples of a day that only tell that a GPU was there."""
 SAMPLED_SECONDS = 80 * 60
@@ -107,7 +109,9 @@ class Fleet:
         day = list(range(end - HOUR * (HOURS - 1), end, SPARSE_SECONDS))
         rng = random.Random(11)
         up: Family = ("agentaflow_gpu_up", lambda card: card.scraped, _same(1, day), day)
-        families = [*_hours(rng, hours), _clock("1h", hours), _utilization(rng, scrapes), up]
+        days = hours[-DAYS:]
+        families = [*_hours(rng, hours), _clock("1h", hours), *_days(rng, days), _clock("1d", days)]
+        families += [_utilization(rng, scrapes), up]
         return files, self._write(families, files, ends)
 
     def write_latest(self, file: Path, since: int, end: int) -> int:
@@ -165,23 +169,28 @@ def _clock(step: str, times: list[int]) -> Family:
     )
 
 
-def _hours(rng: random.Random, hours: list[int]) -> Iterator[Family]:
-    def busy(low: float, high: float, scale: float = 1.0) -> Values:
-        return lambda card: (
-            [0] * HOURS
-            if card.idle
-            else [f"{rng.uniform(low, high) * scale:.3f}" for _ in range(HOURS)]
+def _busy(rng: random.Random, times: list[int]) -> Callable[[float, float], Values]:
+    return lambda low, high: (
+        lambda card: (
+            [0] * len(times) if card.idle else [f"{rng.uniform(low, high):.3f}" for _ in times]
         )
+    )
 
-    def owned(card: Card) -> str:
-        return f'{card.recorded},namespace="{card.namespace}"' if card.held else ""
 
-    def powered(card: Card) -> str:
-        return f'{card.recorded},reason="sw_power_cap"' if card.number % 3 == 0 else ""
+def _owned(card: Card) -> str:
+    return f'{card.recorded},namespace="{card.namespace}"' if card.held else ""
 
-    def sick(card: Card) -> str:
-        return f'{card.recorded},xid="79"' if card.number % 500 == 3 else ""
 
+def _powered(card: Card) -> str:
+    return f'{card.recorded},reason="sw_power_cap"' if card.number % 3 == 0 else ""
+
+
+def _sick(card: Card) -> str:
+    return f'{card.recorded},xid="79"' if card.number % 500 == 3 else ""
+
+
+def _hours(rng: random.Random, hours: list[int]) -> Iterator[Family]:
+    busy = _busy(rng, hours)
     of_all: list[tuple[str, Values]] = [
         ("utilization_ratio:max1h", busy(0.6, 1.0)),
         ("utilization_ratio:avg1h", busy(0.2, 0.8)),
@@ -195,9 +204,29 @@ def _hours(rng: random.Random, hours: list[int]) -> Iterator[Family]:
     ]
     for name, values in of_all:
         yield f"agentaflow:gpu_{name}", _recorded, values, hours
-    yield "agentaflow:gpu_held_ratio:steps1h", owned, _same(12, hours), hours
-    yield "agentaflow:gpu_throttled_seconds:increase1h", powered, busy(100, 900), hours
-    yield "agentaflow:gpu_xids:increase1h", sick, lambda _: [0] * (HOURS - 3) + [1, 0, 0], hours
+    yield "agentaflow:gpu_held_ratio:steps1h", _owned, _same(12, hours), hours
+    yield "agentaflow:gpu_throttled_seconds:increase1h", _powered, busy(100, 900), hours
+    yield "agentaflow:gpu_xids:increase1h", _sick, lambda _: [0] * (HOURS - 3) + [1, 0, 0], hours
+
+
+def _days(rng: random.Random, times: list[int]) -> Iterator[Family]:
+    busy = _busy(rng, times)
+    of_all: list[tuple[str, Values]] = [
+        ("utilization_ratio:max1d", busy(0.9, 1.0)),
+        ("utilization_ratio:high1d", busy(0.8, 0.9)),
+        ("utilization_ratio:avg1d", busy(0.2, 0.8)),
+        ("utilization_samples:steps1d", _same(288, times)),
+        ("present:steps1d", _same(288, times)),
+        ("memory_used_bytes:max1d", lambda _: [rng.randrange(10**9, 8 * 10**10)] * len(times)),
+        ("pcie_link_width:max1d", _same(16, times)),
+        ("sm_active_ratio:high1d", busy(0.5, 0.9)),
+        ("sm_active_ratio:avg1d", busy(0.2, 0.5)),
+    ]
+    for name, values in of_all:
+        yield f"agentaflow:gpu_{name}", _recorded, values, times
+    yield "agentaflow:gpu_held_ratio:steps1d", _owned, _same(288, times), times
+    yield "agentaflow:gpu_throttled_seconds:increase1d", _powered, busy(2000, 20000), times
+    yield "agentaflow:gpu_xids:increase1d", _sick, _same(1, times), times
 
 
 def _fives(fives: list[int]) -> Iterator[Family]:

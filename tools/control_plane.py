@@ -181,6 +181,11 @@ class ControlPlane:
         except OSError:  # not listening yet
             return False
 
+    def restart_apiserver(self) -> None:
+        """Kill the API server and start it again where it was; what it stored is there."""
+        self.running["kube-apiserver"].stop()
+        self._start_apiserver()
+
     # -- use --------------------------------------------------------------
 
     def write_kubeconfig(self, name: str, token: str, *, server: str | None = None) -> Path:

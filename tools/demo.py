@@ -41,14 +41,17 @@ def main() -> int:
     with contextlib.ExitStack() as stack:
         try:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="agentaflow-")))
-            prometheus, fleet_url = stack.enter_context(fleet(options, folder))
+            advisor = f"127.0.0.1:{free_port()}"
+            prometheus, fleet_url = stack.enter_context(fleet(options, folder, advisor))
             where = [f"--prometheus-url={prometheus.url}", f"--journal={folder / 'journal.db'}"]
             if options.kubernetes:
                 where += [*show(stack, prometheus, where), "--channel=scheduling-gate"]
             else:
                 advise(prometheus.url)
-            serve = listen(stack, folder, where)
-            addresses(prometheus.url, fleet_url, serve, time.monotonic() - started)
+            listen(stack, folder, where, advisor)
+            addresses(prometheus.url, fleet_url, f"http://{advisor}", time.monotonic() - started)
+            boards(prometheus.url)
+            say("Ctrl-C ends it.")
             if not options.once:
                 signal.pause()
         except KeyboardInterrupt:
@@ -57,7 +60,9 @@ def main() -> int:
 
 
 @contextlib.contextmanager
-def fleet(options: argparse.Namespace, folder: Path) -> Iterator[tuple[PrometheusServer, str]]:
+def fleet(
+    options: argparse.Namespace, folder: Path, advisor: str
+) -> Iterator[tuple[PrometheusServer, str]]:
     """The simulated fleet being scraped by a Prometheus that already knows its past."""
     shape = [
         f"--nodes={options.nodes}",
@@ -82,7 +87,11 @@ def fleet(options: argparse.Namespace, folder: Path) -> Iterator[tuple[Prometheu
         simulator.wait_until(lambda: answers(f"{url}/sd"), seconds=30)
         say("starting Prometheus")
         with PrometheusServer(
-            folder / "prometheus", http_sd=f"{url}/sd", scrape_interval="15s", rule_files=RULES
+            folder / "prometheus",
+            http_sd=f"{url}/sd",
+            scrape_interval="15s",
+            rule_files=RULES,
+            advisor=advisor,
         ) as prometheus:
             up = f"count(up == 1) >= {options.nodes}"
             eventually(lambda: prometheus.query(up), 60, what="every node scraped once")
@@ -96,9 +105,8 @@ def advise(prometheus_url: str) -> None:
     agentaflow("report", "cost", f"--prometheus-url={prometheus_url}", f"--window={WINDOW}")
 
 
-def listen(stack: contextlib.ExitStack, folder: Path, where: list[str]) -> str:
-    """Start the advisor's loop; its URL."""
-    address = f"127.0.0.1:{free_port()}"
+def listen(stack: contextlib.ExitStack, folder: Path, where: list[str], address: str) -> None:
+    """Start the advisor's loop."""
     serve = Program(
         [BIN / "agentaflow", "serve", *where, f"--listen-address={address}"],
         folder / "advisor.log",
@@ -111,7 +119,6 @@ def listen(stack: contextlib.ExitStack, folder: Path, where: list[str]) -> str:
     )
     stack.callback(serve.stop, gently_for=10)
     serve.wait_until(lambda: answers(f"http://{address}/-/ready"), seconds=60)
-    return f"http://{address}"
 
 
 def addresses(prometheus_url: str, fleet_url: str, advisor_url: str, seconds: float) -> None:
@@ -126,8 +133,20 @@ def addresses(prometheus_url: str, fleet_url: str, advisor_url: str, seconds: fl
     ):
         say(f"  {what:28} {url}")
     say(f"or ask:  {BIN / 'agentaflow'} report efficiency --prometheus-url={prometheus_url}")
-    say("Grafana: import dashboards/generated/fleet.json with this Prometheus as its data source.")
-    say("Ctrl-C ends it.")
+
+
+def boards(prometheus_url: str) -> None:
+    """Send them to the Grafana of $GRAFANA_URL, or say how to look at them."""
+    grafana = os.environ.get("GRAFANA_URL")
+    if not grafana:
+        say("Grafana: run with GRAFANA_URL (and GRAFANA_TOKEN) set and its boards are sent there;")
+        say("  or import dashboards/generated/*.json; or docker compose -f docker/compose.yaml up.")
+        return
+    program = str(BIN / "agentaflow-dashboards")
+    push = [program, "push", f"--grafana-url={grafana}", "--folder=agentaflow"]
+    sent = subprocess.run(push, stdout=subprocess.DEVNULL)
+    if sent.returncode == 0:
+        say(f"boards: {grafana}/d/agentaflow-fleet  (choose {prometheus_url} as data source)")
 
 
 def exporter(*arguments: str) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import subprocess
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from tools.control_plane import ControlPlane
@@ -15,6 +16,16 @@ from tools.terminal import BIN, WINDOW, agentaflow, say
 
 MANAGED = {"agentaflow.io/managed": "true"}
 GATE = "agentaflow.io/placement"
+MANIFESTS = Path(__file__).parents[1] / "scheduler_advisor" / "manifests"
+SETTINGS = """# The pods of this demo are seconds old: they need not grow old to be evicted.
+eviction_min_age_seconds: 0
+eviction_cooldown_seconds: 0
+standing_approvals:
+  - name: submitted-work
+    channels: [suspended-job]
+    namespaces: [research]
+    max_per_day: 100
+"""
 NOTEBOOKS = "research"  # the one namespace that lets us act
 INSTANCE_TYPES = {
     "NVIDIA H100 80GB HBM3": "p5.48xlarge",
@@ -36,7 +47,7 @@ def show(stack: contextlib.ExitStack, prometheus: PrometheusServer, where: list[
     """
     say("starting etcd, kube-apiserver, kube-scheduler, kube-controller-manager (real), kwok")
     cluster = stack.enter_context(ControlPlane())
-    idle = populate(cluster, prometheus)
+    populate(cluster, prometheus)
     for namespace, name, gpus in WAITING:
         create_gated_pod(cluster, namespace, name, gpus)
     in_cluster = [f"--kubeconfig={cluster.kubeconfig}"]
@@ -47,20 +58,51 @@ def show(stack: contextlib.ExitStack, prometheus: PrometheusServer, where: list[
     look = ("get", "pods", "-A", "--selector=agentaflow.io/managed", "-o=wide")
     kubectl(cluster, *look)
     agentaflow("place", *observed, "--strategy=best_fit")
-    agentaflow("approve", journal, *proposed(journal))
+    agentaflow("approve", journal, *proposed(journal, "scheduling-gate"))
+    agentaflow("apply", *where, *in_cluster, "--channel=scheduling-gate", "--wait=30")
+    kubectl(cluster, *look)
+    say("an idle notebook is evicted by hand: what waited for its GPU gets it")
+    config = settle(cluster, Path(journal.removeprefix("--journal=")).parent)
+    acting = [*where, *in_cluster, f"--config={config}"]
+    evicting = [*acting, "--channel=eviction"]
+    agentaflow("propose", *evicting, f"--window={WINDOW}")
+    if waiting := proposed(journal):
+        agentaflow("approve", journal, waiting[0])
+        agentaflow("apply", *evicting, "--wait=30")
+    agentaflow("place", *observed, "--strategy=best_fit")
+    agentaflow("approve", journal, *proposed(journal, "scheduling-gate"))
     agentaflow("apply", *where, *in_cluster, "--channel=scheduling-gate", "--wait=30")
     kubectl(cluster, *look)
     agentaflow("journal", "list", journal)
     agentaflow("journal", "verify", journal)
+    say("and work that is submitted is placed by a standing approval, while `serve` runs:")
+    agentaflow(
+        "submit", "nightly-eval", "--image=example.test/none", "--into", NOTEBOOKS, *in_cluster
+    )
+    say(f"kubectl get gpuworkloads,jobs,pods -n {NOTEBOOKS}; kubectl get gpunodes,gpurec -A")
     say(f"export KUBECONFIG={cluster.kubeconfig}   # kubectl: {cluster.programs['kubectl']}")
-    if idle:
-        say(f"kubectl delete pod -n {NOTEBOOKS} {idle[0]}   # an idle one: reward-model then fits")
     say(f"agentaflow approve {journal} ID   # what `agentaflow journal list` shows as proposed")
-    return in_cluster
+    return [*in_cluster, f"--config={config}", "--channel=suspended-job", "--channel=cordon"]
 
 
-def populate(cluster: ControlPlane, prometheus: PrometheusServer) -> list[str]:
-    """What the simulated fleet says of itself, as nodes and running pods; the notebooks' names."""
+def settle(cluster: ControlPlane, folder: Path) -> Path:
+    """Our own resources, nodes that opt in, and settings: what is approved in advance."""
+    for name in ("crds", "approvals"):
+        applied = cluster.kubectl("apply", "-f", str(MANIFESTS / f"{name}.yaml"))
+        if applied.returncode:
+            raise RuntimeError(applied.stderr)
+    cluster.kubectl(
+        "label", "nodes", "--all", *(f"{key}={value}" for key, value in MANAGED.items())
+    )
+    path = "/apis/agentaflow.io/v1alpha1/gpuworkloads"
+    eventually(lambda: cluster.request("GET", path)[0] == 200, what=path)
+    config = folder / "agentaflow.yaml"
+    config.write_text(SETTINGS)
+    return config
+
+
+def populate(cluster: ControlPlane, prometheus: PrometheusServer) -> None:
+    """What the simulated fleet says of itself, as nodes and running pods."""
     gpus = Counter[str]()
     models: dict[str, str] = {}
     for row in prometheus.query("agentaflow_gpu_info"):
@@ -82,10 +124,9 @@ def populate(cluster: ControlPlane, prometheus: PrometheusServer) -> list[str]:
         account = f"/api/v1/namespaces/{namespace}/serviceaccounts/default"
         eventually(lambda path=account: cluster.request("GET", path)[0] == 200, what=account)  # type: ignore[misc]
     for (namespace, name, node), count in sorted(held.items()):
-        create_pod(cluster, namespace, name, count, spec={"nodeName": node})
+        mine = MANAGED if namespace == NOTEBOOKS else None
+        create_pod(cluster, namespace, name, count, spec={"nodeName": node}, labels=mine)
     say(f"{len(gpus)} nodes, {sum(gpus.values())} GPUs, {len(held)} running pods")
-    notebooks = [(node, name) for namespace, name, node in held if namespace == NOTEBOOKS]
-    return [name for _, name in sorted(notebooks, reverse=True)]
 
 
 def create_gated_pod(cluster: ControlPlane, namespace: str, name: str, gpus: int) -> None:
@@ -113,13 +154,14 @@ def create_pod(
     cluster.must("POST", f"/api/v1/namespaces/{namespace}/pods", body)
 
 
-def proposed(journal: str) -> list[str]:
-    """The ids of what waits for an approval."""
+def proposed(journal: str, channel: str = "") -> list[str]:
+    """The ids of what waits for an approval, of one channel where it is named."""
     said = subprocess.run(
         [BIN / "agentaflow", "journal", "list", "--state=proposed", "--output=json", journal],
         capture_output=True, check=True,
     )  # fmt: skip
-    return [row["id"] for row in json.loads(said.stdout)["decisions"]]
+    rows = json.loads(said.stdout)["decisions"]
+    return [row["id"] for row in rows if channel in ("", row["action"]["channel"])]
 
 
 def kubectl(cluster: ControlPlane, *arguments: str) -> None:

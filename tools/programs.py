@@ -19,6 +19,8 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "agen
 OLDEST_PROMETHEUS = (2, 42)
 OLDEST_NODE_EXPORTER = (1, 3)
 OLDEST_THANOS = (0, 30)
+OLDEST_ALERTMANAGER = (0, 25)
+ALERTMANAGER_NAMES = ("alertmanager", "prometheus-alertmanager")  # its own, Debian's
 NODE_EXPORTER_NAMES = ("node_exporter", "prometheus-node-exporter")  # its own, Debian's
 CLUSTER_SOURCE = Path(__file__).parent / "testcluster"
 THANOS_SOURCE = Path(__file__).parent / "thanos"
@@ -50,6 +52,17 @@ def node_exporter() -> Path | None:
             return Path(on_path)
     cached = [CACHE / "node-exporter" / "current" / name for name in NODE_EXPORTER_NAMES]
     return next((program.resolve() for program in cached if program.exists()), None)
+
+
+def alertmanager_program(name: str) -> Path | None:
+    """`alertmanager`, by either of its names, or `amtool`: 0.25 or newer."""
+    names = ALERTMANAGER_NAMES if name == "alertmanager" else (name,)
+    for each in names:
+        on_path = shutil.which(each)
+        if on_path and version_of(on_path) >= OLDEST_ALERTMANAGER:
+            return Path(on_path)
+    cached = CACHE / "alertmanager" / "current" / name
+    return cached.resolve() if cached.exists() else None
 
 
 def prometheus_assets() -> Path | None:
@@ -107,6 +120,12 @@ def missing(part: str) -> Sequence[str]:
             f"{name}: no 2.42 or newer on PATH, none in {CACHE}"
             for name in ("prometheus", "promtool")
             if prometheus_program(name) is None
+        ]
+    if part == "alertmanager":
+        return [
+            f"{name}: no 0.25 or newer on PATH, none in {CACHE}"
+            for name in ("alertmanager", "amtool")
+            if alertmanager_program(name) is None
         ]
     if part == "node-exporter":
         there = node_exporter() is not None

@@ -45,12 +45,16 @@ class PrometheusServer:
         scrape_interval: str = "1s",
         blocks_from: Path | None = None,
         rule_files: Sequence[Path] = (),
+        advisor: str | None = None,
         alertmanager: str | None = None,
         external_labels: Mapping[str, str] | None = None,
         port: int | None = None,
         flags: Sequence[str] = (),
     ) -> None:
-        """targets: "host:port", or that and its labels. blocks_from: an OpenMetrics file."""
+        """targets: "host:port", or that and its labels. blocks_from: an OpenMetrics file.
+
+        advisor: where its metrics are; their own labels tell what they are about.
+        """
         self.folder = folder
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -70,6 +74,15 @@ class PrometheusServer:
             "rule_files": [str(path.resolve()) for path in rule_files],
             "scrape_configs": [scrape],
         }
+        if advisor:
+            static_advisor = [{"targets": [advisor]}]
+            self.config["scrape_configs"].append(
+                {
+                    "job_name": "agentaflow-advisor",
+                    "honor_labels": True,
+                    "static_configs": static_advisor,
+                }
+            )
         if external_labels:
             self.config["global"]["external_labels"] = dict(external_labels)
         if alertmanager:

@@ -2,8 +2,8 @@
 
 `python -m tools.realparts` fills the cache with what is not there yet (programs.py): Prometheus by
 apt's download, unpacked there (nothing is installed on the system), else by Go; so too
-node_exporter, a peer that only `make bench` needs; the control plane and Thanos by Go, from
-modules.
+node_exporter, a peer that only `make bench` needs; Alertmanager, the control plane and
+Thanos by Go, from modules; Chromium by apt and Grafana's libraries by npm.
 Standard library only, so that it runs before anything else.
 """
 
@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from tools import browser, programs
 from tools.commands import CommandFailed, run, say
 from tools.programs import (
     CACHE,
@@ -27,15 +28,28 @@ from tools.programs import (
     THANOS_SOURCE,
     PartMissing,
     cluster_folder,
-    missing,
     thanos_folder,
     version_of,
 )
 
 GO_PROMETHEUS = "3.16.0"  # in Go's numbering v0.316.0
 GO_NODE_EXPORTER = "v1.9.1"
-PARTS = ("compiler", "prometheus", "kubernetes", "thanos", "node-exporter")
+GO_ALERTMANAGER = "v0.31.1"  # newer ones lack files that they are built from
+PARTS = (
+    "compiler",
+    "prometheus",
+    "alertmanager",
+    "kubernetes",
+    "thanos",
+    "browser",
+    "node-exporter",
+)
 NOT_FOR_TESTS = ("node-exporter",)
+
+
+def missing(part: str) -> Sequence[str]:
+    """A line for each program of a part that is not there."""
+    return browser.missing() if part == "browser" else programs.missing(part)
 
 
 def install(wanted: Sequence[str]) -> None:
@@ -43,8 +57,10 @@ def install(wanted: Sequence[str]) -> None:
     make = {
         "compiler": _install_compiler,
         "prometheus": _install_prometheus,
+        "alertmanager": _install_alertmanager,
         "kubernetes": _build_cluster,
         "thanos": _build_thanos,
+        "browser": browser.install,
         "node-exporter": _install_node_exporter,
     }
     for part in wanted:
@@ -69,6 +85,15 @@ def _install_prometheus() -> None:
         raise PartMissing(
             "prometheus: not on PATH, and neither apt nor Go 1.26 is there to fetch it;"
             " put prometheus and promtool (2.42 or newer) on PATH"
+        )
+
+
+def _install_alertmanager() -> None:
+    # Not Debian's package: that one reads its templates from /usr/share and nowhere else.
+    if not _alertmanager_by_go():
+        raise PartMissing(
+            "alertmanager: not on PATH, and Go is not there to build it;"
+            " put alertmanager and amtool (0.25 or newer) on PATH"
         )
 
 
@@ -115,6 +140,19 @@ def _node_exporter_by_go() -> bool:
     command = ["go", "install", "-trimpath", package]
     run(f"node_exporter {GO_NODE_EXPORTER}: go install", command, environment=environment)
     _make_current("node-exporter", folder)
+    return True
+
+
+def _alertmanager_by_go() -> bool:
+    if not shutil.which("go"):
+        return False
+    folder = CACHE / "alertmanager" / GO_ALERTMANAGER
+    for name in ("alertmanager", "amtool"):
+        package = f"github.com/prometheus/alertmanager/cmd/{name}@{GO_ALERTMANAGER}"
+        command = ["go", "install", "-trimpath", package]
+        environment = {"CGO_ENABLED": "0", "GOBIN": str(folder)}
+        run(f"{name} {GO_ALERTMANAGER}: go install", command, environment=environment)
+    _make_current("alertmanager", folder)
     return True
 
 

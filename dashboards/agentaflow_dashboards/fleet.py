@@ -1,293 +1,257 @@
-"""The Fleet board: how many GPUs there are, how well they work, and which need somebody."""
+"""The Fleet board: how many GPUs there are, how well they work, and which need somebody.
+
+Nothing on it grows with the fleet: lines are by cluster, tables have a top, heat is in buckets.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from grafanalib import core as G  # noqa: N812
-
-from agentaflow_dashboards.modern import (
-    Row,
-    Viz,
-    board,
-    datasource_variable,
-    firing,
-    label_variable,
-    query,
-    stat,
-    table,
-    timeseries,
+from agentaflow_dashboards.frame import (
+    BUSY_IS_GOOD,
+    GPU_COLUMNS,
+    NONE_IS_BEST,
+    NONE_IS_GOOD,
+    clusters,
+    framed,
+    link,
+    nodes,
 )
-from agentaflow_dashboards.nodes import by_node, link_to_node
-from agentaflow_dashboards.promql import (
-    CHOSEN,
-    EACH_NODE,
-    HELD_BY_NO_POD,
-    IDLE,
-    IDLE_WITH_PODS,
-    SLOWED_DOWN,
-    TEMPERATURE,
-    UNCORRECTED,
-    UTILIZATION,
-    exporter,
-    gpu,
-)
+from agentaflow_dashboards.kinds import Column, heatmap, wide_table
+from agentaflow_dashboards.modern import Row, Viz, override, query, stat, table, timeseries
+from agentaflow_dashboards.names import DCGM, OURS, Names, slowed
+from agentaflow_dashboards.nodes import link_to_gpu, link_to_node
+from agentaflow_dashboards.promql import CHOSEN, IDLE, exporter
 
-UID = "agentaflow-fleet"
-TAG = "agentaflow"
-REPOSITORY = "https://github.com/agentaflow/agentaflow"
-
-HOT = (("transparent", None), ("orange", 80.0), ("red", 87.0))
-NONE_IS_GOOD = (("green", None), ("red", 1.0))
-GPU_COLUMNS = {"cluster": "Cluster", "node": "Node", "gpu": "GPU"}
+EACH_CLUSTER = "by (cluster)"
 
 
 def fleet() -> dict[str, Any]:
-    return board(
-        [
-            Row("Now", (*_counts(), *_totals())),
-            _work(),
-            _heat_and_power(),
-            _health(),
-            _waste(),
-            _exporters(),
-        ],
-        title="AgentaFlow / Fleet",
-        description="Every GPU of the chosen clusters: work, heat, power, errors and waste.",
-        uid=UID,
-        tags=[TAG, "gpu", "nvidia"],
-        refresh="1m",
-        time=G.Time("now-6h", "now"),
-        graphTooltip=G.GRAPH_TOOLTIP_MODE_SHARED_CROSSHAIR,
-        annotations=G.Annotations([firing("Agentaflow.+")]),
-        links=[_link_to_boards(), _link_to_runbooks()],
-        templating=G.Templating(
-            [
-                datasource_variable(),
-                label_variable("cluster", "Cluster", "agentaflow_gpu_up"),
-                label_variable("node", "Node", 'agentaflow_gpu_up{cluster=~"$cluster"}'),
-            ]
-        ),
+    return _board(OURS)
+
+
+def fleet_dcgm() -> dict[str, Any]:
+    return _board(DCGM)
+
+
+def _board(names: Names) -> dict[str, Any]:
+    rows = [
+        Row("Now", (*_counts(names), *_totals(names))),
+        Row("Clusters", (_clusters(names),)),
+        Row("Heat", _heat(names)),
+        Row("Work and power", _work(names)),
+        Row("Health", _health(names)),
+    ]
+    if names.ours:
+        rows.append(Row("Exporters", (_unread(),)))
+    return framed(
+        "fleet",
+        "Fleet",
+        "Every GPU of the chosen clusters: work, heat, power and errors.",
+        [clusters(names), nodes(names)],
+        rows,
+        names=names,
     )
 
 
-def _link_to_boards() -> G.DashboardLink:
-    return G.DashboardLink(title="Boards", tags=[TAG], asDropdown=True, includeVars=True)
-
-
-def _link_to_runbooks() -> G.DashboardLink:
-    return G.DashboardLink(
-        title="Runbooks",
-        type="link",
-        icon="doc",
-        uri=f"{REPOSITORY}/tree/main/alerts/runbooks",
-        targetBlank=True,
-        keepTime=False,
-    )
-
-
-def _counts() -> tuple[Viz, ...]:
+def _counts(names: Names) -> tuple[Viz, ...]:
+    if not names.ours:
+        return (_known(names),)
+    up = names("known")
     return (
         stat(
             "GPUs",
             "GPUs that answered the last scrape, of those the exporters know. "
             "Good: both numbers are the same, and as many as you pay for.",
-            query(f"sum({gpu('up')})", "answering", now=True),
-            query(f"count({gpu('up')})", "known", ref="B", now=True),
+            query(f"sum({up})", "answering", now=True),
+            query(f"count({up})", "known", ref="B", now=True),
         ),
         stat(
             "GPUs lost",
             "GPUs that are known but do not answer: fallen off the bus, hung, or in need of "
             "a reset. Good: 0. GPUs that the driver no longer lists are not in this number; "
             "the alert AgentaflowGpuLost counts them as well.",
-            query(f"sum(1 - {gpu('up')})", now=True),
+            query(f"sum(1 - {up})", now=True),
             steps=NONE_IS_GOOD,
         ),
         stat(
             "Idle all this range",
             "GPUs on which no kernel was seen running in the whole chosen range. GPUs that "
             "were not there at its start are not judged. Good: 0 over a day or more.",
-            query(f"count({IDLE}) or 0 * count({gpu('up')} offset $__range)", now=True),
-            steps=(("green", None), ("orange", 1.0)),
+            query(f"count({IDLE}) or 0 * count({up} offset $__range)", now=True),
+            steps=NONE_IS_BEST,
         ),
     )
 
 
-def _totals() -> tuple[Viz, ...]:
+def _known(names: Names) -> Viz:
+    return stat(
+        "GPUs",
+        "GPUs that dcgm-exporter tells of, and those it told of when the range began. Good: both "
+        "are the same: a GPU that is lost just vanishes under these names.",
+        query(f"count({names('known')})", "now", now=True),
+        query(f"count({_ago(names('known'))})", "then", ref="B", now=True),
+        size=(9, 4),
+    )
+
+
+def _ago(expr: str) -> str:
+    return expr.replace("}", "} offset $__range", 1)
+
+
+def _totals(names: Names) -> tuple[Viz, ...]:
+    wide = (4, 4) if names.ours else (5, 4)
     return (
         stat(
             "Utilisation",
             "Mean share of time in which a kernel ran, over all GPUs, at the last scrape. "
             "Good: above 60 %. High does not mean efficient: a kernel on one of the "
             "multiprocessors counts as fully busy.",
-            query(f"avg({UTILIZATION})", now=True),
+            query(f"avg({names('utilization')})", now=True),
             unit="percentunit",
-            steps=(("orange", None), ("yellow", 0.3), ("green", 0.6)),
+            defaults={"decimals": 0},
+            steps=BUSY_IS_GOOD,
+            size=wide,
         ),
         stat(
             "Power",
             "What all GPUs draw together now. Good: it follows utilisation; a fleet that "
             "draws much and works little is held up by something else than GPUs.",
-            query(f"sum({gpu('power_watts')})", now=True),
+            query(f"sum({names('power')})", now=True),
             unit="watt",
+            size=wide,
         ),
         stat(
             "Energy in this range",
             "Energy that the GPUs used in the chosen time range, from their own counters. "
             "Hosts, fans and cooling are not in it. Good: in proportion to the work done.",
-            query(f"sum(increase({gpu('energy_joules_total')}[$__range])) / 3600", now=True),
+            query(f"sum({names.increase('energy')}) / 3600", now=True),
             unit="watth",
+            size=wide,
         ),
     )
 
 
-def _work() -> Row:
-    used = f"sum {EACH_NODE} ({gpu('memory_used_bytes')})"
-    total = f"sum {EACH_NODE} ({gpu('memory_total_bytes')})"
-    return Row(
-        "Work",
-        (
-            by_node(
-                UID,
-                "Utilisation of each node",
-                "Mean over the GPUs of a node. Good: high and even. One node far below the "
-                "others of the same job waits for data, or holds GPUs that nobody uses.",
-                f"avg {EACH_NODE} ({UTILIZATION})",
-                unit="percentunit",
-                defaults={"min": 0, "max": 1},
+def _clusters(names: Names) -> Viz:
+    known, busy = names("known"), names("utilization")
+    return wide_table(
+        "Each cluster",
+        "A row for each cluster; its name leads to its board. Good: as many GPUs as you pay for, "
+        "mean utilisation above 60 %, and no GPU near 87 °C.",
+        {"cluster": "Cluster"},
+        [
+            Column("GPUs", f"count {EACH_CLUSTER} ({known})"),
+            Column("Nodes", f"count {EACH_CLUSTER} (count {names.each_node} ({known}))"),
+            Column("Utilisation", f"avg {EACH_CLUSTER} ({busy})", "percentunit", BUSY_IS_GOOD),
+            Column("Memory in use", f"avg {EACH_CLUSTER} ({names('memory_ratio')})", "percentunit"),
+            Column("Power", f"sum {EACH_CLUSTER} ({names('power')})", "watt"),
+            Column(
+                "Hottest GPU",
+                f"max {EACH_CLUSTER} ({names('temperature')})",
+                "celsius",
+                (("text", None), ("orange", 80.0), ("red", 87.0)),
             ),
-            by_node(
-                UID,
-                "Memory in use on each node",
-                "Used part of the GPU memory of a node. Good: it rises and falls with "
-                "utilisation. Much memory held and little work done is the mark of a forgotten "
-                "notebook.",
-                f"{used} / {total}",
-                unit="percentunit",
-                defaults={"min": 0, "max": 1},
-            ),
+        ],
+        overrides=[override("Cluster", {"links": [_to_cluster(names)]})],
+        size=(24, 5),
+    )
+
+
+def _to_cluster(names: Names) -> dict[str, str]:
+    if names.ours:
+        return link("This cluster", names.board("cluster"), cluster="${__value.text}")
+    return link("Only this cluster", names.board("fleet"), cluster="${__value.text}")
+
+
+def _heat(names: Names) -> tuple[Viz, ...]:
+    busy = f'count_values("busy", ceil({names("utilization")} * 10) * 10)'
+    hot = f'count_values("hot", floor({names("temperature")} / 5) * 5 < 100)'
+    return (
+        heatmap(
+            "GPUs by utilisation",
+            "How many GPUs were how busy: each row is ten percent, the lowest is 0. At most 11 "
+            "series, however large the fleet. Good: the colour is at the top. A band that stays at "
+            "the bottom is GPUs that nobody uses.",
+            query(busy, "{{busy}}"),
+            axis="percent",
+        ),
+        heatmap(
+            "GPUs by temperature",
+            "How many GPUs were how warm: each row is five degrees, named by its lower end. At "
+            "most 20 series. Good: nothing at 85 and above. One band apart from the others is a "
+            "rack that is cooled differently.",
+            query(hot, "{{hot}}"),
+            scheme="YlOrRd",
+            axis="celsius",
         ),
     )
 
 
-def _heat_and_power() -> Row:
-    return Row(
-        "Heat and power",
-        (
-            by_node(
-                UID,
-                "Hottest GPU of each node",
-                "Core temperature. Good: below 80 °C. From about 87 °C most data centre GPUs are "
-                "close to slowing themselves down; the alert uses each GPU's own threshold.",
-                f"max {EACH_NODE} ({TEMPERATURE})",
-                unit="celsius",
-                steps=HOT,
-            ),
-            by_node(
-                UID,
-                "Power of each node",
-                "What the GPUs of a node draw together. Good: steady under load. A sudden drop "
-                "under load is a job that stopped or a power brake.",
-                f"sum {EACH_NODE} ({gpu('power_watts')})",
-                unit="watt",
-                defaults={"min": 0},
-            ),
+def _work(names: Names) -> tuple[Viz, ...]:
+    return (
+        timeseries(
+            "Utilisation of each cluster",
+            "Mean over the GPUs of a cluster. Good: high and even by day and night.",
+            query(f"avg {EACH_CLUSTER} ({names('utilization')})", "{{cluster}}"),
+            unit="percentunit",
+            defaults={"min": 0, "max": 1},
+        ),
+        timeseries(
+            "Power of each cluster",
+            "What the GPUs of a cluster draw together. Good: it follows utilisation. A sudden drop "
+            "under load is a job that stopped or a power brake.",
+            query(f"sum {EACH_CLUSTER} ({names('power')})", "{{cluster}}"),
+            unit="watt",
+            defaults={"min": 0},
         ),
     )
 
 
-def _health() -> Row:
-    seconds = f"rate({gpu('clock_event_seconds_total', SLOWED_DOWN)}[$__rate_interval])"
-    active = gpu("clock_event_active", SLOWED_DOWN)
-    errors = f"increase({gpu('ecc_errors_total', UNCORRECTED)}[$__range])"
-    return Row(
-        "Health",
-        (
-            timeseries(
-                "GPUs slowed down, by reason",
-                "How many GPUs run below their clocks, and why: from the time counters where the "
-                "driver has them, else from the state at the scrape. Good: 0. sw_power_cap under "
-                "full load is normal; any thermal or hw reason is not.",
-                query(f"sum by (reason) ({seconds} or {active})", "{{reason}}"),
-                defaults={"min": 0},
+def _health(names: Names) -> tuple[Viz, ...]:
+    keys = f"cluster, {names.node}, gpu"
+    return (
+        timeseries(
+            "GPUs slowed down, by reason",
+            "How many GPUs run below their clocks, and why: from the time counters where the "
+            "driver has them, else from the state at the scrape. Good: 0. sw_power_cap under "
+            "full load is normal; any thermal or hw reason is not.",
+            *(
+                query(expr, legend, ref=chr(ord("A") + index))
+                for index, (legend, expr) in enumerate(slowed(names).items())
             ),
-            table(
-                "Memory errors in this range",
-                "The 20 GPUs with the most uncorrectable ECC errors. Good: every count is 0. One "
-                "kills the job that meets it; a GPU that repeats them should be drained and "
-                "replaced. GPUs without ECC are not listed.",
-                f"topk(20, sum by (cluster, node, gpu) ({errors}))",
-                "Errors",
-                GPU_COLUMNS,
-                steps=(("text", None), ("red", 0.5)),
-                defaults={"decimals": 0},
-                overrides=[link_to_node(UID)],
-            ),
+            defaults={"min": 0},
+        ),
+        table(
+            "Memory errors in this range",
+            "The 20 GPUs with the most uncorrectable ECC errors. Good: every count is 0. One "
+            "kills the job that meets it; a GPU that repeats them should be drained and "
+            "replaced. GPUs without ECC are not listed.",
+            f"topk(20, sum by ({keys}) ({names.increase('uncorrected')}))",
+            "Errors",
+            {names.node if key == "node" else key: text for key, text in GPU_COLUMNS.items()},
+            steps=(("text", None), ("red", 0.5)),
+            defaults={"decimals": 0},
+            overrides=[link_to_node(names), link_to_gpu(names)],
         ),
     )
 
 
-def _waste() -> Row:
-    return Row(
-        "Waste",
-        (
-            table(
-                "GPUs idle all this range",
-                "Which GPUs never ran a kernel in the chosen range, the memory each holds, and "
-                "the pods that have it; a shared GPU has a row for each pod. Good: empty over a "
-                "day or more. Ask the owner before you take one away.",
-                IDLE_WITH_PODS,
-                "Memory held",
-                {**GPU_COLUMNS, "namespace": "Namespace", "pod": "Pod"},
-                unit="bytes",
-                overrides=[link_to_node(UID)],
-                size=(14, 8),
-            ),
-            table(
-                "Memory held by no pod",
-                "GPUs with more than 1 GiB in use and no pod on them: a process left behind, or "
-                "started outside Kubernetes. Good: empty. Shown only for clusters in which "
-                "exporters know the pods.",
-                HELD_BY_NO_POD,
-                "Memory held",
-                GPU_COLUMNS,
-                unit="bytes",
-                overrides=[link_to_node(UID)],
-                size=(10, 8),
-            ),
-        ),
-    )
-
-
-def _exporters() -> Row:
+def _unread() -> Viz:
     up = f'up{{job="agentaflow-exporter",{CHOSEN}}}'
     timeouts = f"sum(increase({exporter('gpu_timeouts_total')}[$__rate_interval]))"
     errors = f"sum(increase({exporter('nvml_errors_total')}[$__rate_interval]))"
     nothing_failed = f"0 * count({exporter('driver_up')})"
-    return Row(
-        "Exporters",
-        (
-            timeseries(
-                "What could not be read",
-                "Exporters that do not answer, exporters without a driver, collectors that "
-                "failed, GPUs that did not answer in time, and errors from NVML. Good: all 0.",
-                query(f"sum(1 - {up})", "exporters down"),
-                query(f"sum(1 - {exporter('driver_up')})", "without a driver", ref="B"),
-                query(f"sum(1 - {exporter('collector_success')})", "collectors failed", ref="C"),
-                query(f"{timeouts} or {nothing_failed}", "GPUs too slow", ref="D"),
-                query(f"{errors} or {nothing_failed}", "NVML errors", ref="E"),
-                defaults={"min": 0},
-                custom={"axisSoftMax": 1},
-                steps=(("transparent", None), ("red", 1.0)),
-            ),
-            by_node(
-                UID,
-                "Time of a scrape on each node",
-                "How long an exporter took to read all its GPUs. Good: well below 1 s and steady. "
-                "A driver that becomes slow shows here before GPUs are lost.",
-                f"max {EACH_NODE} ({exporter('scrape_duration_seconds')})",
-                unit="s",
-                defaults={"min": 0},
-            ),
-        ),
+    return timeseries(
+        "What could not be read",
+        "Exporters that do not answer, exporters without a driver, collectors that "
+        "failed, GPUs that did not answer in time, and errors from NVML. Good: all 0.",
+        query(f"sum(1 - {up})", "exporters down"),
+        query(f"sum(1 - {exporter('driver_up')})", "without a driver", ref="B"),
+        query(f"sum(1 - {exporter('collector_success')})", "collectors failed", ref="C"),
+        query(f"{timeouts} or {nothing_failed}", "GPUs too slow", ref="D"),
+        query(f"{errors} or {nothing_failed}", "NVML errors", ref="E"),
+        defaults={"min": 0},
+        custom={"axisSoftMax": 1},
+        steps=(("transparent", None), ("red", 1.0)),
+        size=(24, 7),
     )

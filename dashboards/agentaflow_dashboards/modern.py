@@ -28,6 +28,12 @@ _LEFT_THE_SCHEMA = {
 }
 _OF_A_ROW = {"collapsed", "gridPos", "id", "panels", "title", "type"}
 
+MISSING = {
+    "type": "special",
+    "options": {"match": "null+nan", "result": {"text": "not measured", "color": "text"}},
+}
+"""Without it, what is missing has the colour of the first step: mostly a healthy green."""
+
 Step = tuple[str, float | None]
 """A colour, and the value from which it holds; None for the first, which holds from -infinity."""
 
@@ -87,7 +93,12 @@ def stat(title: str, description: str, *targets: G.Target, **more: Any) -> Viz:
         "textMode": "auto" if len(targets) == 1 else "value_and_name",
         "wideLayout": True,
     }
-    return _viz("stat", title, description, targets, options=options, **{"size": (4, 4), **more})
+    more["defaults"] = {
+        "noValue": "not measured",
+        "mappings": [MISSING],
+        **more.get("defaults", {}),
+    }
+    return viz("stat", title, description, targets, options=options, **{"size": (4, 4), **more})
 
 
 def timeseries(title: str, description: str, *targets: G.Target, **more: Any) -> Viz:
@@ -96,7 +107,7 @@ def timeseries(title: str, description: str, *targets: G.Target, **more: Any) ->
         "legend": {
             "calcs": ["lastNotNull", "max"],
             "displayMode": "table",
-            "placement": "right",
+            "placement": "right" if more.get("size", (12, 8))[0] >= 12 else "bottom",
             "showLegend": True,
             "sortBy": "Last *",
             "sortDesc": True,
@@ -113,7 +124,7 @@ def timeseries(title: str, description: str, *targets: G.Target, **more: Any) ->
         **more.pop("custom", {}),
     }
     more["defaults"] = {"color": {"mode": "palette-classic"}, **more.get("defaults", {})}
-    return _viz("timeseries", title, description, targets, options=options, custom=custom, **more)
+    return viz("timeseries", title, description, targets, options=options, custom=custom, **more)
 
 
 def table(
@@ -124,6 +135,7 @@ def table(
     names: Mapping[str, str],
     *,
     unit: str = "none",
+    ascending: bool = False,
     **more: Any,
 ) -> Viz:
     """An instant query as columns: the labels in `names` (label to heading), then the `value`.
@@ -141,7 +153,7 @@ def table(
     if len(more.get("steps", ())) > 1:
         of_value["custom.cellOptions"] = {"type": "color-text"}
     more["overrides"] = [override(value, of_value), *more.get("overrides", ())]
-    return _viz(
+    return viz(
         "table",
         title,
         description,
@@ -149,12 +161,23 @@ def table(
         options={
             "cellHeight": "sm",
             "showHeader": True,
-            "sortBy": [{"desc": True, "displayName": value}],
+            "sortBy": [{"desc": not ascending, "displayName": value}],
         },
         custom={"minWidth": 50},
-        transformations=[{"id": "organize", "options": organize}],
+        transformations=[
+            {"id": "organize", "options": organize},
+            sorted_by(value, descending=not ascending),
+        ],
         **more,
     )
+
+
+def sorted_by(column: str, *, descending: bool = True) -> dict[str, Any]:
+    """The transformation that puts the rows of a table in order."""
+    return {
+        "id": "sortBy",
+        "options": {"fields": {}, "sort": [{"field": column, "desc": descending}]},
+    }
 
 
 def override(column: str, properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,7 +188,8 @@ def override(column: str, properties: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _viz(kind: str, title: str, text: str, targets: Sequence[G.Target], **more: Any) -> Viz:
+def viz(kind: str, title: str, text: str, targets: Sequence[G.Target], **more: Any) -> Viz:
+    """A panel of that kind over the chosen data source."""
     more |= {"title": title, "description": text, "targets": list(targets)}
     more |= {"dataSource": DATASOURCE, "maxDataPoints": None}
     return Viz(kind=kind, **more)
@@ -175,34 +199,24 @@ def datasource_variable() -> G.Template:
     return G.Template(name="datasource", label="Data source", type="datasource", query="prometheus")
 
 
-def label_variable(name: str, label: str, series: str) -> G.Template:
-    """The values of a target label. "All" is `.*`, so that series without the label count too."""
-    text = f"label_values({series}, {name})"
+def label_variable(
+    name: str, label: str, series: str, *, value: str = "", one: bool = False
+) -> G.Template:
+    """The values of a label. "All" is `.*`, so that series without the label count too.
+
+    value: the label, where it is not called as the variable. one: only one can be chosen.
+    """
+    text = f"label_values({series}, {value or name})"
     return G.Template(
         name=name,
         label=label,
         query={"qryType": 1, "query": text, "refId": "PrometheusVariableQueryEditor-VariableQuery"},
         dataSource=DATASOURCE,
-        multi=True,
-        includeAll=True,
-        allValue=".*",
+        multi=not one,
+        includeAll=not one,
+        allValue=None if one else ".*",
         refresh=G.REFRESH_ON_TIME_RANGE_CHANGE,
     )
-
-
-def firing(alerts: str) -> dict[str, Any]:
-    """An annotation for each stretch in which one of the alerts, a regular expression, fired."""
-    expr = f'ALERTS{{alertstate="firing",alertname=~"{alerts}",cluster=~"$cluster",node=~"$node"}}'
-    return {
-        "name": "Alerts",
-        "datasource": DATASOURCE,
-        "enable": True,
-        "iconColor": "red",
-        "expr": expr,
-        "step": "60s",
-        "titleFormat": "{{alertname}}",
-        "textFormat": "{{node}} {{gpu}}",
-    }
 
 
 def board(rows: Sequence[Row], **more: Any) -> dict[str, Any]:

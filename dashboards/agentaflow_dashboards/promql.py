@@ -10,6 +10,10 @@ UNCORRECTED = 'type="uncorrected"'
 SLOWED_DOWN = 'reason=~"sw_power_cap|.+_slowdown"'
 
 
+PODS_KNOWN = 'and on (cluster) agentaflow_gpu_pod_info{cluster=~"$cluster"}'
+"""Only clusters whose pods are known: elsewhere every GPU would seem to be held by nobody."""
+
+
 def gpu(metric: str, *matchers: str) -> str:
     """The series of `agentaflow_gpu_<metric>` of the chosen clusters and nodes."""
     return f"agentaflow_gpu_{metric}{{{','.join([*matchers, CHOSEN])}}}"
@@ -40,8 +44,12 @@ IDLE_WITH_PODS = (
 """A row for each pod of an idle GPU, and one for each idle GPU without a pod."""
 
 HELD_BY_NO_POD = (
-    f"max {EACH_GPU} ({MEMORY_USED}) > 2^30"
-    f" unless {SAME_GPU} {gpu('pod_info')}"
-    ' and on (cluster) agentaflow_gpu_pod_info{cluster=~"$cluster"}'
+    f"max {EACH_GPU} ({MEMORY_USED}) > 2^30 unless {SAME_GPU} {gpu('pod_info')} {PODS_KNOWN}"
 )
 """Only in clusters where pods are known at all: else every GPU in use would be listed."""
+
+
+def advised(metric: str, *matchers: str) -> str:
+    """The series of `agentaflow_advisor_<metric>` of the chosen clusters."""
+    chosen = ",".join([*matchers, 'cluster=~"$cluster"'])
+    return f"agentaflow_advisor_{metric}{{{chosen}}}"

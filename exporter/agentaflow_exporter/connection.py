@@ -15,7 +15,7 @@ from functools import partial
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import Protocol, TypeVar
 
-from agentaflow_exporter.http1 import Refusal, Request, Response, encode, parse_head
+from agentaflow_exporter.http1 import METHODS, Refusal, Request, Response, encode, parse_head
 
 HANDLER = 0
 _CHUNK = 16384
@@ -37,6 +37,7 @@ class Limits:
     connections: int = 512
     requests: int = 64  # waiting for a worker or in one
     workers: int = 4
+    methods: tuple[str, ...] = METHODS
 
 
 class Tls(Protocol):
@@ -98,7 +99,7 @@ class Connection:
         """One request and its answer; whether another one may follow."""
         keep_alive, head_only = False, False
         try:
-            request = parse_head((yield from self._head()))
+            request = parse_head((yield from self._head()), self._limits.methods)
             keep_alive, head_only = request.keep_alive, request.method == "HEAD"
             self.deadline, self.answer, self.waiting = None, None, False
             submit(request)

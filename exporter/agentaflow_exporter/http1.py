@@ -26,6 +26,7 @@ REASONS = {
     505: "HTTP Version Not Supported",
 }
 
+METHODS = ("GET", "HEAD")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TARGET = re.compile(r"[\x21-\x7e\x80-\xff]+")
 _VERSION = re.compile(r"HTTP/[0-9]\.[0-9]")
@@ -64,7 +65,7 @@ def text_response(status: int, text: str, *headers: tuple[str, str]) -> Response
     return Response(status, (TEXT, *headers), f"{text}\n".encode())
 
 
-def parse_head(head: bytes) -> Request:
+def parse_head(head: bytes, methods: tuple[str, ...] = METHODS) -> Request:
     """The request whose head, up to and without the empty line, is `head`. Raises Refusal."""
     request_line, *lines = head.decode("latin-1").split("\r\n")
     match request_line.split(" "):
@@ -76,8 +77,10 @@ def parse_head(head: bytes) -> Request:
         raise Refusal(400, "malformed protocol version")
     if not version.startswith("HTTP/1."):
         raise Refusal(505, "this server speaks HTTP/1.0 and HTTP/1.1")
-    if method not in ("GET", "HEAD"):
-        raise Refusal(405, "only GET and HEAD are answered here", ("Allow", "GET, HEAD"))
+    if method not in methods:
+        answered = " and ".join((", ".join(methods[:-1]), methods[-1]))
+        allowed = ("Allow", ", ".join(methods))
+        raise Refusal(405, f"only {answered} are answered here", allowed)
     headers = _parse_headers(lines)
     if version != "HTTP/1.0" and "," in headers.get("host", ","):
         raise Refusal(400, "exactly one Host header is required")

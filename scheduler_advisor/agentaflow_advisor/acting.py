@@ -7,13 +7,17 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from lightkube import Client
 
 from agentaflow_advisor.act import events
 from agentaflow_advisor.act.apply import Clock
+from agentaflow_advisor.act.errors import ApiTrouble
+from agentaflow_advisor.act.resources import nodes, recommendations, workloads
+from agentaflow_advisor.act.resources.kinds import installed
 from agentaflow_advisor.advice import Advice
 from agentaflow_advisor.connections import open_cluster
 from agentaflow_advisor.cycle import act, propose_advice, propose_placements, revert_harmful
@@ -26,10 +30,13 @@ from agentaflow_advisor.observe.errors import ObserveError
 from agentaflow_advisor.observe.prometheus import Prometheus
 from agentaflow_advisor.price import NodePrice
 from agentaflow_advisor.settings import Settings
+from agentaflow_advisor.telemetry import Traces
 from agentaflow_advisor.verify import measure_effects, verify_applied
 from agentaflow_advisor.web.status import Measured
 from agentaflow_exporter.log import Log
 
+SHOWN_SECONDS = 3600.0  # how long what has ended is still to be seen in the API
+LIVE = frozenset({State.PROPOSED, State.APPROVED, State.INTENDED, State.APPLIED})
 LEASE_SECONDS = 2.0  # how long a stop waits for the lease to be given back
 
 
@@ -57,7 +64,12 @@ class Acting:
     _elects: bool = False
     _lease: Lease | None = None
     _released: threading.Event = field(default_factory=threading.Event)
+    _traces: Traces | None = field(init=False, default=None)
     _told: dict[str, tuple[State, str]] = field(default_factory=dict)  # by the decision's id
+
+    def __post_init__(self) -> None:
+        if self.settings.otlp_endpoint:
+            self._traces = Traces(self.settings.otlp_endpoint)
 
     # -- life -------------------------------------------------------------------
 
@@ -71,6 +83,8 @@ class Acting:
         self._lock.acquire(timeout=within_seconds)
         if self._elects:
             self._released.wait(LEASE_SECONDS)
+        if self._traces is not None:
+            self._traces.end()
 
     def _lead(self) -> None:
         settings = self.settings
@@ -115,11 +129,15 @@ class Acting:
             return None
         with self._lock, Journal(self.settings.journal) as journal:
             self._propose(snapshot, advice, client, journal)
-            self._tell(client, self._carry_out(prometheus, client, journal))
+            with self._resources():
+                self._tell(client, journal, self._adopt(client, journal))
+            self._tell(client, journal, self._carry_out(prometheus, client, journal))
             verified = verify_applied(journal, client, now=time.time(), actor=self.actor)
-            self._tell(client, (decision for decision, _ in verified))
-            self._tell(client, self._undo_harm(prometheus, client, journal))
-            self._tell(client, self._measure(snapshot, advice, prometheus, journal))
+            self._tell(client, journal, (decision for decision, _ in verified))
+            self._tell(client, journal, self._undo_harm(prometheus, client, journal))
+            self._tell(client, journal, self._measure(snapshot, advice, prometheus, journal))
+            with self._resources():
+                self._publish(snapshot, advice, client, journal)
             counts = Counter(decision.state for decision in journal.list())
             return Outcome(counts, _effects(journal))
 
@@ -128,15 +146,42 @@ class Acting:
     ) -> None:
         now = time.time()
         placed = propose_placements(self.settings, snapshot, journal, actor=self.actor, now=now)
-        self._tell(client, placed.decisions.values())
+        self._tell(client, journal, placed.decisions.values())
         if advice is None:
             return
         made, refusals = propose_advice(
             self.settings, advice.active, snapshot, journal, client, actor=self.actor, now=now
         )
-        self._tell(client, made)
+        self._tell(client, journal, made)
         for refusal in refusals:
             self.log.debug(f"{refusal.subject} is not proposed: {refusal.reason}", component="act")
+
+    @contextmanager
+    def _resources(self) -> Iterator[None]:
+        """Our own resources mirror what is going on; without them it goes on all the same."""
+        try:
+            yield
+        except ApiTrouble as trouble:
+            self.log.warning(str(trouble), component="resources")
+
+    def _adopt(self, client: Client, journal: Journal) -> tuple[Decision, ...]:
+        if not installed(client):
+            return ()
+        policy, home = self.settings.policy(), self.settings.namespace
+        return recommendations.adopt(client, home, journal, policy, now=time.time())
+
+    def _publish(
+        self, snapshot: Snapshot, advice: Advice | None, client: Client, journal: Journal
+    ) -> None:
+        if not installed(client):
+            return
+        since, home = time.time() - SHOWN_SECONDS, self.settings.namespace
+        shown = [each for each in journal.list() if each.state in LIVE or each.state_at > since]
+        recommendations.publish(client, home, shown, self.settings.policy())
+        recommendations.forget(client, home, (each.id for each in shown))
+        if advice is not None:
+            nodes.publish(client, nodes.statuses(snapshot, advice.active, advice.prices))
+        workloads.reconcile(client)
 
     def _carry_out(
         self, prometheus: Prometheus, client: Client, journal: Journal
@@ -182,8 +227,8 @@ class Acting:
             actor=self.actor,
         )
 
-    def _tell(self, client: Client, decisions: Iterable[Decision]) -> None:
-        """Once to the log, to the object as an Event, and to the people who asked for it."""
+    def _tell(self, client: Client, journal: Journal, decisions: Iterable[Decision]) -> None:
+        """Once to the log, to the object as an Event, and to whoever asked for it."""
         for decision in decisions:
             news = (decision.state, decision.reason)
             if self._told.get(decision.id) == news:
@@ -192,6 +237,8 @@ class Acting:
             why = f": {decision.reason}" if decision.reason else ""
             message = f"{decision.state}: {decision.action.told}{why}"
             self.log.info(message, component="act", decision=decision.id)
+            if self._traces is not None:
+                self._traces.tell(decision, journal.events(decision.id))
             troubles = (events.tell(client, decision), *send(self.settings.told(), decision))
             for trouble in filter(None, troubles):
                 self.log.warning(trouble, component="notice", decision=decision.id)

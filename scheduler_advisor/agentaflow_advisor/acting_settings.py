@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
+from agentaflow_advisor.cost_settings import LocalPath
 from agentaflow_advisor.decide.policy import SYSTEM_NAMESPACES, Policy
 from agentaflow_advisor.decide.standing import StandingApproval
 from agentaflow_advisor.durations import DAY, Seconds
@@ -174,6 +175,17 @@ class ActingSettings(BaseModel):
         (),
         description="Where decisions are told to people, each with `url`, `form` (webhook, slack, "
         "teams or alertmanager) and `states`.",
+    )
+    approval_token_file: LocalPath | None = Field(
+        None,
+        description="Holds the bearer token with which `serve` takes approvals over HTTP; read for "
+        "each. Without it there are none.",
+    )
+    otlp_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://",
+        description="Where spans of decisions' lives go, by OTLP over HTTP: http://collector:4318. "
+        "Needs the extra `[otel]`.",
     )
     log_format: Literal["text", "json"] = Field(
         "text", description="Of what `serve` tells on stderr: logfmt, or JSON."

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from lightkube import Client
 
 from agentaflow_advisor.analyses import ANALYSES, Analysis, Outcome, run, signals
 from agentaflow_advisor.history import Life, Standing
-from agentaflow_advisor.model import Recommendation, Refusal, Snapshot
+from agentaflow_advisor.model import ClusterState, Recommendation, Refusal, Snapshot
 from agentaflow_advisor.observe.cluster import read_cluster
 from agentaflow_advisor.observe.demand import demand
 from agentaflow_advisor.observe.errors import ObserveError
@@ -57,7 +57,11 @@ class Advice:
 
 
 def observe(
-    settings: Settings, prometheus: Prometheus, client: Client | None, signals: Collection[str]
+    settings: Settings,
+    prometheus: Prometheus,
+    client: Client | None,
+    signals: Collection[str],
+    read: Callable[[Client], ClusterState] = read_cluster,
 ) -> Snapshot:
     """One look at the fleet, for what needs these signals. Raises ObserveError."""
     snapshot = take(
@@ -65,7 +69,7 @@ def observe(
         window_seconds=settings.window_seconds,
         percentile=settings.percentile,
         cluster_name=settings.kubernetes_cluster,
-        cluster_state=read_cluster(client) if client else None,
+        cluster_state=read(client) if client else None,
         dialect=settings.dialect,
         signals=signals,
     )

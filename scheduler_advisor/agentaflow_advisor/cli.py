@@ -27,6 +27,7 @@ from agentaflow_advisor.commands import (
     schema,
     serve,
     simulate,
+    submit,
     whatif,
 )
 from agentaflow_advisor.commands.html import PageError
@@ -38,6 +39,7 @@ from agentaflow_advisor.observe.errors import ObserveError
 from agentaflow_advisor.place.traces import TraceError
 from agentaflow_advisor.price import PriceTableError
 from agentaflow_advisor.render import printable
+from agentaflow_advisor.telemetry import NoTelemetry
 from agentaflow_exporter.errors import UserError as WebServerError
 
 EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
@@ -45,6 +47,7 @@ EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
     (AnalysisSettingsError, 2),
     (PriceTableError, 2),
     (ManifestError, 2),
+    (NoTelemetry, 2),
     (TraceError, 2),
     (PageError, 2),
     (WebServerError, 2),
@@ -136,6 +139,7 @@ app.command()(replay.replay)
 app.command()(simulate.simulate)
 app.command("what-if")(whatif.whatif)
 app.command()(defragment.defragment)
+app.command()(submit.submit)
 app.command()(decisions.propose)
 app.command()(decisions.approve)
 app.command()(decisions.reject)

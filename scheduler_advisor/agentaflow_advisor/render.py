@@ -21,7 +21,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from agentaflow_advisor.model import Money
+from agentaflow_advisor.model import Action, Money
 from agentaflow_advisor.tables import Format, csv_text, markdown_table, markdown_text
 
 UNBOUNDED_COLUMNS = 10_000
@@ -157,10 +157,11 @@ def plain(value: Any) -> Any:
 
 @cache
 def _fields(kind: type) -> tuple[str, ...] | None:
-    """None of what is no dataclass."""
+    """None of what is no dataclass. An action tells what it is first."""
     if not dataclasses.is_dataclass(kind):
         return None
-    return tuple(field.name for field in dataclasses.fields(kind))
+    names = tuple(field.name for field in dataclasses.fields(kind))
+    return ("channel", "kind", *names) if issubclass(kind, Action) else names
 
 
 def _named(name: str, value: Any) -> Any:

@@ -58,11 +58,19 @@ def advice_schema() -> dict[str, Any]:
 def _object(cls: type, definitions: dict[str, Any]) -> dict[str, Any]:
     hints = get_type_hints(cls)
     names = [field.name for field in dataclasses.fields(cls)]
+    constants = (
+        {"channel": {"const": cls.channel}, "kind": {"const": cls.kind}}
+        if issubclass(cls, Action)
+        else {}
+    )
     return {
         "description": " ".join((cls.__doc__ or "").split()),
         "type": "object",
-        "properties": {name: _field(name, hints[name], definitions) for name in names},
-        "required": names,
+        "properties": {
+            **constants,
+            **{name: _field(name, hints[name], definitions) for name in names},
+        },
+        "required": [*constants, *names],
         "additionalProperties": False,
     }
 

@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from lightkube import Client
+
 from agentaflow_advisor.acting import Acting, Stopped
 from agentaflow_advisor.advice import SIGNALS, advise, load_prices, observe, price_warning
 from agentaflow_advisor.connections import open_cluster, open_cluster_if_given, open_prometheus
@@ -16,19 +18,24 @@ from agentaflow_advisor.cycle import (
     PLACE_SIGNALS,
 )
 from agentaflow_advisor.decide.errors import JournalError
-from agentaflow_advisor.model import Snapshot
+from agentaflow_advisor.model import ClusterState, Snapshot
+from agentaflow_advisor.observe.cluster import read_cluster
 from agentaflow_advisor.observe.errors import ObserveError
+from agentaflow_advisor.observe.view import ClusterView
 from agentaflow_advisor.price import PriceTable
 from agentaflow_advisor.render import counted
 from agentaflow_advisor.review import review
 from agentaflow_advisor.settings import Settings
+from agentaflow_advisor.web.decisions import Decisions
 from agentaflow_advisor.web.metrics import registry
 from agentaflow_advisor.web.pages import Pages
 from agentaflow_advisor.web.status import Status
 from agentaflow_exporter import stopping
+from agentaflow_exporter.connection import Limits
 from agentaflow_exporter.log import Log
 from agentaflow_exporter.web import Server
 
+LIMITS = Limits(methods=("GET", "HEAD", "POST"))
 FIRST_BACKOFF_SECONDS = 1.0
 LOOK_SECONDS = 1.0  # how soon it is noticed that the loop has crashed
 STOP_SECONDS = 8.0
@@ -44,9 +51,12 @@ def run(settings: Settings, *, actor: str, log: Log) -> int:
         lambda: service.status,
         registry(lambda: service.status, most=settings.metrics_max_recommendations),
         ready_max_age_seconds=settings.ready_within_seconds,
+        decisions=Decisions(settings.journal, settings.policy(), settings.approval_token_file),
     )
     say = partial(log.info, component="web")
-    server = Server([settings.listen_address], pages, config=settings.web_config_file, log=say)
+    server = Server(
+        [settings.listen_address], pages, config=settings.web_config_file, limits=LIMITS, log=say
+    )
     server.start()
     host, port = server.addresses[0]
     say(f"listening on {f'[{host}]' if ':' in host else host}:{port}")
@@ -75,6 +85,8 @@ class Service:
     status: Status = field(default_factory=Status)
     crashed: bool = False
     acting: Acting = field(init=False)
+    _follows: bool = False
+    _view: ClusterView | None = None
     _failures: int = 0  # in a row
     _history_problem: str | None = None  # told once, not each minute
 
@@ -83,6 +95,7 @@ class Service:
 
     def loop(self) -> None:
         """Cycle until told to stop. A cycle that fails is tried again, sooner than the next."""
+        self._follows = True
         try:
             while not self.stop.is_set():
                 self.cycle()
@@ -91,6 +104,9 @@ class Service:
             self.crashed = True  # a bug: better restarted than half alive
             self.stop.set()
             raise
+        finally:
+            if self._view is not None:
+                self._view.__exit__()
 
     def cycle(self) -> None:
         """One pass. Where looking fails, the advice there is stays, marked as stale."""
@@ -122,7 +138,8 @@ class Service:
         acting = bool(self.settings.channels)
         opened = (open_cluster if acting else open_cluster_if_given)(self.settings)
         with opened as client, open_prometheus(self.settings) as prometheus:
-            snapshot = observe(self.settings, prometheus, client, SIGNALS | PLACE_SIGNALS)
+            signals = SIGNALS | PLACE_SIGNALS
+            snapshot = observe(self.settings, prometheus, client, signals, self._cluster)
             self.status = self._advised(snapshot)
             self.log.info(_told(self.status), component="observe")
             if acting and client is not None:
@@ -135,6 +152,16 @@ class Service:
                 except JournalError as error:
                     self.status = self.status.failed("act")
                     self.log.error(str(error), component="act")
+
+    def _cluster(self, client: Client) -> ClusterState:
+        """Followed from the loop's first look to its end; a cycle by itself only lists."""
+        if not self._follows:
+            return read_cluster(client)
+        if self._view is None:
+            self._view = ClusterView(client)
+            self._view.__enter__()
+            return read_cluster(client)
+        return self._view.state(client)
 
     def _advised(self, snapshot: Snapshot) -> Status:
         advice = advise(self.settings, snapshot, self.table)

@@ -364,3 +364,13 @@ def test_a_stop_while_the_api_is_silent_leaves_the_decision_to_the_next_start(
         service(tmp_path, prometheus.url, cluster, io.StringIO()).cycle()
         assert journal.get(proposed.id).state is State.VERIFIED
     assert len(cluster.accepted) == 1
+
+
+def test_a_cycle_by_itself_leaves_no_thread_behind(
+    tmp_path: Path, prometheus: FakePrometheus, cluster: FakeKubernetes
+) -> None:
+    """Only the loop follows the cluster, and it ends what it began."""
+    before = set(threading.enumerate())
+    service(tmp_path, prometheus.url, cluster, io.StringIO()).cycle()
+    left = set(threading.enumerate()) - before
+    assert not [thread.name for thread in left if thread.name.startswith("watch")]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.promql import DECLARED, selections, undeclared
+from tests.support.promql import COUNTERS, DECLARED, OF_ADVISOR, selections, undeclared
 
 ALERTS = Path(__file__).parents[2] / "alerts"
 RUNBOOKS = "https://github.com/agentaflow/agentaflow/blob/main/alerts/runbooks"
@@ -21,7 +21,14 @@ RULES: dict[str, dict[str, Any]] = {
     for rule in group["rules"]
     if "alert" in rule
 }
-RECORDING = "agentaflow-recording"  # test_recording_rules.py
+RECORDING = {"agentaflow-recording", "agentaflow-fleet"}
+FLEET = {
+    rule["record"]: rule
+    for group in yaml.safe_load((ALERTS / "rules/agentaflow-fleet.yaml").read_text())["groups"]
+    for rule in group["rules"]
+}
+OF_COUNTERS = {"increase", "rate", "irate"}
+SEVERITIES, TEAMS = {"critical", "warning", "info"}, {"gpu", "finops", "advisor"}
 
 
 @pytest.fixture(params=RULES)
@@ -32,18 +39,38 @@ def name(request: pytest.FixtureRequest) -> str:
 def test_an_alert_reads_only_what_is_exported(name: str) -> None:
     """The expression parses and uses only metrics and labels that the exporter declares."""
     assert selections(RULES[name]["expr"])
-    assert undeclared(RULES[name]["expr"]) == set()
+    assert undeclared(RULES[name]["expr"]) <= set(FLEET)
+
+
+@pytest.mark.parametrize("record", FLEET)
+def test_what_is_recorded_for_alerts_reads_what_is_there(record: str) -> None:
+    """Only exported metrics, and what is recorded itself."""
+    assert undeclared(FLEET[record]["expr"]) <= set(FLEET)
+
+
+def test_increase_is_asked_of_counters_only(name: str) -> None:
+    """`increase` and `rate` of a gauge mean nothing; a counter by itself means little."""
+    for each in selections(RULES[name]["expr"]):
+        if each.metric.startswith("agentaflow_"):
+            counter = each.metric in COUNTERS or each.metric.endswith("_total")
+            assert (each.function in OF_COUNTERS) == counter, each
+
+
+def test_there_are_enough_of_them() -> None:
+    """At least 30, and each group has some."""
+    assert len(RULES) >= 30
 
 
 def test_an_alert_says_who_is_woken_and_why(name: str) -> None:
     """Each has a severity, waits for a while, and tells with values what happened."""
     rule = RULES[name]
     assert name.startswith("Agentaflow")
-    assert rule["labels"]["severity"] in {"critical", "warning", "info"}
-    assert re.fullmatch(r"\d+m", rule["for"])
+    assert rule["labels"]["severity"] in SEVERITIES
+    assert rule["labels"]["team"] in TEAMS
+    assert re.fullmatch(r"\d+[mh]", rule["for"])
     assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
     assert "{{" in rule["annotations"]["summary"]
-    assert "{{" in rule["annotations"]["description"]
+    assert "$labels" in rule["annotations"]["summary"] + rule["annotations"]["description"]
 
 
 def test_an_alert_has_a_runbook(name: str) -> None:
@@ -81,14 +108,16 @@ def test_the_readme_lists_each_alert(name: str) -> None:
 def test_no_page_is_left_over() -> None:
     """Every runbook and every file of tests belongs to an alert."""
     assert {path.stem for path in (ALERTS / "runbooks").iterdir()} == set(RULES)
-    assert {path.stem for path in (ALERTS / "tests").iterdir()} == {*RULES, RECORDING}
+    assert {path.stem for path in (ALERTS / "tests").iterdir()} == {*RULES, *RECORDING}
 
 
 def test_runbooks_ask_for_metrics_that_exist(name: str) -> None:
-    """Whole metric names in a runbook are the exporter's own."""
+    """Whole metric names in a runbook are the exporter's or the advisor's own."""
     page = (ALERTS / "runbooks" / f"{name}.md").read_text()
-    used = set(re.findall(r"\bagentaflow_(?:gpu|exporter)_[a-z0-9_]+[a-z0-9]\b(?!_\()", page))
-    assert used <= set(DECLARED) | {"agentaflow_gpu"}
+    used = set(
+        re.findall(r"\bagentaflow_(?:gpu|exporter|advisor)_[a-z0-9_]+[a-z0-9]\b(?!_\()", page)
+    )
+    assert used <= {*DECLARED, *OF_ADVISOR, "agentaflow_gpu"}
 
 
 def _minutes(check: dict[str, Any]) -> int:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from agentaflow_dashboards import BOARDS
 from agentaflow_dashboards.cli import main
@@ -16,8 +17,7 @@ GENERATED = Path(__file__).parents[2] / "dashboards" / "generated"
 def test_the_committed_files_are_what_the_code_makes(tmp_path: Path) -> None:
     """Generating again gives the committed files, byte for byte, and no other file."""
     assert main(["generate", str(tmp_path)]) == 0
-    made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert made == {path.name: path.read_bytes() for path in GENERATED.iterdir()}
+    assert _files(tmp_path) == _files(GENERATED)
 
 
 def test_check_accepts_what_generate_wrote(
@@ -63,3 +63,22 @@ def test_a_board_can_be_imported_without_an_edit(name: str) -> None:
     assert board["id"] is None
     assert board["uid"] == f"agentaflow-{Path(name).stem}"
     assert "__inputs" not in board
+
+
+def test_a_sidecar_gets_the_same_boards() -> None:
+    """Each ConfigMap has the label that Grafana's sidecar looks for, and the board as its data."""
+    for name in BOARDS:
+        path = GENERATED / "configmaps" / f"{Path(name).stem}.yaml"
+        made = yaml.safe_load(path.read_text())
+        assert made["metadata"]["labels"] == {"grafana_dashboard": "1"}
+        (text,) = made["data"].values()
+        assert json.loads(text) == json.loads((GENERATED / name).read_text())
+        assert path.stat().st_size < 1024 * 1024  # what etcd takes
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }

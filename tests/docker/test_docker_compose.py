@@ -45,7 +45,7 @@ def mounts(service: dict[str, Any]) -> list[tuple[str, str, str]]:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_each_profile_has_one_exporter_beside_prometheus_and_advisor(profile: str) -> None:
     """Either the simulated fleet or the real GPUs, never both."""
-    assert list(composed(profile)) == [f"exporter-{profile}", "prometheus", "advisor"]
+    assert list(composed(profile)) == [f"exporter-{profile}", "prometheus", "advisor", "grafana"]
 
 
 def test_without_a_choice_the_fleet_is_simulated() -> None:
@@ -98,13 +98,29 @@ def test_services_start_after_what_they_ask(profile: str) -> None:
 def test_prometheus_scrapes_the_exporter_of_its_profile(profile: str) -> None:
     """The job has the name that boards and alerts expect, and the rules are loaded."""
     config = yaml.safe_load((FOLDER / "prometheus" / f"{profile}.yml").read_text())
-    (job,) = config["scrape_configs"]
+    job, of_advisor = config["scrape_configs"]
+    assert of_advisor["job_name"] == "agentaflow-advisor"
+    assert of_advisor["honor_labels"]  # what a recommendation is about is in its labels
     assert job["job_name"] == "agentaflow-exporter"
     assert f"exporter-{profile}:9837" in str(job)
     assert config["rule_files"] == ["/etc/prometheus/rules/*.yaml"]
     mounted = {source: target for source, target, _ in mounts(composed(profile)["prometheus"])}
     assert mounted["../alerts/rules"] == "/etc/prometheus/rules"
     assert mounted[f"./prometheus/{profile}.yml"] == "/etc/prometheus/prometheus.yml"
+
+
+def test_grafana_opens_on_our_boards() -> None:
+    """Boards and data source are mounted where Grafana and the provider look for them."""
+    service = composed()["grafana"]
+    mounted = {target: FOLDER / source for source, target, _ in mounts(service)}
+    provisioning = mounted["/etc/grafana/provisioning"]
+    provider = yaml.safe_load((provisioning / "dashboards" / "agentaflow.yaml").read_text())
+    boards = mounted[provider["providers"][0]["options"]["path"]]
+    home = service["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert (boards / Path(home).name).exists()
+    source = yaml.safe_load((provisioning / "datasources" / "prometheus.yaml").read_text())
+    assert source["datasources"][0]["url"] == "${PROMETHEUS_URL}"
+    assert service["environment"]["PROMETHEUS_URL"] == "http://prometheus:9090"
 
 
 def test_the_advisor_is_told_settings_that_it_has(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tools.alert_rules import rules, thresholds, values
+
 ALERTS = Path(__file__).parents[2] / "alerts"
-RULES = "agentaflow-exporter.yaml"
+RULES = sorted((ALERTS / "templates").glob("*.yaml"))
 RECORDING = sorted((ALERTS / "rules").glob("agentaflow-recording-*.yaml"))
 TESTS = sorted(path.name for path in (ALERTS / "tests").glob("*.yaml"))
 
@@ -21,15 +23,16 @@ def run(promtool: Path, *arguments: str | Path) -> subprocess.CompletedProcess[s
 
 def test_the_rules_are_valid(promtool: Path) -> None:
     """promtool's own lint has nothing to say."""
-    ended = run(promtool, "check", "rules", "--lint=all", "--lint-fatal", ALERTS / "rules" / RULES)
+    files = [ALERTS / "rules" / path.name for path in RULES]
+    ended = run(promtool, "check", "rules", "--lint=all", "--lint-fatal", *files)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "SUCCESS: 3 rules found" in ended.stdout
+    assert ended.stdout.count("SUCCESS") == len(RULES)
 
 
-@pytest.mark.parametrize("rules", RECORDING, ids=lambda path: path.stem)
-def test_the_recording_rules_are_valid(promtool: Path, rules: Path) -> None:
+@pytest.mark.parametrize("path", RECORDING, ids=lambda path: path.stem)
+def test_the_recording_rules_are_valid(promtool: Path, path: Path) -> None:
     """The same of what is recorded; promtool knows no metric under two names."""
-    ended = run(promtool, "check", "rules", "--lint=all", "--lint-fatal", rules)
+    ended = run(promtool, "check", "rules", "--lint=all", "--lint-fatal", path)
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
@@ -65,11 +68,40 @@ def test_rules_do_as_their_tests_say(promtool: Path, name: str) -> None:
 def test_the_tests_notice_a_change(promtool: Path, tmp_path: Path, before: str, after: str) -> None:
     """A rule that is changed in a small way no longer passes its tests."""
     shutil.copytree(ALERTS, tmp_path, dirs_exist_ok=True)
-    rules = tmp_path / "rules" / RULES
-    text = rules.read_text()
-    assert before in text
-    rules.write_text(text.replace(before, after))
-    ended = run(promtool, "test", "rules", *sorted((tmp_path / "tests").iterdir()))
+    hit = set()
+    for path in RULES:
+        copy = tmp_path / "rules" / path.name
+        text = copy.read_text()
+        if before in text:
+            hit.add(f"../rules/{path.name}")
+            copy.write_text(text.replace(before, after))
+    assert hit
+    assert_noticed(promtool, tmp_path, hit)
+
+
+@pytest.mark.parametrize("name", thresholds())
+@pytest.mark.parametrize("factor", [0.5, 2])
+def test_the_tests_notice_another_threshold(
+    promtool: Path, tmp_path: Path, name: str, factor: float
+) -> None:
+    """Half of a number, or twice as much, is not what the tests expect."""
+    shutil.copytree(ALERTS / "tests", tmp_path / "tests")
+    (tmp_path / "rules").mkdir()
+    kept, made = rules(values()), rules({**values(), name: values()[name] * factor})
+    for file, text in made.items():
+        (tmp_path / "rules" / file).write_text(text)
+    changed = {f"../rules/{file}" for file, text in made.items() if text != kept[file]}
+    assert_noticed(promtool, tmp_path, changed)
+
+
+def assert_noticed(promtool: Path, folder: Path, changed: set[str]) -> None:
+    """Of the tests that load a changed file, some fail."""
+    tests = [
+        path
+        for path in sorted((folder / "tests").iterdir())
+        if changed & set(yaml.safe_load(path.read_text())["rule_files"])
+    ]
+    ended = run(promtool, "test", "rules", *tests)
     assert ended.returncode != 0
     assert "FAILED" in ended.stdout + ended.stderr
 
@@ -98,6 +130,13 @@ def test_the_tests_notice_a_change(promtool: Path, tmp_path: Path, before: str, 
         ("hours", "avg_over_time(agentaflow:gpu_util", "max_over_time(agentaflow:gpu_util"),
         ("hours", "max_over_time(agentaflow:gpu_utilization_ratio:max5m[1h])",
          "max_over_time(agentaflow:gpu_utilization_ratio:max5m[30m])"),
+        ("hours", "max_over_time(agentaflow:gpu_utilization_ratio:max1h[1439m])",
+         "max_over_time(agentaflow:gpu_utilization_ratio:max1h[1199m])"),
+        ("hours", "quantile_over_time(0.95, agentaflow:gpu_util", "max_over_time(agentaflow:gpu_util"),
+        ("hours", "avg_over_time(agentaflow:gpu_utilization_ratio:avg1h",
+         "max_over_time(agentaflow:gpu_utilization_ratio:avg1h"),
+        ("hours", "sum_over_time(agentaflow:gpu_xids:increase1h",
+         "max_over_time(agentaflow:gpu_xids:increase1h"),
     ],
 )  # fmt: skip
 def test_the_tests_notice_a_change_of_what_is_recorded(
@@ -105,14 +144,14 @@ def test_the_tests_notice_a_change_of_what_is_recorded(
 ) -> None:
     """A recording rule that is changed in a small way no longer passes its tests."""
     shutil.copytree(ALERTS, tmp_path, dirs_exist_ok=True)
-    rules = tmp_path / "rules" / f"agentaflow-recording-{name}.yaml"
-    changed = yaml.safe_load(rules.read_text())
+    copy = tmp_path / "rules" / f"agentaflow-recording-{name}.yaml"
+    changed = yaml.safe_load(copy.read_text())
     hit = 0
     for rule in changed["groups"][0]["rules"]:
         hit += before in rule["expr"]
         rule["expr"] = rule["expr"].replace(before, after)
     assert hit
-    rules.write_text(yaml.safe_dump(changed))
+    copy.write_text(yaml.safe_dump(changed))
     ended = run(promtool, "test", "rules", tmp_path / "tests" / "agentaflow-recording.yaml")
     assert ended.returncode != 0
     assert "FAILED" in ended.stdout + ended.stderr

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +14,12 @@ import yaml
 from agentaflow_dashboards import BOARDS
 from agentaflow_dashboards.promql import HELD_BY_NO_POD, IDLE, IDLE_WITH_PODS
 from agentaflow_exporter.simulated import SimulatedFleet
-from tests.support.boards import queries, variables
+from tests.support.boards import panels, queries, variables
 from tests.support.promql import EVERYTHING, selections, substituted
-from tools.processes import Program, free_port
-from tools.prometheus import OPENER, PrometheusServer
+from tests.support.watched import GPUS_PER_NODE, NODES, SEED, STEP, Watched, watched_fleet
 
-NODES, GPUS_PER_NODE, SEED = 8, 4, 7
-SHAPE = [f"--nodes={NODES}", f"--gpus-per-node={GPUS_PER_NODE}", f"--seed={SEED}"]
-STEP = 60
-LAST_HOUR = {**EVERYTHING, "$__rate_interval": "4m", "$__range": "1h"}
+MOST_SERIES_A_GPU = 20  # Xid codes by GPU
+MOST_SAMPLES_A_GPU = 2500  # 17 Xid codes in every sample of an hour
 DO_NOTHING = {"idle_notebook", "forgotten_process", "unallocated"}
 MADE = {name: make() for name, make in BOARDS.items()}
 QUERIES = [
@@ -40,57 +35,11 @@ VARIABLES = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """A simulated fleet under a Prometheus that knows its last two hours."""
-
-    prometheus: PrometheusServer
-    now: float
-
-    def ask(self, target: dict[str, Any], **chosen: str) -> list[dict[str, Any]]:
-        """What Grafana would get for the last hour, a point a minute."""
-        expr = substituted(target["expr"], {**LAST_HOUR, **chosen})
-        if target["instant"]:
-            return list(self.prometheus.get("/api/v1/query", query=expr, time=self.now)["result"])
-        return self.prometheus.query_range(expr, self.now - 3600, self.now, f"{STEP}s")
-
-    def gpus(self, promql: str) -> set[tuple[str, int]]:
-        rows = self.ask({"expr": promql, "instant": True})
-        return {(row["metric"]["node"], int(row["metric"]["gpu"])) for row in rows}
-
-
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory, prometheus_binary: Path) -> Iterator[Watched]:
     assert prometheus_binary
-    folder = tmp_path_factory.mktemp("boards")
-    program = Path(sys.executable).parent / "agentaflow-exporter"
-    history = folder / "history.om"
-    backfill = ["--backfill=2h", f"--step={STEP}s", f"--output={history}"]
-    subprocess.run([program, "simulate", *SHAPE, *backfill], check=True, timeout=120)
-    address = f"127.0.0.1:{free_port()}"
-    command: list[str | Path] = [program, "simulate", *SHAPE, f"--web.listen-address={address}"]
-    simulator = Program(command, folder / "simulator.log")
-    try:
-        simulator.wait_until(lambda: _answers(f"http://{address}/sd"), seconds=30)
-        server = PrometheusServer(
-            folder / "prometheus", http_sd=f"http://{address}/sd", blocks_from=history
-        )
-        with server as prometheus:
-            # two scrapes of each: rates need them, and info metrics join on the first
-            prometheus.wait_for(
-                f"count(count_over_time(agentaflow_gpu_devices[1m]) > 2) == {NODES}"
-            )
-            yield Watched(prometheus, float(prometheus.query("time()")[1]))  # type: ignore[arg-type]
-    finally:
-        simulator.stop()
-
-
-def _answers(url: str) -> bool:
-    try:
-        with OPENER.open(url, timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
+    with watched_fleet(tmp_path_factory.mktemp("boards"), "2h", "1h") as running:
+        yield running
 
 
 @pytest.mark.parametrize("target", QUERIES)
@@ -108,26 +57,70 @@ def test_a_query_has_an_answer(watched: Watched, target: dict[str, Any]) -> None
 
 @pytest.mark.parametrize("target", QUERIES)
 def test_a_line_or_row_is_there_once(watched: Watched, target: dict[str, Any]) -> None:
-    """No query gives more than two series for each GPU, so that nothing is drawn twice."""
-    assert len(watched.ask(target)) <= 2 * NODES * GPUS_PER_NODE
+    """No query gives the same series twice, nor more than a few for each GPU."""
+    found = watched.ask(target)
+    labels = [frozenset(one["metric"].items()) for one in found]
+    assert len(set(labels)) == len(labels)
+    assert len(found) <= MOST_SERIES_A_GPU * NODES * GPUS_PER_NODE
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_what_a_board_costs_is_bounded(watched: Watched, name: str) -> None:
+    """Samples that Prometheus loads for an hour in steps of a minute, a GPU and a step."""
+    costs = {
+        title: watched.samples(target) / (1 if target["instant"] else 3600 / STEP)
+        for title, target in queries(MADE[name])
+    }
+    dearest = max(costs, key=lambda title: costs[title])
+    gpus = NODES * GPUS_PER_NODE
+    print(
+        f"\n{name}: {len(panels(MADE[name]))} panels, {len(costs)} queries; the dearest loads"
+        f" {costs[dearest] / gpus:.0f} samples a GPU and step ({dearest})"
+    )
+    assert costs[dearest] <= MOST_SAMPLES_A_GPU * gpus
+
+
+@pytest.mark.parametrize("name", ["fleet.json", "cluster.json", "capacity.json", "dcgm-fleet.json"])
+def test_the_answers_of_an_overview_do_not_grow_with_the_fleet(watched: Watched, name: str) -> None:
+    """Only a top, or the table that has a row for each node, tells of single nodes and GPUs."""
+    for title, target in queries(MADE[name]):
+        if (
+            title.startswith("Each node")
+            or "topk(" in target["expr"]
+            or "bottomk(" in target["expr"]
+        ):
+            continue
+        single = {label for one in watched.ask(target) for label in one["metric"]}
+        assert not single & {"node", "Hostname", "gpu", "uuid", "UUID", "pod"}, title
 
 
 @pytest.mark.parametrize("definition", VARIABLES)
 def test_a_variable_offers_the_fleets_own(watched: Watched, definition: str) -> None:
-    """The variables list the simulated cluster and all of its nodes."""
+    """The variables list the simulated cluster, all of its nodes, GPUs, namespaces and pods."""
     series, label = definition.removeprefix("label_values(").removesuffix(")").rsplit(", ", 1)
     values = watched.prometheus.get(
         f"/api/v1/label/{label}/values", **{"match[]": substituted(series)}
     )
     names = {f"node-{index}" for index in range(NODES)}
-    assert set(values) == {"cluster": {"simulated"}, "node": names}[label]
+    offered = {
+        "cluster": {"simulated"},
+        "node": names,
+        "Hostname": names,
+        "gpu": {str(index) for index in range(GPUS_PER_NODE)},
+        "namespace": {"research", "serving", "training"},
+    }
+    assert set(values) == offered[label] if label in offered else len(values) > NODES
 
 
 @pytest.mark.parametrize("target", QUERIES)
 def test_choosing_a_node_leaves_the_others_out(watched: Watched, target: dict[str, Any]) -> None:
     """With one node chosen, nothing of another node is in any answer."""
+    if "$node" not in target["expr"]:
+        return
     chosen = watched.ask(target, **{"$node": "node-3"})
-    assert {one["metric"].get("node", "node-3") for one in chosen} <= {"node-3"}
+    labels = [one["metric"] for one in chosen]
+    names = {each.get("Hostname", each.get("node", "node-3")) for each in labels}
+    assert names <= {"node-3"}
 
 
 def test_gpus_that_did_nothing_are_listed_as_idle(watched: Watched) -> None:

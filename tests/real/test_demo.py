@@ -67,4 +67,5 @@ def test_the_kubernetes_demo_places_what_fits(scratch: Path) -> None:
     assert said.count("  verified  ") >= 4  # by apply, and in the journal's list
     assert "research/reward-model is not placed" in said
     assert "serving/chat-canary is not placed: namespace serving has not opted in" in said
-    assert "2 decisions, chain intact" in said
+    assert "5 decisions, chain intact" in said
+    assert "eviction research/notebook-7-0" in said

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from lightkube import Client
 
 from agentaflow_advisor.act import events
+from agentaflow_advisor.act.resources import nodes, recommendations, workloads
+from agentaflow_advisor.act.resources.kinds import installed
 from agentaflow_advisor.decide.journal import Journal
 from agentaflow_advisor.lease import Lease
 from agentaflow_advisor.model import (
@@ -25,9 +29,10 @@ from agentaflow_advisor.model import (
     State,
     TaintDevice,
 )
-from agentaflow_advisor.model.names import CHECK, GATE
+from agentaflow_advisor.model.names import CHECK, GATE, MANAGED
 from agentaflow_advisor.observe.cluster import connect, read_cluster
 from agentaflow_advisor.observe.devices import read_devices
+from agentaflow_advisor.observe.view import ClusterView
 from tests.support.applying import pod_manifest
 from tests.support.parts import need
 from tests.support.stage import EVERYTHING, Stage, install_kueue, to
@@ -37,6 +42,8 @@ from tools.programs import has_cluster
 
 MANIFESTS = Path(__file__).parents[2] / "scheduler_advisor" / "manifests"
 GRANTS = (
+    "crds",
+    "approvals",
     "namespace",
     "advisor",
     "applier",
@@ -85,7 +92,14 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audited]:
         for name in GRANTS:
             applied = cluster.kubectl("apply", "-f", str(MANIFESTS / f"{name}.yaml"))
             assert applied.returncode == 0, applied.stderr
+        for plural in ("gpurecommendations", "gpunodes", "gpuworkloads"):
+            path = f"/apis/agentaflow.io/v1alpha1/{plural}"
+            eventually(partial(served, cluster, path), what=path)
         yield Audited(cluster, log)
+
+
+def served(cluster: ControlPlane, path: str) -> bool:
+    return cluster.request("GET", path)[0] == 200
 
 
 def token(cluster: ControlPlane, account: str) -> str:
@@ -97,7 +111,7 @@ def token(cluster: ControlPlane, account: str) -> str:
 
 def granted(account: str) -> set[Right]:
     """What the manifests give to it, were it bound to every channel's role."""
-    files = {"advisor": ("advisor",), "applier": ("applier", "channels")}[account]
+    files = {"advisor": ("advisor",), "applier": ("advisor", "applier", "channels")}[account]
     return {
         (verb, resource)
         for name in files
@@ -155,6 +169,35 @@ def prepared(stage: Bound) -> list[Any]:
     ]
 
 
+def look(kubeconfig: Path) -> None:
+    """What each cycle of `serve` looks at."""
+    with connect(kubeconfig, None) as client, ClusterView(client) as view:
+        read_cluster(client)
+        read_devices(client)
+        eventually(lambda: view.fresh, what="pods and nodes followed")
+
+
+def mirrored(cluster: ControlPlane, stage: Bound, client: Client) -> None:
+    """Our own resources made, changed and deleted."""
+    (made, *_) = stage.journal.list()
+    assert installed(client)
+    recommendations.publish(client, "agentaflow", [made], stage.policy)
+    recommendations.forget(client, "agentaflow", [])
+    nodes.publish(client, {"one": {"gpus": 1, "free": 1, "health": "Unknown"}})
+    nodes.publish(client, {})
+    body = {
+        "apiVersion": "agentaflow.io/v1alpha1",
+        "kind": "GPUWorkload",
+        "metadata": {"name": "submitted", "labels": {MANAGED: "true"}},
+        "spec": {"gpus": 1, "template": {"containers": [{"name": "main", "image": "x"}]}},
+    }
+    path = f"/apis/agentaflow.io/v1alpha1/namespaces/{stage.namespace}/gpuworkloads"
+    cluster.must("POST", path, body)
+    workloads.reconcile(client)
+    workloads.reconcile(client)
+    assert cluster.must("GET", f"{path}/submitted")["status"]["phase"] == "Pending"
+
+
 def test_what_the_manifests_grant_is_what_is_used_and_no_more(
     audited: Audited, stage: Bound
 ) -> None:
@@ -176,12 +219,12 @@ def test_what_the_manifests_grant_is_what_is_used_and_no_more(
         lease.tick()
         lease.tick()
         assert lease.follower() is None
+        mirrored(audited.cluster, stage, client)
     advisor = audited.cluster.write_kubeconfig("advisor", token(audited.cluster, "advisor"))
-    with connect(advisor, None) as client:
-        read_cluster(client)
-        read_devices(client)
+    for kubeconfig in (advisor, stage.actor_kubeconfig):
+        look(kubeconfig)
     eventually(lambda: audited.used("advisor") == granted("advisor"), what="the advisor's rights")
-    assert audited.used("applier") == granted("applier")
+    eventually(lambda: audited.used("applier") == granted("applier"), what="the applier's rights")
 
 
 @pytest.mark.parametrize(

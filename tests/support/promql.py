@@ -2,18 +2,62 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import promql_parser
 
+from agentaflow_advisor.history.life import Life
+from agentaflow_advisor.model import Money
+from agentaflow_advisor.price import NodePrice
+from agentaflow_advisor.web.metrics import StatusCollector
+from agentaflow_advisor.web.status import Status
 from agentaflow_exporter.metrics import ALL
+from tests.support.advice import advice, recommendation
 
 TARGET_LABELS = {"job", "instance", "cluster", "node"}
 OF_PROMETHEUS = {"up": set[str](), "ALERTS": {"alertname", "alertstate", "severity"}}
-DECLARED: Mapping[str, set[str]] = {metric.name: set(metric.labels) for metric in ALL}
-COUNTERS = {metric.name for metric in ALL if metric.kind == "counter"}
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def _status() -> Status:
+    """One with something of everything, so that every metric has a sample."""
+    found = recommendation()
+    each = Money(Decimal("6.88"), "USD")
+    price = NodePrice("p5", each, each, each, assumed=False)
+    life = Life(found.id, found.kind, "idle", found.what, found.where, each, 1.0, 2.0, 1)
+    made = advice([found], lives={found.id: life}, prices={("", "node-0"): price})
+    return Status(advice=made, observed_at=1.0, decisions={})
+
+
+def _of_dcgm() -> Iterator[tuple[str, bool]]:
+    """Its names of years, as docs/compat.md lists them, and whether DCGM counts with them."""
+    rows = re.findall(r"\| `(DCGM_\w+)` \| .*? \| (\w+) \|", (DOCS / "compat.md").read_text())
+    yield from ((name, kind == "counter") for name, kind in rows)
+
+
+OF_ADVISOR: Mapping[str, set[str]] = {
+    sample.name: set(sample.labels)
+    for family in StatusCollector(_status, most=1).collect()
+    for sample in family.samples
+}
+DCGM_LABELS = {"gpu", "UUID", "Hostname", "modelName", "namespace", "pod", "container"}
+OURS = {metric.name: set(metric.labels) for metric in ALL}
+DCGM = dict(_of_dcgm())
+DECLARED: Mapping[str, set[str]] = {
+    **OURS,
+    **OF_ADVISOR,
+    **dict.fromkeys(DCGM, DCGM_LABELS),
+}
+COUNTERS = (
+    {metric.name for metric in ALL if metric.kind == "counter"}
+    | {name for name, counts in DCGM.items() if counts}
+    | {name for name in OF_ADVISOR if name.endswith(("_total", "_sum", "_count"))}
+)
 
 # As Grafana replaces them, with every cluster and node chosen.
 EVERYTHING = {
@@ -22,6 +66,9 @@ EVERYTHING = {
     "$__range": "30m",
     "$cluster": ".*",
     "$node": ".*",
+    "$gpu": ".*",
+    "$namespace": ".*",
+    "$pod": ".*",
 }
 
 

@@ -86,5 +86,5 @@ def test_an_unknown_part_is_named(tmp_path: Path) -> None:
     """A misspelt part ends in a line that lists the parts there are."""
     ended = check("promethius", XDG_CACHE_HOME=str(tmp_path))
     assert ended.returncode == 2
-    there = "compiler, prometheus, kubernetes, thanos, node-exporter"
+    there = "compiler, prometheus, alertmanager, kubernetes, thanos, browser, node-exporter"
     assert f"no such part: promethius (there are {there})" in ended.stderr

@@ -14,7 +14,14 @@ from dataclasses import dataclass, field, replace
 from lightkube import Client
 
 from agentaflow_advisor.act.channels import CHANNELS
-from agentaflow_advisor.act.errors import ApiTrouble, Conflict, Rejected, Unanswered, Unreadable
+from agentaflow_advisor.act.errors import (
+    ApiTrouble,
+    Conflict,
+    Following,
+    Rejected,
+    Unanswered,
+    Unreadable,
+)
 from agentaflow_advisor.act.facts import stopped, surroundings
 from agentaflow_advisor.act.points import Point
 from agentaflow_advisor.decide.approval import overdue
@@ -182,7 +189,12 @@ def _attempts(applier: Applier) -> Iterator[None]:
 
 
 def _judge(applier: Applier, decision: Decision) -> Context | Settled:
-    """The facts, with the object as it is now, if the write may go out; else what became of it."""
+    """The facts, with the object as it is now, if the write may go out; else what became of it.
+
+    Raises Unanswered or Unreadable: then nothing is known, and nothing ends.
+    """
+    if why := applier.follower():
+        raise Following(why)
     channel, client = CHANNELS[decision.action.channel], applier.client
     target = channel.read(client, decision.action)
     if isinstance(target, Settled):
@@ -194,7 +206,6 @@ def _judge(applier: Applier, decision: Decision) -> Context | Settled:
         policy=applier.policy,
         target=target,
         now=now,
-        follower=applier.follower(),
         recent=applier.journal.carried_out_since(now - HOUR, but=decision.id),
         agreed=applier.journal.agreed(),
     )

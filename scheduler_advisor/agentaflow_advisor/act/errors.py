@@ -4,6 +4,7 @@ ApiTrouble
 ├── Unanswered  timeout, reset, 429, 5xx, unparsable: it may have happened or not
 ├── Conflict    409: the object is not the one that was read
 ├── Unreadable  a read was refused: nothing can be told
+│   └── Following  another process holds the lease: it is not ours to act
 └── Rejected    a write was refused, and would be again
 """
 
@@ -25,6 +26,10 @@ class Conflict(ApiTrouble):
 
 
 class Unreadable(ApiTrouble):
+    pass
+
+
+class Following(Unreadable):
     pass
 
 

@@ -20,6 +20,8 @@ from agentaflow_exporter.log import Log
     "channels",
     "log_format",
     "log_level",
+    "otlp_endpoint",
+    "approval_token_file",
 )
 def serve(session: Session) -> int:
     """Look again and again, keep the advice ready, and carry out what was approved.

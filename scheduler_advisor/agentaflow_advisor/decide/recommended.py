@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
 
 from agentaflow_advisor.decide.proposal import uuid7
 from agentaflow_advisor.model import (
@@ -20,6 +21,7 @@ from agentaflow_advisor.model import (
     Workload,
 )
 from agentaflow_advisor.model.names import DECISION, SICK, SUSPECT
+from agentaflow_advisor.place.queue import opted_in
 
 Built = Action | Refusal | None  # None: it is done already
 Build = Callable[[Recommendation, "Seen"], Built]
@@ -31,6 +33,7 @@ class Seen:
     def __init__(self, snapshot: Snapshot, devices: Mapping[str, Device]) -> None:
         self.pods = {(pod.namespace, pod.name): pod for pod in snapshot.workloads}
         self.nodes = {node.name: node for node in snapshot.nodes if node.known}
+        self.namespaces = snapshot.namespaces
         self.devices = devices  # by the GPU's uuid
 
 
@@ -91,6 +94,8 @@ def _evict(each: Recommendation, seen: Seen) -> Built:
         return Refusal(each.id, "which pod of Kubernetes holds the GPU is not known")
     if pod.deleting:
         return None
+    if not (opted_in(pod.labels) and opted_in(seen.namespaces.get(pod.namespace, {}))):
+        return Refusal(each.id, f"pod {pod.ref} or its namespace has not opted in")
     return EvictPod(
         namespace=pod.namespace,
         name=pod.name,
@@ -104,36 +109,40 @@ def _evict(each: Recommendation, seen: Seen) -> Built:
 
 
 def _cordon(each: Recommendation, seen: Seen) -> Built:
-    node = seen.nodes.get(each.where.node)
-    if node is None:
-        return Refusal(each.id, f"Kubernetes knows no node {each.where.node}")
+    node = _node(each, seen)
+    if isinstance(node, Refusal):
+        return node
     if not node.schedulable or any(taint.key == SICK for taint in node.taints):
         return None
-    return CordonNode(
-        name=node.name,
-        uid=node.uid,
-        resource_version=node.resource_version,
-        spec_hash=node.spec_hash,
-        marker=_marker(node),
-        node=node.name,
-    )
+    return CordonNode(**_at(node))
 
 
 def _label(each: Recommendation, seen: Seen) -> Built:
+    node = _node(each, seen)
+    if isinstance(node, Refusal):
+        return node
+    return None if SUSPECT in node.labels else LabelNode(**_at(node), labels={SUSPECT: each.kind})
+
+
+def _node(each: Recommendation, seen: Seen) -> Node | Refusal:
     node = seen.nodes.get(each.where.node)
     if node is None:
         return Refusal(each.id, f"Kubernetes knows no node {each.where.node}")
-    if SUSPECT in node.labels:
-        return None
-    return LabelNode(
-        name=node.name,
-        uid=node.uid,
-        resource_version=node.resource_version,
-        spec_hash=node.spec_hash,
-        marker=_marker(node),
-        node=node.name,
-        labels={SUSPECT: each.kind},
-    )
+    if not opted_in(node.labels):
+        return Refusal(each.id, f"node {node.name} has not opted in")
+    return node
+
+
+def _at(node: Node) -> dict[str, Any]:
+    """What every action on a node says of it."""
+    return {
+        "name": node.name,
+        "uid": node.uid,
+        "resource_version": node.resource_version,
+        "spec_hash": node.spec_hash,
+        "marker": _marker(node),
+        "node": node.name,
+    }
 
 
 def _taint_device(each: Recommendation, seen: Seen) -> Built:

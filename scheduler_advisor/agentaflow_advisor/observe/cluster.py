@@ -20,7 +20,7 @@ from lightkube.resources.core_v1 import Namespace, Pod
 from lightkube.resources.core_v1 import Node as KubernetesNode
 from lightkube.resources.policy_v1 import PodDisruptionBudget
 
-from agentaflow_advisor.model import ClusterState, Disruptions, Workload
+from agentaflow_advisor.model import ClusterState, Disruptions, Node, Workload
 from agentaflow_advisor.model.names import FIELD_MANAGER, MANAGED
 from agentaflow_advisor.observe import kubernetes, kueue
 from agentaflow_advisor.observe.errors import ClusterUnreachable, one_line
@@ -70,6 +70,14 @@ def read_cluster(client: Client) -> ClusterState:
         nodes = tuple(kubernetes.node(one) for one in _list(client, KubernetesNode))
         pods = _list(client, Pod, namespace="*", fields={"status.phase": not_equal("Succeeded")})
         workloads = tuple(kubernetes.workload(pod) for pod in pods if kubernetes.matters(pod))
+    return read_beside(client, nodes, workloads)
+
+
+def read_beside(
+    client: Client, nodes: tuple[Node, ...], workloads: tuple[Workload, ...]
+) -> ClusterState:
+    """The same where nodes and pods are known already. Raises ClusterUnreachable."""
+    with named(client):
         namespaces = {
             one.metadata.name or "": one.metadata.labels or {}
             for one in _list(client, Namespace)

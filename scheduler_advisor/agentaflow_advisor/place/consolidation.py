@@ -12,13 +12,14 @@ from agentaflow_advisor.model import Node, Refusal, Snapshot, Workload
 from agentaflow_advisor.model.names import GATE
 from agentaflow_advisor.place.board import Pod
 from agentaflow_advisor.place.capacity import FINISHED, Capacity, occupancy
-from agentaflow_advisor.place.defragmentation import SEARCHES, Move, Plan, Progress, plan
+from agentaflow_advisor.place.defragmentation import Move, Plan, plan
 from agentaflow_advisor.place.feasibility import refusal, unusable
 from agentaflow_advisor.place.fleet import Booleans
 from agentaflow_advisor.place.gangs import gangs
 from agentaflow_advisor.place.live import demand_of, fleet_of
 from agentaflow_advisor.place.movable import MoveSettings, protections
 from agentaflow_advisor.place.queue import unjudged
+from agentaflow_advisor.place.search import Progress
 
 UNKNOWN = "Kubernetes is not known, so which pods wait and run is not: give --kubeconfig"
 
@@ -60,7 +61,7 @@ def propose(
             scene.pods,
             budget=budget,
             groups=scene.groups,
-            searches=SEARCHES[:1],  # more find little where GPUs are not shared
+            ruins=0,  # they find little where GPUs are not shared
             progress=progress,
         )
     named = {pod.ref: pod for pod in snapshot.workloads}

@@ -9,12 +9,13 @@ import numpy as np
 
 from agentaflow_advisor.place.benchmark import Machine, arrivals, fleet
 from agentaflow_advisor.place.board import Pod
-from agentaflow_advisor.place.defragmentation import Move, Plan, Progress, plan
+from agentaflow_advisor.place.defragmentation import Move, Plan, plan
 from agentaflow_advisor.place.demand import WHOLE, Demand
 from agentaflow_advisor.place.fleet import Fleet, Grant
 from agentaflow_advisor.place.placer import Placer
 from agentaflow_advisor.place.scorers import Kind
 from agentaflow_advisor.place.scorers.fragmentation import Typical, fragmented_milli
+from agentaflow_advisor.place.search import Progress
 
 
 @dataclass(frozen=True, slots=True)

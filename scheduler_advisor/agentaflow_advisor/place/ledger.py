@@ -4,59 +4,81 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 
 from agentaflow_advisor.place.board import Pod, Step
+from agentaflow_advisor.place.demand import Demand
 from agentaflow_advisor.place.fleet import Fleet
+
+
+@dataclass(slots=True)
+class _Node:
+    """What is left on a node, by GPU and in all."""
+
+    left: list[int]
+    cpu: int
+    memory: int
+
+    def fits(self, demand: Demand, slots: tuple[int, ...]) -> bool:
+        return (
+            self.cpu >= demand.cpu_millicores
+            and self.memory >= demand.memory_bytes
+            and all(self.left[slot] >= demand.share for slot in slots)
+        )
+
+    def add(self, demand: Demand, slots: tuple[int, ...], sign: int) -> None:
+        self.cpu += sign * demand.cpu_millicores
+        self.memory += sign * demand.memory_bytes
+        for slot in slots:
+            self.left[slot] += sign * demand.share
 
 
 class Ledger:
     """Replays steps from the fleet as it is."""
 
     def __init__(self, fleet: Fleet, pods: Sequence[Pod]) -> None:
-        self._fleet, self._pods = fleet, pods
+        self._pods = pods
+        self._left: list[list[int]] = fleet.left.tolist()
+        self._cpu: list[int] = fleet.cpu.tolist()
+        self._memory: list[int] = fleet.memory.tolist()
 
     def replay(self, steps: Sequence[Step], without: Collection[int]) -> list[int]:
         """The steps, by index, that cannot be taken without those and the ones after them."""
-        fleet, pods = self._fleet, self._pods
-        touched = {step.row for step in steps} | {pods[step.pod].row for step in steps}
-        left = {row: fleet.left[row].tolist() for row in touched if row >= 0}
-        cpu = {row: int(fleet.cpu[row]) for row in left}
-        memory = {row: int(fleet.memory[row]) for row in left}
-        places = {step.pod: (pods[step.pod].row, pods[step.pod].slots) for step in steps}
-        failed: list[int] = []
+        return list(self._failing(steps, without))
+
+    def possible(self, steps: Sequence[Step], without: Collection[int] = ()) -> bool:
+        """Whether all the others can be taken without those."""
+        return next(self._failing(steps, without), None) is None
+
+    def _failing(self, steps: Sequence[Step], without: Collection[int]) -> Iterator[int]:
+        pods = self._pods
+        nodes: dict[int, _Node] = {}
+        places: dict[int, tuple[int, tuple[int, ...]]] = {}
         for index, (pod, row, slots) in enumerate(steps):
-            if index in without or places[pod] == (row, slots):
+            own, held = places.get(pod) or (pods[pod].row, pods[pod].slots)
+            if index in without or (own, held) == (row, slots):
                 continue
-            demand, (own, held) = pods[pod].demand, places[pod]
-            room = left[row]
-            if (
-                cpu[row] < demand.cpu_millicores
-                or memory[row] < demand.memory_bytes
-                or any(room[slot] < demand.share for slot in slots)
-            ):
-                failed.append(index)
+            demand = pods[pod].demand
+            node = nodes.get(row) or nodes.setdefault(row, self._node(row))
+            if not node.fits(demand, slots):
+                yield index
                 continue
-            for slot in slots:
-                room[slot] -= demand.share
-            cpu[row] -= demand.cpu_millicores
-            memory[row] -= demand.memory_bytes
+            node.add(demand, slots, -1)
             if own >= 0:
-                for slot in held:
-                    left[own][slot] += demand.share
-                cpu[own] += demand.cpu_millicores
-                memory[own] += demand.memory_bytes
+                (nodes.get(own) or nodes.setdefault(own, self._node(own))).add(demand, held, 1)
             places[pod] = (row, slots)
-        return failed
+
+    def _node(self, row: int) -> _Node:
+        return _Node(self._left[row].copy(), self._cpu[row], self._memory[row])
 
     def needed(self, steps: Sequence[Step]) -> list[Step]:
         """Without the moves that nobody needs who waits; the last ones are looked at first."""
-        kept = list(steps)
+        gone: set[int] = set()
         for group in reversed(self._groups(steps)):
-            indices = {kept.index(steps[one]) for one in group}
-            if not self.replay(kept, indices):
-                kept = [step for index, step in enumerate(kept) if index not in indices]
-        return kept
+            if self.possible(steps, gone | set(group)):
+                gone.update(group)
+        return [step for index, step in enumerate(steps) if index not in gone]
 
     def lost(self, steps: Sequence[Step], index: int) -> tuple[int, ...]:
         """The pods that wait, and would still if this move (or that of its gang) were not made."""

@@ -9,7 +9,7 @@ from itertools import combinations, islice
 import numpy as np
 
 from agentaflow_advisor.place.board import Board, Step
-from agentaflow_advisor.place.chains import insert
+from agentaflow_advisor.place.chains import holes_of, insert
 from agentaflow_advisor.place.demand import WHOLE
 
 _UNITS = 3  # pods, or whole gangs, that make room for one
@@ -77,14 +77,26 @@ def by_node(board: Board, units: Iterable[Unit]) -> Mapping[int, list[Unit]]:
 
 def clear(board: Board, pod: int, by_row: Mapping[int, list[Unit]], most: int) -> bool:
     """Seat one that waits by moving at most so many pods off one node, the fewest that will do."""
+    homes: dict[int, set[int]] = {}
     ways = [
         way
         for row in _likely(board, int(board.kind[pod]), by_row)
         for way in _ways(board, pod, row, by_row[row], most)
+        if all(board.row[one] != row or _homes(board, one, homes) - {row} for one in way[-1])
     ]
     return any(
         _try(board, pod, row, leaving) for _, _, row, leaving in islice(sorted(ways), _TRIED)
     )
+
+
+def _homes(board: Board, pod: int, known: dict[int, set[int]]) -> set[int]:
+    """Rows with room for a pod of one GPU at most; any row for one of several."""
+    kind = int(board.kind[pod])
+    if kind not in known:
+        several = board.gpus[kind] > 1
+        rows = np.arange(len(board.cpu)) if several else holes_of(board, kind)[1]
+        known[kind] = set(rows.tolist())
+    return known[kind]
 
 
 def _likely(board: Board, kind: int, by_row: Mapping[int, list[Unit]]) -> list[int]:

@@ -16,6 +16,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from agentaflow_advisor.model import State
+from agentaflow_advisor.web.prices import price_metrics
 from agentaflow_advisor.web.recommendations import recommendation_metrics
 from agentaflow_advisor.web.status import Measured, Stage, Status
 
@@ -52,6 +53,7 @@ class StatusCollector(Collector):
             yield from _effects(status.effects)
         if status.advice:
             yield from recommendation_metrics(status.advice, self._most)
+            yield from price_metrics(status.advice)
 
 
 def _build_info() -> Metric:

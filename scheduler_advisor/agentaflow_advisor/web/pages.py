@@ -10,6 +10,7 @@ from prometheus_client.registry import CollectorRegistry
 
 from agentaflow_advisor.documents import advice_document
 from agentaflow_advisor.render import duration, plain, to_json
+from agentaflow_advisor.web.decisions import ROOT
 from agentaflow_advisor.web.status import Status
 from agentaflow_exporter.web import Request, Response, text_response
 
@@ -17,6 +18,7 @@ JSON = (("Content-Type", "application/json; charset=utf-8"),)
 INDEX = """agentaflow, the advisor
 /metrics
 /api/v1/recommendations
+/api/v1/decisions
 /-/healthy
 /-/ready"""
 
@@ -31,11 +33,13 @@ class Pages:
         *,
         ready_max_age_seconds: float,
         clock: Callable[[], float] = time,
+        decisions: Callable[[Request], Response] | None = None,
     ) -> None:
         self._status = status
         self._registry = registry
         self._ready_max_age_seconds = ready_max_age_seconds
         self._clock = clock
+        self._decisions = decisions
         self._paths: dict[str, Callable[[Request], Response]] = {
             "/": lambda _: text_response(200, INDEX),
             "/-/healthy": lambda _: text_response(200, "healthy"),
@@ -45,6 +49,10 @@ class Pages:
         }
 
     def __call__(self, request: Request) -> Response:
+        if self._decisions is not None and f"{request.path}/".startswith(f"{ROOT}/"):
+            return self._decisions(request)
+        if request.method == "POST":
+            return text_response(405, "only GET and HEAD are answered here", ("Allow", "GET, HEAD"))
         page = self._paths.get(request.path)
         return page(request) if page else text_response(404, "no such page; / lists them")
 

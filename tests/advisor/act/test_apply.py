@@ -357,3 +357,17 @@ def test_whatever_is_lost_or_killed_the_pod_is_changed_once(
         assert journal.get(made.id).state is State.APPLIED
         assert journal.verify() == ()
     assert [patch["metadata"]["annotations"][DECISION] for patch in cluster.accepted] == [made.id]
+
+
+def test_a_lease_that_is_lost_holds_decisions_back_and_ends_none(journal: Journal) -> None:
+    """Approved or under way, it stays so until this process leads again; then it goes on."""
+    cluster = FakeCluster(objects())
+    made = proposed_and_approved(journal, cluster)
+    leading = applier(journal, cluster.client)
+    following = replace(leading, follower=lambda: "two holds the lease")
+    waits = apply_decision(following, made)
+    assert (waits.state, waits.reason) == (State.APPROVED, "two holds the lease")
+    journal.transition(made.id, State.INTENDED, actor="x", at=NOW)
+    assert recover(following)[0].state is State.INTENDED
+    assert cluster.accepted == []
+    assert recover(leading)[0].state is State.APPLIED

@@ -22,9 +22,9 @@ from agentaflow_advisor.model import (
     TaintDevice,
     Where,
 )
-from agentaflow_advisor.model.names import SICK, SUSPECT
+from agentaflow_advisor.model.names import MANAGED, SICK, SUSPECT
 from tests.support.decisions import NOW
-from tests.support.fleet import node, running_pod, snapshot
+from tests.support.fleet import OPTED_IN, node, running_pod, snapshot
 
 DEVICE = Device("gpu.nvidia.com", "node-0", "gpu-3")
 ALL = ("eviction", "cordon", "node-label", "device-taint")
@@ -38,7 +38,8 @@ def found(kind: str, **where: str) -> Recommendation:
 
 def fleet(**changes: Any) -> Snapshot:
     pods = (running_pod("notebook", "node-0", uid="uid-notebook"),)
-    return snapshot([node("node-0", uid="uid-node-0", **changes)], pods)
+    labels = {**OPTED_IN, **changes.pop("labels", {})}
+    return snapshot([node("node-0", uid="uid-node-0", labels=labels, **changes)], pods)
 
 
 def proposed(
@@ -114,3 +115,15 @@ def test_two_recommendations_on_one_object_make_one_decision() -> None:
     each = found("drain-gpu-node")
     made, _ = propose_recommended([each, replace(each, id="x")], fleet(), ALL, now=NOW)
     assert len(made) == 1
+
+
+def test_what_has_not_opted_in_is_refused_and_not_proposed() -> None:
+    """A proposal that a guard would veto is no proposal."""
+    seen = replace(fleet(), namespaces={})
+    made, refusals = proposed(found("idle-gpu", namespace="research", pod="notebook"), seen)
+    assert (made, refusals) == (
+        [],
+        ["pod research/notebook or its namespace has not opted in"],
+    )
+    made, refusals = proposed(found("drain-gpu-node"), fleet(labels={MANAGED: "false"}))
+    assert (made, refusals) == ([], ["node node-0 has not opted in"])

@@ -87,6 +87,21 @@ def test_gpus_without_cpu_get_a_pod_that_needs_none() -> None:
     assert [(each.pod, each.node) for each in found.admissions] == [("waits", "b")]
 
 
+def test_one_move_may_need_two_others_first() -> None:
+    """An 810 leaves a whole GPU for the place of a 500 and a 310, for each of whom there is a hole;
+    none of the three moves would be worth anything without the others.
+    """
+    there = nodes(1, 1, 1, 1)
+    pods = [on(there, "810", share(810), 0, 0), on(there, "stays", share(190), 1, 0, movable=False)]
+    pods += [on(there, "500", share(500), 1, 0), on(there, "310", share(310), 1, 0)]
+    pods += [on(there, "half", share(500), 2, 0, movable=False)]
+    pods += [on(there, "690", share(690), 3, 0, movable=False), Pod("waits", whole(1))]
+    found = plan(there, pods, budget=3)
+    assert {move.pod: move.to_node for move in found.moves} == {"500": "c", "310": "d", "810": "b"}
+    assert [step.pod for step in found.steps][2:] == ["810", "waits"]
+    assert plan(there, pods, budget=2).steps == ()
+
+
 @pytest.mark.parametrize(("held", "budget"), [({"movable": False}, 5), ({}, 0)])
 def test_without_leave_nothing_moves(held: dict[str, object], budget: int) -> None:
     """Protected pods stay, and a budget of nothing is one."""
@@ -215,18 +230,18 @@ def test_the_order_of_nodes_and_pods_does_not_matter(
 
 
 def test_the_end_state_of_the_papers_strategy() -> None:
-    """After moves of at most 5 % of the pods, at most 3.85 % of the GPUs stay unallocated at full
-    load (no placement that keeps all pods can come below 3.6), within a minute.
+    """After moves of at most 5 % of the pods, at most 3.7 % of the GPUs stay unallocated at full
+    load (no placement that keeps all pods can come below 3.6), within a minute and a half.
     """
     assert FGD is not None
     there = machines(OPENB / "nodes.csv")
     listed = demands(OPENB / "pods_default.csv", [one.model for one in there])
     started = time.process_time()
     found = defragmented(there, listed, FGD, 42, 1.0, 0.05)
-    assert time.process_time() - started < 60
+    assert time.process_time() - started < 90
     capacity = found.plan.capacity_gpus
     assert 4.4 < 100 * found.plan.unallocated_before / capacity < 5.2
-    assert 100 * found.plan.unallocated_after / capacity <= 3.85
+    assert 100 * found.plan.unallocated_after / capacity <= 3.7
     assert len(found.plan.moves) <= 0.05 * found.placed_pods
 
 

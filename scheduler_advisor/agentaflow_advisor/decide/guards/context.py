@@ -43,7 +43,6 @@ class Context:
     siblings: tuple[Workload, ...] = ()  # the pods of the target's namespace
     disruptions: Disruptions = NOT_READ
     stopped: str | None = None  # why the kill switch says stop; None: it is off
-    follower: str | None = None  # why another process is the one that acts; None: this one is
     recent: tuple[Recent, ...] = ()  # newest first
     agreed: Mapping[str, State] = field(default_factory=dict)
     """Uid of each object with a decision that is approved or further → that decision's state."""

@@ -12,11 +12,6 @@ def kill_switch(_: Decision, context: Context) -> Allow | Veto:
     return unless(context.stopped is not None, context.stopped or "")
 
 
-def leader(_: Decision, context: Context) -> Allow | Veto:
-    """This process holds the lease, where several are running."""
-    return unless(context.follower is not None, context.follower or "")
-
-
 def channel_on(decision: Decision, context: Context) -> Allow | Veto:
     """The channel is switched on in the settings."""
     channel = decision.action.channel
@@ -89,7 +84,6 @@ def evidence_enough(decision: Decision, context: Context) -> Allow | Veto:
 
 EVERYWHERE: tuple[Guard, ...] = (
     kill_switch,
-    leader,
     channel_on,
     namespace_protected,
     namespace_opted_in,

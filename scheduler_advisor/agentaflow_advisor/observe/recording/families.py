@@ -74,9 +74,9 @@ TELLS_ONLY = "pcie_width"
 RARE_NOW = frozenset(RARE[RARE.index("mig_enabled") : RARE.index(TELLS_ONLY)])
 """Those that are as of now; the others are of the window."""
 GROWN_RARE = tuple(signal for signal in RARE if signal not in RARE_NOW | {TELLS_ONLY})
-WHOLE: Mapping[str, str] = {"24h": "1d", "168h": "7d"}
+WHOLE: Mapping[str, str] = {"24h": "1d"}
 """Windows of which the rules keep what is asked for of all their hours, and how they name them. The
-hours of a week are in a dozen blocks of Prometheus, each of which is looked through for every GPU.
+hours of a day are in five blocks of Prometheus, each of which is looked through for every GPU.
 """
 WHOLE_FRESH = "[70m]"
 """An hour, and some minutes in which the rules are late."""
@@ -137,9 +137,9 @@ def questions(
 ) -> Iterator[Question]:
     """How those of the signals that are recorded are asked.
 
-    `window` is a duration, `steps` how many steps of 5 minutes are in it, and `whole` its name where
-    it is kept whole. What nearly all GPUs have alike is asked for where it is otherwise: a series
-    for each GPU is what costs time.
+    `window` is a duration, `steps` how many steps of 5 minutes are in it, and `whole` its name
+    where it is kept whole. What nearly all GPUs have alike is asked for where it is otherwise: a
+    series for each GPU is what costs time.
     """
 
     series = _Series(exporter, step, window, whole)

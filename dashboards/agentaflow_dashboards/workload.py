@@ -1,0 +1,162 @@
+"""The Workload board: pods that hold GPUs, and what they make of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agentaflow_dashboards.frame import (
+    BUSY_IS_GOOD,
+    clusters,
+    framed,
+    namespaces,
+    pods,
+)
+from agentaflow_dashboards.held import POD, each_reading, part_of_reading, shares
+from agentaflow_dashboards.held import pods as held
+from agentaflow_dashboards.kinds import Column, wide_table
+from agentaflow_dashboards.modern import Row, Viz, query, stat, timeseries
+from agentaflow_dashboards.nodes import link_to_gpu, link_to_node
+
+MOST = 20
+BUSY = 'utilization_ratio{engine="gpu"}'
+EACH = "by (cluster, namespace, pod)"
+COLUMNS = {"cluster": "Cluster", "namespace": "Namespace", "pod": "Pod"}
+
+
+def workload() -> dict[str, Any]:
+    return framed(
+        "workload",
+        "Workload",
+        "Pods that hold GPUs: how many, how busy, how much memory and power.",
+        [clusters(), namespaces(), pods()],
+        [
+            Row("Now", _now()),
+            Row("Pods that stand out", _lines()),
+            Row("Each pod", (_pods(), _places())),
+        ],
+    )
+
+
+def _now() -> tuple[Viz, ...]:
+    busy = each_reading(BUSY, POD)
+    return (
+        stat(
+            "Pods with GPUs",
+            "Pods that hold a GPU. Good: as many as you run. Missing where exporters do not know "
+            "the pods: --attribution.kubelet-socket.",
+            query(f"count(count {EACH} ({held(POD)}))", now=True),
+        ),
+        stat(
+            "GPUs held",
+            "A GPU that three pods share counts as a third for each. Good: what the quota says.",
+            query(f"sum({shares(POD)})", now=True),
+            defaults={"decimals": 1},
+        ),
+        stat(
+            "Utilisation",
+            "Mean over the GPUs that the chosen pods hold. Good: above 60 %.",
+            query(f"avg({busy})", now=True),
+            unit="percentunit",
+            steps=BUSY_IS_GOOD,
+            defaults={"decimals": 0},
+        ),
+        stat(
+            "Pods that do nothing",
+            "Pods none of whose GPUs runs a kernel now. Good: 0 for longer than a pause.",
+            query(f"count(max {EACH} ({busy}) == 0) or 0 * count({held(POD)})", now=True),
+            steps=(("green", None), ("orange", 1.0)),
+        ),
+        stat(
+            "Memory",
+            "GPU memory in use on the GPUs they hold. Good: it goes with the work.",
+            query(f"sum({part_of_reading('memory_used_bytes', POD)})", now=True),
+            unit="bytes",
+        ),
+        stat(
+            "Power",
+            "Their part of what the GPUs draw. Good: it goes with the work.",
+            query(f"sum({part_of_reading('power_watts', POD)})", now=True),
+            unit="watt",
+        ),
+    )
+
+
+def _lines() -> tuple[Viz, ...]:
+    return (
+        _each(
+            "Least busy pods",
+            "Mean utilisation of the GPUs of a pod, the 20 lowest at each time. Good: high. A pod "
+            "at 0 for hours holds what another waits for.",
+            f"bottomk({MOST}, avg {EACH} ({each_reading(BUSY, POD)}))",
+            unit="percentunit",
+            defaults={"min": 0, "max": 1},
+        ),
+        _each(
+            "Memory of the pods that hold most",
+            "GPU memory on the GPUs that a pod holds, the 20 highest. Good: it falls when the job "
+            "ends.",
+            f"topk({MOST}, sum {EACH} ({part_of_reading('memory_used_bytes', POD)}))",
+            unit="bytes",
+            defaults={"min": 0},
+        ),
+        _each(
+            "Power of the pods that draw most",
+            "Their part of what the GPUs draw, the 20 highest. Good: steady under load.",
+            f"topk({MOST}, sum {EACH} ({part_of_reading('power_watts', POD)}))",
+            unit="watt",
+            defaults={"min": 0},
+        ),
+        _each(
+            "GPUs held by the largest pods",
+            "How many GPUs a pod holds, the 20 largest. Good: a step up at its start, a step down "
+            "at its end.",
+            f"topk({MOST}, sum {EACH} ({shares(POD)}))",
+            defaults={"min": 0},
+        ),
+    )
+
+
+def _each(title: str, description: str, expr: str, **more: Any) -> Viz:
+    return timeseries(title, description, query(expr, "{{namespace}}/{{pod}}"), **more)
+
+
+def _pods() -> Viz:
+    return wide_table(
+        "Pods",
+        "A row for each pod. Good: utilisation above 60 %; many GPUs and little work is what to "
+        "talk about with the owner.",
+        COLUMNS,
+        [
+            Column("GPUs", f"sum {EACH} ({shares(POD)})", more={"decimals": 1}),
+            Column(
+                "Utilisation",
+                f"avg {EACH} ({each_reading(BUSY, POD)})",
+                "percentunit",
+                BUSY_IS_GOOD,
+                {"decimals": 0},
+            ),
+            Column("Memory", f"sum {EACH} ({part_of_reading('memory_used_bytes', POD)})", "bytes"),
+            Column("Power", f"sum {EACH} ({part_of_reading('power_watts', POD)})", "watt"),
+        ],
+        size=(24, 9),
+    )
+
+
+def _places() -> Viz:
+    return wide_table(
+        "Where they run",
+        "A row for each GPU that a pod holds; node and GPU lead to their boards. Good: the GPUs of "
+        "a job on as few nodes as it needs.",
+        {**COLUMNS, "node": "Node", "gpu": "GPU"},
+        [
+            Column(
+                "Utilisation of the GPU",
+                f"max by (cluster, namespace, pod, node, gpu) ({each_reading(BUSY, POD)})",
+                "percentunit",
+                BUSY_IS_GOOD,
+                {"decimals": 0},
+            )
+        ],
+        overrides=[link_to_node(), link_to_gpu()],
+        size=(24, 9),
+    )

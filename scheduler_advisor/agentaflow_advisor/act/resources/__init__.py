@@ -1,0 +1,1 @@
+"""Our own resources in the API: recommendations to approve, nodes to look at, work to submit."""
