@@ -28,8 +28,8 @@ SAMPLED_SECONDS = 80 * 60
 """How far back there are samples: to before the newest hour that is recorded."""
 MODEL = "NVIDIA H100 80GB HBM3"
 BLOCK_HOURS = (12, 6, 4, 2, 0)
-"""How long ago the blocks of the past end. A server that has run for days has made blocks of 2 hours
-and joined them to 6 and 18; a day is in as many as here, the newest two hours in its memory.
+"""How long ago the blocks of the past end. A server that has run for days has made blocks of 2
+hours and joined them to 6 and 18; a day is in as many as here, the newest two hours in its memory.
 """
 BITS = (1 << len(RARE)) - 1
 
