@@ -111,18 +111,20 @@ def scraped(nodes: int, folder: Path) -> PrometheusServer:
 
 
 def kept(nodes: int, folder: Path) -> PrometheusServer:
-    """A server that holds a day of recorded hours, and the newest samples.
+    """A server that holds a day of recorded hours, and the newest samples, in such blocks as one
+    has that has run for days.
 
     The past first: by the time promtool has made blocks of it, what is newest is newer.
     """
-    fleet, past, began = Fleet.of(nodes), folder / "past.om", int(time.time())
-    with past.open("w") as out:
-        samples = fleet.write_past(out, began)
-    server = PrometheusServer(folder / "prometheus", blocks_from=folder / "history.om")
-    create_blocks(past, server.folder / "data")
-    past.unlink()
-    with (folder / "history.om").open("w") as out:
-        samples += fleet.write_latest(out, began, int(time.time()))
+    fleet, latest, began = Fleet.of(nodes), folder / "history.om", int(time.time())
+    server = PrometheusServer(
+        folder / "prometheus", blocks_from=latest, flags=["--storage.tsdb.max-block-duration=2h"]
+    )
+    past, samples = fleet.write_past(folder, began)
+    for block in past:
+        create_blocks(block, server.folder / "data")
+        block.unlink()
+    samples += fleet.write_latest(latest, began, int(time.time()))
     print(f"  {nodes} nodes: {samples / 1e6:.0f} million samples", file=sys.stderr)
     return server
 

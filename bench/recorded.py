@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TextIO
+from itertools import pairwise
+from pathlib import Path
 
 from agentaflow_advisor.observe.recording.families import RARE
 from tools.prometheus import JOB
@@ -17,11 +20,17 @@ from tools.prometheus import JOB
 HOUR = 3600
 HOURS = 25
 INTERVAL_SECONDS = 30
+DAYS = 3
+"""Of the days that are recorded each hour: the newest is read, so that older ones are not made."""
 SPARSE_SECONDS = 240
 """Between the samples of a day that only tell that a GPU was there."""
 SAMPLED_SECONDS = 80 * 60
 """How far back there are samples: to before the newest hour that is recorded."""
 MODEL = "NVIDIA H100 80GB HBM3"
+BLOCK_HOURS = (12, 6, 4, 2, 0)
+"""How long ago the blocks of the past end. A server that has run for days has made blocks of 2
+hours and joined them to 6 and 18; a day is in as many as here, the newest two hours in its memory.
+"""
 BITS = (1 << len(RARE)) - 1
 
 
@@ -72,7 +81,7 @@ class Card:
 
 Labels = Callable[[Card], str]
 Values = Callable[[Card], Iterable[float | str]]
-Family = tuple[str, Labels, Values, list[str]]
+Family = tuple[str, Labels, Values, list[int]]
 """Its name, a card's labels (none: no series), its values and when they were."""
 
 
@@ -88,38 +97,51 @@ class Fleet:
         uuids = (uuid.UUID(int=rng.getrandbits(128)) for _ in range(nodes * 8))
         return cls(tuple(Card(number, f"GPU-{each}") for number, each in enumerate(uuids)))
 
-    def write_past(self, out: TextIO, end: int) -> int:
-        """A day of recorded hours, and samples of utilization; how many samples that are."""
+    def write_past(self, folder: Path, end: int) -> tuple[Sequence[Path], int]:
+        """A day of recorded hours, and samples of utilization: a file for each block, and how many
+        samples that are.
+        """
+        ends = [end - HOUR * back for back in BLOCK_HOURS]
+        files = [folder / f"until-{each}.om" for each in ends]
         last_hour = end - 20 * 60  # rules of an hour run at any minute of it
-        hours = [f" {last_hour - HOUR * back}\n" for back in range(HOURS - 1, -1, -1)]
-        scrapes = [f" {at}\n" for at in range(end - SAMPLED_SECONDS, end + 1, INTERVAL_SECONDS)]
-        day = [f" {at}\n" for at in range(end - HOUR * (HOURS - 1), end + 1, SPARSE_SECONDS)]
+        hours = [last_hour - HOUR * back for back in range(HOURS - 1, -1, -1)]
+        scrapes = list(range(end - SAMPLED_SECONDS, end, INTERVAL_SECONDS))
+        day = list(range(end - HOUR * (HOURS - 1), end, SPARSE_SECONDS))
         rng = random.Random(11)
         up: Family = ("agentaflow_gpu_up", lambda card: card.scraped, _same(1, day), day)
-        return self._write(
-            out, [*_hours(rng, hours), _clock("1h", hours), _utilization(rng, scrapes), up]
-        )
+        days = hours[-DAYS:]
+        families = [*_hours(rng, hours), _clock("1h", hours), *_days(rng, days), _clock("1d", days)]
+        families += [_utilization(rng, scrapes), up]
+        return files, self._write(families, files, ends)
 
-    def write_latest(self, out: TextIO, since: int, end: int) -> int:
+    def write_latest(self, file: Path, since: int, end: int) -> int:
         """What was scraped and recorded since."""
-        scrapes = [f" {at}\n" for at in range(since + 1, end + 1, INTERVAL_SECONDS)]
-        fives = [f" {end - 60 - 300 * back}\n" for back in (1, 0)]
+        scrapes = list(range(since, end + 1, INTERVAL_SECONDS))
+        fives = [end - 60 - 300 * back for back in (1, 0)]
         rng = random.Random(13)
         latest = [*_fives(fives), _clock("5m", fives), _utilization(rng, scrapes)]
-        return self._write(out, [*latest, *_listed(scrapes[-10:])])
+        return self._write([*latest, *_listed(scrapes[-10:])], [file], [end + 1])
 
-    def _write(self, out: TextIO, families: Iterable[Family]) -> int:
+    def _write(self, families: Iterable[Family], files: Sequence[Path], ends: Sequence[int]) -> int:
         written = 0
-        for name, labels, values, stamps in families:
-            out.write(f"# TYPE {name} gauge\n")
-            for card in self.cards:
-                if not (told := labels(card)):
-                    continue
-                prefix = f"{name}{{{told}}} "
-                pairs = zip(values(card), stamps, strict=True)
-                out.writelines([f"{prefix}{value}{stamp}" for value, stamp in pairs])
-                written += len(stamps)
-        out.write("# EOF\n")
+        with ExitStack() as stack:
+            outs = [stack.enter_context(file.open("w")) for file in files]
+            for name, labels, values, times in families:
+                cuts = [0, *(bisect_left(times, end) for end in ends)]
+                stamps = [f" {at}\n" for at in times]
+                for out in outs:
+                    out.write(f"# TYPE {name} gauge\n")
+                for card in self.cards:
+                    if not (told := labels(card)):
+                        continue
+                    prefix = f"{name}{{{told}}} "
+                    pairs = zip(values(card), stamps, strict=True)
+                    lines = [f"{prefix}{value}{stamp}" for value, stamp in pairs]
+                    for out, (first, last) in zip(outs, pairwise(cuts), strict=True):
+                        out.writelines(lines[first:last])
+                    written += len(stamps)
+            for out in outs:
+                out.write("# EOF\n")
         return written
 
 
@@ -132,39 +154,43 @@ def _first(card: Card) -> str:
     return card.recorded_node if card.number % 8 == 0 else ""
 
 
-def _same(value: float, stamps: list[str]) -> Values:
-    line = [value] * len(stamps)
+def _same(value: float, times: list[int]) -> Values:
+    line = [value] * len(times)
     return lambda _: line
 
 
-def _clock(step: str, stamps: list[str]) -> Family:
+def _clock(step: str, times: list[int]) -> Family:
     labels = f'cluster="bench",exporter="agentaflow",step="{step}"'
-    times = [stamp.strip() for stamp in stamps]
     return (
         "agentaflow:recorded_time:seconds",
         lambda card: "" if card.number else labels,
         lambda _: times,
-        stamps,
+        times,
     )
 
 
-def _hours(rng: random.Random, hours: list[str]) -> Iterator[Family]:
-    def busy(low: float, high: float, scale: float = 1.0) -> Values:
-        return lambda card: (
-            [0] * HOURS
-            if card.idle
-            else [f"{rng.uniform(low, high) * scale:.3f}" for _ in range(HOURS)]
+def _busy(rng: random.Random, times: list[int]) -> Callable[[float, float], Values]:
+    return lambda low, high: (
+        lambda card: (
+            [0] * len(times) if card.idle else [f"{rng.uniform(low, high):.3f}" for _ in times]
         )
+    )
 
-    def owned(card: Card) -> str:
-        return f'{card.recorded},namespace="{card.namespace}"' if card.held else ""
 
-    def powered(card: Card) -> str:
-        return f'{card.recorded},reason="sw_power_cap"' if card.number % 3 == 0 else ""
+def _owned(card: Card) -> str:
+    return f'{card.recorded},namespace="{card.namespace}"' if card.held else ""
 
-    def sick(card: Card) -> str:
-        return f'{card.recorded},xid="79"' if card.number % 500 == 3 else ""
 
+def _powered(card: Card) -> str:
+    return f'{card.recorded},reason="sw_power_cap"' if card.number % 3 == 0 else ""
+
+
+def _sick(card: Card) -> str:
+    return f'{card.recorded},xid="79"' if card.number % 500 == 3 else ""
+
+
+def _hours(rng: random.Random, hours: list[int]) -> Iterator[Family]:
+    busy = _busy(rng, hours)
     of_all: list[tuple[str, Values]] = [
         ("utilization_ratio:max1h", busy(0.6, 1.0)),
         ("utilization_ratio:avg1h", busy(0.2, 0.8)),
@@ -178,12 +204,32 @@ def _hours(rng: random.Random, hours: list[str]) -> Iterator[Family]:
     ]
     for name, values in of_all:
         yield f"agentaflow:gpu_{name}", _recorded, values, hours
-    yield "agentaflow:gpu_held_ratio:steps1h", owned, _same(12, hours), hours
-    yield "agentaflow:gpu_throttled_seconds:increase1h", powered, busy(100, 900), hours
-    yield "agentaflow:gpu_xids:increase1h", sick, lambda _: [0] * (HOURS - 3) + [1, 0, 0], hours
+    yield "agentaflow:gpu_held_ratio:steps1h", _owned, _same(12, hours), hours
+    yield "agentaflow:gpu_throttled_seconds:increase1h", _powered, busy(100, 900), hours
+    yield "agentaflow:gpu_xids:increase1h", _sick, lambda _: [0] * (HOURS - 3) + [1, 0, 0], hours
 
 
-def _fives(fives: list[str]) -> Iterator[Family]:
+def _days(rng: random.Random, times: list[int]) -> Iterator[Family]:
+    busy = _busy(rng, times)
+    of_all: list[tuple[str, Values]] = [
+        ("utilization_ratio:max1d", busy(0.9, 1.0)),
+        ("utilization_ratio:high1d", busy(0.8, 0.9)),
+        ("utilization_ratio:avg1d", busy(0.2, 0.8)),
+        ("utilization_samples:steps1d", _same(288, times)),
+        ("present:steps1d", _same(288, times)),
+        ("memory_used_bytes:max1d", lambda _: [rng.randrange(10**9, 8 * 10**10)] * len(times)),
+        ("pcie_link_width:max1d", _same(16, times)),
+        ("sm_active_ratio:high1d", busy(0.5, 0.9)),
+        ("sm_active_ratio:avg1d", busy(0.2, 0.5)),
+    ]
+    for name, values in of_all:
+        yield f"agentaflow:gpu_{name}", _recorded, values, times
+    yield "agentaflow:gpu_held_ratio:steps1d", _owned, _same(288, times), times
+    yield "agentaflow:gpu_throttled_seconds:increase1d", _powered, busy(2000, 20000), times
+    yield "agentaflow:gpu_xids:increase1d", _sick, _same(1, times), times
+
+
+def _fives(fives: list[int]) -> Iterator[Family]:
     def alike(card: Card) -> str:
         return "" if card.mixed else _first(card)
 
@@ -202,14 +248,14 @@ def _fives(fives: list[str]) -> Iterator[Family]:
         yield f"agentaflow:node_{name}:last5m", _first, _same(value, fives), fives
 
 
-def _listed(stamps: list[str]) -> Iterator[Family]:
+def _listed(stamps: list[int]) -> Iterator[Family]:
     ones = _same(1, stamps)
     yield "agentaflow_gpu_up", lambda card: card.scraped, ones, stamps
     yield "agentaflow_gpu_info", lambda card: f'{card.scraped},name="{MODEL}"', ones, stamps
     yield "agentaflow_gpu_pod_info", _pod, ones, stamps
 
 
-def _utilization(rng: random.Random, scrapes: list[str]) -> Family:
+def _utilization(rng: random.Random, scrapes: list[int]) -> Family:
     levels = [[f"{rng.uniform(0.2, 0.9):.2f}" for _ in scrapes] for _ in range(97)]
     idle = ["0"] * len(scrapes)
     return (

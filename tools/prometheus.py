@@ -49,6 +49,7 @@ class PrometheusServer:
         alertmanager: str | None = None,
         external_labels: Mapping[str, str] | None = None,
         port: int | None = None,
+        flags: Sequence[str] = (),
     ) -> None:
         """targets: "host:port", or that and its labels. blocks_from: an OpenMetrics file.
 
@@ -58,6 +59,7 @@ class PrometheusServer:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.blocks_from = blocks_from
+        self.flags = flags
         static = [
             {"targets": [target], "labels": {}}
             if isinstance(target, str)
@@ -113,6 +115,7 @@ class PrometheusServer:
                 f"--web.listen-address=127.0.0.1:{self.port}",
                 "--web.enable-lifecycle",
                 "--log.level=warn",
+                *self.flags,
                 *([f"--web.local-assets={assets}/"] if assets else []),
             ],
             self.folder / "prometheus.log",

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
+from functools import cache
 from typing import Any, TextIO
 
 import msgspec
@@ -138,13 +139,11 @@ def to_yaml(value: object) -> str:
 
 def plain(value: Any) -> Any:
     """Dataclasses to objects, decimals to strings, `at` and …_at to ISO 8601 times in UTC."""
-    if type(value) in PLAIN:
+    kind: type = type(value)
+    if kind in PLAIN:
         return value
-    if isinstance(value, Action):
-        told = {field.name: getattr(value, field.name) for field in _fields(value)}
-        return plain({"channel": value.channel, "kind": value.kind, **told})
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return plain({field.name: getattr(value, field.name) for field in _fields(value)})
+    if (names := _fields(kind)) is not None:
+        return {name: _named(name, getattr(value, name)) for name in names}
     if isinstance(value, Mapping):
         return {str(key): _named(str(key), item) for key, item in value.items()}
     if isinstance(value, Enum):
@@ -156,14 +155,19 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _fields(value: Any) -> Sequence[dataclasses.Field[Any]]:
-    return dataclasses.fields(value)
+@cache
+def _fields(kind: type) -> tuple[str, ...] | None:
+    """None of what is no dataclass. An action tells what it is first."""
+    if not dataclasses.is_dataclass(kind):
+        return None
+    names = tuple(field.name for field in dataclasses.fields(kind))
+    return ("channel", "kind", *names) if issubclass(kind, Action) else names
 
 
 def _named(name: str, value: Any) -> Any:
-    if (name == "at" or name.endswith("_at")) and isinstance(value, (int, float)):
+    if isinstance(value, (int, float)) and (name == "at" or name.endswith("_at")):
         return iso(value)
-    return plain(value)
+    return value if type(value) in PLAIN else plain(value)
 
 
 def iso(at: float) -> str | None:

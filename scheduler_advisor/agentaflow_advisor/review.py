@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from agentaflow_advisor.advice import Advice
@@ -42,16 +43,21 @@ class Judged:
 
     def __init__(self, advice: Advice) -> None:
         self._outcome = advice.outcome
-        self._missing = advice.snapshot.missing
+        self._snapshot = advice.snapshot
         self._looking = frozenset(refusal.subject for refusal in advice.snapshot.refusals)
-        self._gpus: defaultdict[tuple[str, ...], list[Gpu]] = defaultdict(list)
-        for gpu in advice.snapshot.gpus:
+
+    @cached_property
+    def _gpus(self) -> Mapping[tuple[str, ...], list[Gpu]]:
+        """By cluster, by node and alone."""
+        found: defaultdict[tuple[str, ...], list[Gpu]] = defaultdict(list)
+        for gpu in self._snapshot.gpus:
             for place in ((gpu.cluster, gpu.node, gpu.uuid), (gpu.cluster, gpu.node)):
-                self._gpus[place].append(gpu)
-            self._gpus[gpu.cluster,].append(gpu)
+                found[place].append(gpu)
+            found[gpu.cluster,].append(gpu)
+        return found
 
     def __call__(self, life: Life) -> bool:
-        if life.analysis in self._outcome.silent or self._missing.why(life.where.cluster):
+        if life.analysis in self._outcome.silent or self._snapshot.missing.why(life.where.cluster):
             return False
         refused = self._looking | self._outcome.refused.get(life.analysis, frozenset())
         where = life.where

@@ -46,7 +46,7 @@ def test_rules_are_valid_and_named_by_practice(path: Path) -> None:
     """level:metric:operation, each expression parses, and a 5-minute rule says whose it is."""
     for rule in rules(path):
         promql_parser.parse(rule["expr"])
-        assert re.fullmatch(r"agentaflow:(gpu|node|recorded)_\w+:[a-z]+(5m|1h)?", rule["record"])
+        assert re.fullmatch(r"agentaflow:(gpu|node|recorded)_\w+:[a-z]+(5m|1h|1d)?", rule["record"])
         if rule["record"].endswith("5m"):
             assert rule["labels"] == {"exporter": path.stem.removeprefix("agentaflow-recording-")}
 
@@ -63,22 +63,49 @@ def test_a_rule_reads_what_is_there() -> None:
             before.add(rule["record"])
 
 
-@pytest.mark.parametrize("step", ["5m", "1h"])
-def test_the_advisor_asks_for_what_is_recorded(step: str) -> None:
-    """Every text parses and names recorded series only."""
+@pytest.mark.parametrize(("step", "whole"), [("5m", ""), ("1h", ""), ("1h", "1d")])
+@pytest.mark.parametrize("percentile", [0.95, 0.99])
+def test_the_advisor_asks_for_what_is_recorded(step: str, whole: str, percentile: float) -> None:
+    """Every text parses and names recorded series only; a day is asked for where it is kept."""
     asked = list(
-        questions(EVERY_SIGNAL, "dcgm", step=step, window="24h", steps=288, percentile=0.95)
+        questions(
+            EVERY_SIGNAL,
+            "dcgm",
+            step=step,
+            window="24h",
+            steps=288,
+            percentile=percentile,
+            whole=whole,
+        )
     )
     assert {question.signal for question in asked} >= {*NOW, *RARE, TOLD, "utilization_max"}
     for question in asked:
         promql_parser.parse(question.promql)
         assert set(RECORDED.findall(question.promql)) <= recorded()
+    days = {question.signal for question in asked if "1d{" in question.promql}
+    assert ("utilization_mean" in days) == bool(whole)
+    assert ("utilization_high" in days) == (bool(whole) and percentile == 0.95)
+
+
+def test_every_day_that_is_kept_is_asked_for() -> None:
+    """A series for each GPU is dear: none is recorded that nothing reads."""
+    asked = questions(
+        EVERY_SIGNAL,
+        "dcgm",
+        step="1h",
+        window="24h",
+        steps=288,
+        percentile=0.95,
+        whole="1d",
+    )
+    read = {name for question in asked for name in RECORDED.findall(question.promql)}
+    assert {name for name in recorded() if name.endswith("1d")} <= read
 
 
 def test_every_family_is_documented() -> None:
     """alerts/README.md names each, without its step."""
     told = (ALERTS / "README.md").read_text()
-    families = {re.sub(r"(5m|1h)$", "", name) for name in recorded()}
+    families = {re.sub(r"(5m|1h|1d)$", "", name) for name in recorded()}
     families = {re.sub(r"^agentaflow:(gpu|node)_", "", name) for name in families}
     missing = {name for name in families if f"`{name}`" not in told}
     assert missing == set()

@@ -130,6 +130,14 @@ def assert_noticed(promtool: Path, folder: Path, changed: set[str]) -> None:
         ("hours", "avg_over_time(agentaflow:gpu_util", "max_over_time(agentaflow:gpu_util"),
         ("hours", "max_over_time(agentaflow:gpu_utilization_ratio:max5m[1h])",
          "max_over_time(agentaflow:gpu_utilization_ratio:max5m[30m])"),
+        ("hours", "max_over_time(agentaflow:gpu_utilization_ratio:max1h[1439m])",
+         "max_over_time(agentaflow:gpu_utilization_ratio:max1h[1199m])"),
+        ("hours", "quantile_over_time(0.95, agentaflow:gpu_util",
+         "max_over_time(agentaflow:gpu_util"),
+        ("hours", "avg_over_time(agentaflow:gpu_utilization_ratio:avg1h",
+         "max_over_time(agentaflow:gpu_utilization_ratio:avg1h"),
+        ("hours", "sum_over_time(agentaflow:gpu_xids:increase1h",
+         "max_over_time(agentaflow:gpu_xids:increase1h"),
     ],
 )  # fmt: skip
 def test_the_tests_notice_a_change_of_what_is_recorded(

@@ -23,11 +23,11 @@ from tools.prometheus import PrometheusServer
 
 HOUR = 3600
 END = int(time.time()) // 86_400 * 86_400 - HOUR
-PAST = 14 * HOUR
+PAST = 26 * HOUR
 PLAN = Plan.make(2, 8, 6, end=END, seconds=PAST, step=60)
 AT = END - 7.0
 EXPORTERS = ("agentaflow", "dcgm", "dcgm-4.6")
-HOURS, FIVE_MINUTES = 13 * HOUR, 6 * HOUR
+WHOLE, HOURS, FIVE_MINUTES = 24 * HOUR, 13 * HOUR, 6 * HOUR
 
 
 @pytest.fixture(scope="module", params=EXPORTERS)
@@ -74,7 +74,7 @@ def gpus(snapshot: Snapshot) -> dict[str, Gpu]:
     return {gpu.uuid: gpu for gpu in snapshot.gpus}
 
 
-@pytest.mark.parametrize("window", [HOURS, FIVE_MINUTES])
+@pytest.mark.parametrize("window", [WHOLE, HOURS, FIVE_MINUTES])
 def test_the_advice_is_the_same(
     servers: tuple[PrometheusServer, PrometheusServer], window: float
 ) -> None:
@@ -94,9 +94,10 @@ def test_the_advice_is_the_same(
     assert recorded.window_seconds == window
     assert not [each for each in recorded.refusals if each.subject == "window"]
     assert any("agentaflow:gpu_" in query.promql for query in recorded.queries)
+    assert any(":avg1d{" in query.promql for query in recorded.queries) == (window == WHOLE)
 
 
-@pytest.mark.parametrize(("window", "step"), [(HOURS, HOUR), (FIVE_MINUTES, 300)])
+@pytest.mark.parametrize(("window", "step"), [(WHOLE, HOUR), (HOURS, HOUR), (FIVE_MINUTES, 300)])
 def test_who_held_a_gpu_is_the_same(
     servers: tuple[PrometheusServer, PrometheusServer], window: float, step: float
 ) -> None:

@@ -17,7 +17,7 @@ from agentaflow_advisor.analyze.findings import Findings, ordered, stable_id
 from agentaflow_advisor.analyze.grounds import grounds
 from agentaflow_advisor.analyze.idleness import USAGE, span
 from agentaflow_advisor.analyze.settings import bounded
-from agentaflow_advisor.analyze.signs import CHECKS, VITAL, Check, Reason, Remedy
+from agentaflow_advisor.analyze.signs import CHECKS, VITAL, Check, Reason, Remedy, quiet
 from agentaflow_advisor.analyze.signs import SIGNALS as SIGNS
 from agentaflow_advisor.model import (
     HOURS_PER_MONTH,
@@ -92,8 +92,9 @@ def examine(gpu: Gpu, window_seconds: float) -> Health:
             Reason("presence", 100, "drain", "it does not answer now", "up = 0", ("up",))
         )
     able, blind = _looks((*gpu.measures, *gpu.counts))
-    for check in able:
-        reasons += check.find(gpu, window_seconds)
+    if not quiet(gpu):
+        for check in able:
+            reasons += check.find(gpu, window_seconds)
     if not reasons:
         return Health(100, (), blind)
     worst: defaultdict[str, int] = defaultdict(int)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 
 from agentaflow_advisor.analyze.findings import Findings, evidence, ordered, stable_id
 from agentaflow_advisor.analyze.holding import Holder, Holders
@@ -116,6 +117,7 @@ def _what(gpu: Gpu, holder: Holder, pods: list[str], snapshot: Snapshot) -> str:
             return f"{subject} {did}; which pod holds it is not known"
 
 
+@lru_cache  # nodes of one kind cost the same
 def _saving(price: NodePrice) -> Saving:
     """The GPU's own share, which is the smaller figure: its CPU and memory may serve others."""
     residual = price.per_gpu_hour_residual * HOURS_PER_MONTH

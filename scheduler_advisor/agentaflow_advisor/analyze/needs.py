@@ -71,33 +71,29 @@ def needs(
 
     A pod that holds several is refused once.
     """
-    spread = Counter(
-        (gpu.cluster, pod.namespace, pod.name)
-        for gpu in snapshot.gpus
-        for pod in {PodRef(each.namespace, each.name) for each in gpu.pods}
-    )
+    held = [(gpu, {(pod.namespace, pod.name) for pod in gpu.pods}) for gpu in snapshot.gpus]
+    spread = Counter((gpu.cluster, *pod) for gpu, pods in held for pod in pods)
     known = _known(snapshot)
-    several: set[tuple[str, PodRef]] = set()
-    for gpu in snapshot.gpus:
-        if not gpu.pods or isinstance(judge(gpu, snapshot, idle), Idle):
+    several: set[tuple[str, str, str]] = set()
+    for gpu, pods in held:
+        if not pods or isinstance(judge(gpu, snapshot, idle), Idle):
             continue
-        pods = {PodRef(each.namespace, each.name) for each in gpu.pods}
-        pod = min(pods)
-        gpus = spread[gpu.cluster, pod.namespace, pod.name]
-        workload = known.get((gpu.cluster, gpu.node, pod.namespace, pod.name))
-        gpus = max(gpus, workload.gpus if workload else 0)
+        name = min(pods)
+        workload = known.get((gpu.cluster, gpu.node, *name))
+        gpus = max(spread[gpu.cluster, *name], workload.gpus if workload else 0)
         reason = doubt(gpu, snapshot, idle) or _unclear(gpu, len(pods))
         if not reason and gpus > 1:
-            if (gpu.cluster, pod) not in several:
-                several.add((gpu.cluster, pod))
-                yield _linked(gpu.cluster, pod, gpus)
+            if (gpu.cluster, *name) not in several:
+                several.add((gpu.cluster, *name))
+                yield _linked(gpu.cluster, PodRef(*name), gpus)
             continue
-        held = _held_seconds(gpu, pod, workload, snapshot)
-        reason = reason or _unmeasured(gpu) or _too_short(held, settings)
+        pod = PodRef(*name)
+        seconds = _held_seconds(gpu, pod, workload, snapshot)
+        reason = reason or _unmeasured(gpu) or _too_short(seconds, settings)
         yield (
             Refusal(gpu.name, reason)
             if reason
-            else _need(gpu, pod, workload, held or 0.0, snapshot, settings)
+            else _need(gpu, pod, workload, seconds or 0.0, snapshot, settings)
         )
 
 

@@ -202,3 +202,17 @@ VITAL = frozenset({"Xid errors", "memory errors", "memory repairs"})
 SIGNALS = frozenset(signal for check in CHECKS for names in check.needs for signal in names) | {
     "remapped_rows_uncorrectable_new"
 }
+WIDTHS = frozenset({"pcie_width", "pcie_width_max"})
+SLOWDOWNS = ("hw_thermal_slowdown", "hw_power_brake_slowdown")
+EVENTS = tuple(sorted(SIGNALS - WIDTHS - {"xids", "throttled_seconds"}))
+
+
+def quiet(gpu: Gpu) -> bool:
+    """Whether no check can find anything: so it is with most GPUs, and quickly seen."""
+    told, slowed = gpu.measures.get, gpu.counts.get("throttled_seconds", {}).get
+    return not (
+        gpu.counts.get("xids")
+        or any(map(told, EVENTS))
+        or told("pcie_width") != told("pcie_width_max")
+        or any(map(slowed, SLOWDOWNS))
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -134,9 +135,8 @@ class History(Database):
 
     def of(self, ids: Iterable[str]) -> Mapping[str, Life]:
         """Those of these ids that are known."""
-        query = "SELECT * FROM lives WHERE id = :id"
-        found = (self._lives(query, {"id": id_}) for id_ in ids)
-        return {life.id: life for lives in found for life in lives}
+        query = "SELECT * FROM lives WHERE id IN (SELECT value FROM json_each(:ids))"
+        return {life.id: life for life in self._lives(query, {"ids": json.dumps(list(ids))})}
 
     def events(self, id_: str) -> tuple[Event, ...]:
         """All that happened to one, oldest first."""

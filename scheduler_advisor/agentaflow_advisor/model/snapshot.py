@@ -88,9 +88,12 @@ class Snapshot:
     def gpus_by_node(self) -> Mapping[tuple[str, str], tuple[Gpu, ...]]:
         """Cluster and node → its GPUs by index."""
         grouped: defaultdict[tuple[str, str], list[Gpu]] = defaultdict(list)
-        for gpu in sorted(self.gpus, key=lambda gpu: (gpu.index, gpu.uuid)):
+        for gpu in self.gpus:
             grouped[gpu.cluster, gpu.node].append(gpu)
-        return {key: tuple(gpus) for key, gpus in grouped.items()}
+        return {
+            key: tuple(sorted(gpus, key=lambda gpu: (gpu.index, gpu.uuid)))
+            for key, gpus in grouped.items()
+        }
 
     @cached_property
     def attributed(self) -> frozenset[str]:

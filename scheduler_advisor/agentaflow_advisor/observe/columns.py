@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from itertools import repeat
+from typing import Any, TypeVar
 
 from agentaflow_advisor.model import PodRef
 from agentaflow_advisor.observe.signals import COUNTS, MEASURES
@@ -23,6 +24,7 @@ class Columns:
         self._keys = [told.sources[0][1] for told in found]
         everybody = {id(readings): readings for told in found for readings, _ in told.sources}
         self._only = next(iter(everybody.values())) if len(everybody) == 1 else None
+        self._looked: dict[int, list[Any]] = {}  # by the identity of what was looked through
 
     def values(self, signal: str) -> Column:
         if self._only:
@@ -50,15 +52,15 @@ class Columns:
 
     def measures(self) -> list[dict[str, float]]:
         """By name, those that were told."""
-        columns = [(name, self.values(name)) for name in sorted(MEASURES)]
-        told = [(name, column) for name, column in columns if any(x is not None for x in column)]
-        names = [name for name, _ in told]
-        if not told:
-            return [{} for _ in self._found]
-        return [
-            {name: value for name, value in zip(names, row, strict=True) if value is not None}
-            for row in zip(*(column for _, column in told), strict=True)
-        ]
+        columns = {name: self.values(name) for name in sorted(MEASURES)}
+        of_all = {name: column for name, column in columns.items() if None not in column}
+        rows = zip(*of_all.values(), strict=True) if of_all else repeat((), len(self._found))
+        found: list[dict[str, float]] = [dict(zip(of_all, row, strict=True)) for row in rows]
+        for name in columns.keys() - of_all.keys():
+            for measures, value in zip(found, columns[name], strict=True):
+                if value is not None:
+                    measures[name] = value
+        return found
 
     def counts(self) -> list[Counts]:
         """A name that is there was told, even where it holds no number."""
@@ -94,4 +96,9 @@ class Columns:
         ]
 
     def _at_once(self, values: Mapping[GpuKey, V]) -> list[V | None]:
-        return list(map(values.get, self._keys)) if values else [None] * len(self._keys)
+        """Several signals may have one mapping: it is looked through once."""
+        if not values:
+            return [None] * len(self._keys)
+        if id(values) not in self._looked:
+            self._looked[id(values)] = list(map(values.get, self._keys))
+        return self._looked[id(values)]

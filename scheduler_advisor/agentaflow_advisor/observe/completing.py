@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import cache
+from typing import Any
 
 from agentaflow_advisor.model import Query, Refusal
 from agentaflow_advisor.observe.answers import Answer
@@ -63,9 +65,8 @@ def complete(readings: Readings, wanted: Collection[str], steps: int) -> None:
 def _of_their_node(
     readings: Readings, signal: str, listed: Mapping[tuple[str, str], Iterable[GpuKey]]
 ) -> None:
-    found: dict[GpuKey, float] = {}
-    for node, value in readings.nodes[signal].items():
-        found |= dict.fromkeys(listed.get(node, ()), value)
+    nodes = readings.nodes[signal].items()
+    found = {key: value for node, value in nodes for key in listed.get(node, ())}
     readings.values[signal] = found | readings.values[signal]
 
 
@@ -74,17 +75,24 @@ def _zeros(readings: Readings, wanted: Collection[str]) -> None:
     told: defaultdict[int, list[GpuKey]] = defaultdict(list)
     for key, bits in readings.values.pop(TOLD, {}).items():
         told[int(bits)].append(key)
+
+    @cache  # mostly all signals are told by the same GPUs
+    def usual(value: float | None, *telling: int) -> dict[GpuKey, Any]:
+        keys = [key for bits in telling for key in told[bits]]
+        return dict.fromkeys(keys, {} if value is None else value)
+
     for bit, signal in enumerate(RARE):
+        telling = [bits for bits in told if bits >> bit & 1]
         if signal not in wanted:
             continue
-        telling = [key for bits, keys in told.items() if bits >> bit & 1 for key in keys]
         if signal in COUNTS:
-            none: dict[GpuKey, dict[str, float]] = {key: {} for key in telling}
-            readings.counts[signal] = none | readings.counts.get(signal, {})
+            counts = readings.counts.get(signal)
+            none = usual(None, *telling)
+            readings.counts[signal] = none | counts if counts else none
         else:
-            usual = USUAL_LANES if signal == WIDTH else 0.0
-            values = readings.values.get(signal, {})
-            readings.values[signal] = dict.fromkeys(telling, usual) | values
+            values = readings.values.get(signal)
+            zeros = usual(USUAL_LANES if signal == WIDTH else 0.0, *telling)
+            readings.values[signal] = zeros | values if values else zeros
 
 
 def _measured(readings: Readings) -> Collection[GpuKey]:

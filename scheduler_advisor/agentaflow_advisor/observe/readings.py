@@ -15,7 +15,7 @@ from agentaflow_advisor.observe.dialects import Dialect, Labels, render
 from agentaflow_advisor.observe.prometheus import Prometheus
 from agentaflow_advisor.observe.recording import TOLD, Question, Recorded, questions
 from agentaflow_advisor.observe.signals import AMOUNT, COUNTS, SCALARS, Rule
-from agentaflow_advisor.observe.told import GpuKey, Holding, Place, Readings
+from agentaflow_advisor.observe.told import GpuKey, Holding, Place, Readings, Rows
 
 K = TypeVar("K")
 PEAK = "utilization_max"
@@ -75,6 +75,7 @@ def _questions(
             window=recorded.window,
             steps=recorded.steps,
             percentile=percentile,
+            whole=recorded.whole,
         )
         for question in of_steps:
             asked.add(question.signal)
@@ -123,13 +124,12 @@ def _scalars(readings: Readings, labels: Labels, signal: str, answer: Answer) ->
     rule = PLAIN[signal]
     low, high, fold = rule.low, min(rule.high, sys.float_info.max), rule.fold
     values = readings.values.setdefault(signal, {})
-    series, fields = readings.series, _fields(labels)
+    rows = _rows(readings, labels, answer)
+    if rows.distinct and not values and all(low <= value <= high for value in answer.values):
+        values.update(zip(rows.distinct, answer.values, strict=True))
+        return 0, 0
     nameless = implausible = 0
-    for metric, value in zip(answer.metrics, answer.values, strict=True):
-        key = series.get(metric)
-        if key is None:
-            told = answer.labels_in(metric)
-            key = series[metric] = _placed(readings, labels, told, fields)
+    for key, value in zip(rows.keys, answer.values, strict=True):
         if key is None:
             nameless += 1
         elif not low <= value <= high:
@@ -137,6 +137,20 @@ def _scalars(readings: Readings, labels: Labels, signal: str, answer: Answer) ->
         else:
             values[key] = fold(values[key], value) if key in values else value
     return nameless, implausible
+
+
+def _rows(readings: Readings, labels: Labels, answer: Answer) -> Rows:
+    """Whose series these are. Most answers have the same ones in the same order."""
+    metrics = answer.metrics
+    head = (len(metrics), metrics[0] if metrics else b"")
+    rows = readings.rows.get(head)
+    if rows is None or rows.metrics != metrics:
+        series, fields = readings.series, _fields(labels)
+        for metric in metrics:
+            if metric not in series:
+                series[metric] = _placed(readings, labels, answer.labels_in(metric), fields)
+        rows = readings.rows[head] = Rows.of(metrics, [series[metric] for metric in metrics])
+    return rows
 
 
 def _fields(labels: Labels) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -25,6 +26,21 @@ GPU): steps of the grid.
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The series of an answer, and which GPU each is of; None where it names none."""
+
+    metrics: Sequence[bytes]
+    keys: Sequence[GpuKey | None]
+    distinct: Sequence[GpuKey] = ()  # the same where each names a GPU of its own
+
+    @classmethod
+    def of(cls, metrics: Sequence[bytes], keys: Sequence[GpuKey | None]) -> Rows:
+        named = [key for key in keys if key]
+        distinct = len(set(named)) == len(keys)
+        return cls(metrics, keys, named if distinct else ())
+
+
 @dataclass(slots=True)
 class Readings:
     """All that one dialect's queries told, by GPU. Filled by `read`, then only looked at."""
@@ -43,6 +59,7 @@ class Readings:
     """Signal → cluster and node → the value of all its GPUs, where nodes were asked."""
     stood_in: set[GpuKey] = field(default_factory=set)  # whose node is the host of `instance`
     series: dict[bytes, GpuKey | None] = field(default_factory=dict)  # by all of a series' labels
+    rows: dict[tuple[int, bytes], Rows] = field(default_factory=dict)  # by number and first series
     keys: dict[Place, GpuKey] = field(default_factory=dict)  # by the labels that name one
     known: dict[GpuKey, GpuKey] = field(default_factory=dict)  # so that one GPU is one object
     queries: list[Query] = field(default_factory=list)

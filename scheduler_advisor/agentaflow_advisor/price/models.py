@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ def plain(name: str) -> str:
     return _BRAND.sub("", " ".join(name.lower().replace("-", " ").split()))
 
 
+@lru_cache
 def product(name: str) -> Product | None:
     """The product of that name as NVML tells it; None where no list price is known for it."""
     return PRODUCTS.get(plain(name))

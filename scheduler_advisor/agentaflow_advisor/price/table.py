@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Self
@@ -13,7 +14,7 @@ from typing import Self
 from agentaflow_advisor.model import Money, Node, Refusal
 from agentaflow_advisor.price.models import product
 from agentaflow_advisor.price.nodeprice import NodePrice, Step, from_row
-from agentaflow_advisor.price.offer import INSTANCE, capacity_of, provider_of, region_of
+from agentaflow_advisor.price.offer import INSTANCE, Capacity, capacity_of, provider_of, region_of
 from agentaflow_advisor.price.pricelist import Match, PriceList, named
 from agentaflow_advisor.price.tablefile import PriceRow, ResidualRates, read
 from agentaflow_advisor.price.terms import OwnPrice, Terms, applying, day_of
@@ -46,6 +47,7 @@ class PriceTable:
         self.lists = tuple(lists)
         self.terms = terms or Terms()
         self._rates = rates or ResidualRates()
+        self._priced = cache(self._price)  # the nodes of a fleet are of a few kinds
 
     @classmethod
     def load(
@@ -181,18 +183,30 @@ class PriceTable:
         )
         spot_listed = row.spot_usd_hour is not None
         chosen = applying(fitting, capacity=capacity, spot_listed=spot_listed)
-        title = listed.titled(row.region)
         if capacity == "spot" and not spot_listed and not any(c.kind == "spot" for c in chosen):
             return Refusal(
                 _subject(node),
-                f"no price: {title} has no spot price of {row.instance_type}; "
+                f"no price: {listed.titled(row.region)} has no spot price of {row.instance_type}; "
                 "give a discount of kind spot in the cost file",
             )
         steps = tuple(Step(each.name, each.kind, each.paid) for each in chosen)
+        return self._priced(listed, match, gpus, steps, capacity)
+
+    def _price(
+        self,
+        listed: PriceList,
+        match: Match,
+        gpus: int,
+        discounts: tuple[Step, ...],
+        capacity: Capacity,
+    ) -> NodePrice:
+        """Of a row under these discounts."""
+        row = match.row
         price = from_row(
-            row, gpus, (*steps, *self._closing()), self.currency, self._rates, capacity=capacity
+            row, gpus, (*discounts, *self._closing()), self.currency, self._rates, capacity=capacity
         )
-        how = f"{'spot ' if capacity == 'spot' else ''}{row.instance_type} in {title}"
+        how = f"{'spot ' if capacity == 'spot' else ''}{row.instance_type}"
+        how = f"{how} in {listed.titled(row.region)}"
         if match.assumption:
             how = f"assumed: {match.assumption}, {how}"
         return replace(

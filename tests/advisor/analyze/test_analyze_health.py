@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from agentaflow_advisor.analyze import Findings, HealthSettings, SettingsError, health
 from agentaflow_advisor.analyze.health import examine
-from agentaflow_advisor.analyze.signs import ACTIONS, CHECKS, XIDS
+from agentaflow_advisor.analyze.signs import ACTIONS, CHECKS, XIDS, quiet
 from agentaflow_advisor.analyze.xids import APPLICATION, CRITICAL, INFORMATION, WARNING
 from agentaflow_advisor.model import Gpu, Money, Node, Query, Refusal, Snapshot, Usage
 from agentaflow_advisor.price import NodeKey, NodePrice
@@ -256,6 +256,26 @@ def test_a_missing_signal_never_makes_a_gpu_sicker(one: Gpu, signal: str) -> Non
     assert part.score >= whole.score
     assert set(part.reasons) <= set(whole.reasons)
     assert set(part.blind) >= set(whole.blind)
+
+
+calm = st.fixed_dictionaries(
+    {}, optional={name: st.sampled_from([0.0] * 60 + [2.0]) for name in sorted(MEASURES)}
+)
+
+
+@given(calm, st.none() | st.just({}) | counts, st.sampled_from([0.0, DAY]), st.sampled_from([0, 1]))
+def test_a_gpu_that_is_seen_to_be_quiet_is_one_in_which_no_check_finds_anything(
+    told: dict[str, float], xids: dict[str, float] | None, hot: float, lanes: int
+) -> None:
+    """The quick look spares the checks of most GPUs; it never hides a sign."""
+    measures = told | {"pcie_width": 8.0, "pcie_width_max": 8.0 + 8.0 * lanes}
+    counts = {"throttled_seconds": {"hw_thermal_slowdown": hot}}
+    one = replace(
+        gpu(), measures=measures, counts=counts if xids is None else {**counts, "xids": xids}
+    )
+    signals = frozenset({*one.measures, *one.counts})
+    found = [each for check in CHECKS if check.possible(signals) for each in check.find(one, DAY)]
+    assert not (quiet(one) and found)
 
 
 @given(fleets)

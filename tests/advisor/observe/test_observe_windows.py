@@ -33,6 +33,27 @@ def test_recorded_series_serve_a_window_that_they_reach_over() -> None:
     assert 600 + 300 < recorded.tail_seconds < 1200
 
 
+def test_a_day_that_is_kept_whole_is_asked_for_so() -> None:
+    """Only the newest value is read then; its end to now is read of the samples."""
+    kept = found(since=8 * DAY)
+    assert choose({"ours": kept}, DAY, NOW).recorded["ours"].whole == ""
+    kept.clocks["a", "1d"] = Clock(NOW - 2 * DAY, NOW - 1200)
+    recorded = choose({"ours": kept}, DAY, NOW).recorded["ours"]
+    assert (recorded.step, recorded.window, recorded.whole) == ("1h", "24h", "1d")
+    assert 1200 + 300 < recorded.tail_seconds < 1800
+    assert choose({"ours": kept}, 2 * DAY, NOW).recorded["ours"].whole == ""
+
+
+def test_a_day_is_made_of_hours_where_a_cluster_keeps_none_whole() -> None:
+    """Of two clusters one has older rules; or the newest day that is kept is two hours old."""
+    kept = found(since=8 * DAY, b=8)
+    kept.clocks |= {("b", step): kept.clocks["a", step] for step in ("5m", "1h")}
+    kept.clocks["a", "1d"] = Clock(NOW - 2 * DAY, NOW - 1200)
+    assert choose({"ours": kept}, DAY, NOW).recorded["ours"].whole == ""
+    kept.clocks["b", "1d"] = Clock(NOW - 2 * DAY, NOW - 2 * HOUR)
+    assert choose({"ours": kept}, DAY, NOW).recorded["ours"].whole == ""
+
+
 def test_rules_of_yesterday_do_not_speak_for_a_week() -> None:
     """A large fleet is judged by the day that they cover, and it is said."""
     span = choose({"ours": found(since=DAY)}, 7 * DAY, NOW)

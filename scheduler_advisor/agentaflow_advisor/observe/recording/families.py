@@ -73,6 +73,36 @@ TELLS_ONLY = "pcie_width"
 """It has a bit, and is recorded of every GPU."""
 RARE_NOW = frozenset(RARE[RARE.index("mig_enabled") : RARE.index(TELLS_ONLY)])
 """Those that are as of now; the others are of the window."""
+GROWN_RARE = tuple(signal for signal in RARE if signal not in RARE_NOW | {TELLS_ONLY})
+WHOLE: Mapping[str, str] = {"24h": "1d"}
+"""Windows of which the rules keep what is asked for of all their hours, and how they name them. The
+hours of a day are in five blocks of Prometheus, each of which is looked through for every GPU.
+"""
+WHOLE_FRESH = "[70m]"
+"""An hour, and some minutes in which the rules are late."""
+PERCENTILE = 0.95
+"""The high one that is kept of whole windows: the settings' own default."""
+OVER: Mapping[str, str] = {
+    "max": "max_over_time",
+    "avg": "avg_over_time",
+    "steps": "sum_over_time",
+    "increase": "sum_over_time",
+}
+"""How the hours of a window become one value."""
+OF_WHOLE: tuple[tuple[str, str], ...] = (
+    ("utilization_ratio", "max"),
+    ("utilization_ratio", "high"),
+    ("utilization_ratio", "avg"),
+    ("utilization_samples", "steps"),
+    ("present", "steps"),
+    ("memory_used_bytes", "max"),
+    ("pcie_link_width", "max"),
+    ("sm_active_ratio", "high"),
+    ("sm_active_ratio", "avg"),
+    (HELD, "steps"),
+    *((signal, "increase") for signal in GROWN_RARE),
+)
+"""Family and operation of what is kept of whole windows: what advice needs of every GPU."""
 LABELLED: Mapping[str, str] = {"throttled_seconds": "reason", "xids": "xid"}
 
 
@@ -103,19 +133,21 @@ def questions(
     window: str,
     steps: int,
     percentile: float,
+    whole: str = "",
 ) -> Iterator[Question]:
     """How those of the signals that are recorded are asked.
 
-    `window` is a duration, `steps` how many steps of 5 minutes are in it. What nearly all GPUs
-    have alike is asked for where it is otherwise: a series for each GPU is what costs time.
+    `window` is a duration, `steps` how many steps of 5 minutes are in it, and `whole` its name
+    where it is kept whole. What nearly all GPUs have alike is asked for where it is otherwise: a
+    series for each GPU is what costs time.
     """
 
-    series = _Series(exporter, step, window)
+    series = _Series(exporter, step, window, whole)
     texts = _of_the_window(series, steps, percentile)
     texts |= {signal: (series.now(family), "nodes") for signal, family in NOW.items()}
     for signal in RARE[: RARE.index(TELLS_ONLY)]:
         recent = f"last_over_time({series.of(signal, 'last', FRESH, '5m')})"
-        grown = f"sum_over_time({series.of(signal, 'increase')})"
+        grown = series.over(signal, "increase")
         texts[signal] = recent if signal in RARE_NOW else grown, "gpus"
     for signal, (text, form) in texts.items():
         if signal in signals:
@@ -131,6 +163,18 @@ class _Series:
     exporter: str
     step: str
     window: str
+    whole: str
+
+    def over(self, family: str, operation: str, of: str = "") -> str:
+        """Of the window, whole where it is kept so, else over its steps' `of`."""
+        if self.whole and (family, operation) in OF_WHOLE:
+            return f"last_over_time({self.of(family, operation, WHOLE_FRESH, self.whole)})"
+        return f"{OVER[operation]}({self.of(family, of or operation)})"
+
+    def high(self, family: str, percentile: float) -> str:
+        if percentile == PERCENTILE and self.whole and (family, "high") in OF_WHOLE:
+            return f"last_over_time({self.of(family, 'high', WHOLE_FRESH, self.whole)})"
+        return f"quantile_over_time({percentile:g}, {self.of(family, 'max')})"
 
     def of(self, family: str, operation: str, span: str = "", step: str = "") -> str:
         name = metric(family, operation, step or self.step)
@@ -139,7 +183,7 @@ class _Series:
     def seen(self, family: str) -> str:
         if self.step == "5m":
             return f"count_over_time({self.of(family, COUNTED_BY[family])})"
-        return f"sum_over_time({self.of(family, 'steps')})"
+        return self.over(family, "steps")
 
     def now(self, family: str) -> str:
         gpu = self.of(family, "last", FRESH, "5m")
@@ -147,17 +191,16 @@ class _Series:
 
 
 def _of_the_window(series: _Series, steps: int, percentile: float) -> dict[str, tuple[str, Form]]:
-    of = series.of
     texts: dict[str, tuple[str, Form]] = {}
     for signal, family in PEAKS.items():
-        texts[signal] = f"max_over_time({of(family, 'max')})", "gpus"
+        texts[signal] = series.over(family, "max"), "gpus"
     for signal, family in HIGHS.items():
-        texts[signal] = f"quantile_over_time({percentile:g}, {of(family, 'max')})", "gpus"
+        texts[signal] = series.high(family, percentile), "gpus"
     for signal, family in MEANS.items():
-        texts[signal] = f"avg_over_time({of(family, 'avg')})", "gpus"
+        texts[signal] = series.over(family, "avg"), "gpus"
     for signal, family in GROWN.items():
-        texts[signal] = f"sum_over_time({of(family, 'increase')})", "gpus"
-    held = f"sum_over_time({of(HELD, 'last' if series.step == '5m' else 'steps')})"
+        texts[signal] = series.over(family, "increase"), "gpus"
+    held = series.over(HELD, "steps", "last" if series.step == "5m" else "steps")
     texts |= {
         "pcie_width": (f"{texts['pcie_width'][0]} != {USUAL_LANES:g}", "unusual"),
         "present": (series.seen("present"), "gpus"),

@@ -19,15 +19,20 @@ from agentaflow_advisor.observe.dialects import render
 from agentaflow_advisor.observe.recording.exporters import EXPORTERS, Exporter
 from agentaflow_advisor.observe.recording.families import (
     GROWN,
+    GROWN_RARE,
     HELD,
     LABELLED,
     NODE_PREFIX,
     NOW,
+    OF_WHOLE,
+    OVER,
+    PERCENTILE,
     PREFIX,
     RARE,
     RARE_NOW,
     TELLS_ONLY,
     TOLD,
+    WHOLE,
     metric,
 )
 
@@ -71,7 +76,8 @@ def files() -> Iterator[tuple[str, str]]:
     name = "agentaflow-recording-hours"
     yield (
         f"{name}.yaml",
-        HEADER.format(what="steps of an hour, any exporter") + _yaml(name, "1h", list(hours())),
+        HEADER.format(what="hours, and days of them, any exporter")
+        + _yaml(name, "1h", list(hours())),
     )
 
 
@@ -115,7 +121,7 @@ def steps(exporter: Exporter) -> Iterator[Rule]:
 
 
 def hours() -> Iterator[Rule]:
-    """Those of an hour, from those of 5 minutes."""
+    """Those of an hour, from those of 5 minutes; and of whole windows of hours."""
     for family in MAXIMA:
         yield _hour(family, "max", "max_over_time", "max")
     for family in MEANS:
@@ -123,10 +129,11 @@ def hours() -> Iterator[Rule]:
     yield _hour(SAMPLES, "steps", "count_over_time", "count")
     yield _hour(PRESENT, "steps", "count_over_time", "last")
     yield _hour(HELD, "steps", "sum_over_time", "last")
-    grown = RARE[: RARE.index(TELLS_ONLY)]
-    for family in (*GROWN.values(), *(each for each in grown if each not in RARE_NOW)):
+    for family in (*GROWN.values(), *GROWN_RARE):
         yield _hour(family, "increase", "sum_over_time", "increase")
     yield _clock(metric(PRESENT, "steps", "1h"), "1h", "")
+    for window, name in WHOLE.items():
+        yield from _whole(window, name)
 
 
 def _now(exporter: Exporter, name: str, text: str) -> Iterator[Rule]:
@@ -148,6 +155,21 @@ def _hour(family: str, operation: str, function: str, of: str) -> Rule:
         "record": metric(family, operation, "1h"),
         "expr": f"{function}({metric(family, of, '5m')}[1h])",
     }
+
+
+def _whole(window: str, name: str) -> Iterator[Rule]:
+    """Of all hours of a window: in their group, so that the newest hour is in it.
+
+    A minute less than the window: before Prometheus 3 both ends of a range are in it.
+    """
+    span = f"[{int(window.removesuffix('h')) * 60 - 1}m]"
+    for family, operation in OF_WHOLE:
+        if operation == "high":
+            expr = f"quantile_over_time({PERCENTILE:g}, {metric(family, 'max', '1h')}{span})"
+        else:
+            expr = f"{OVER[operation]}({metric(family, operation, '1h')}{span})"
+        yield {"record": metric(family, operation, name), "expr": expr}
+    yield _clock(metric(PRESENT, "steps", name), name, "")
 
 
 def _clock(of: str, step: str, exporter: str) -> Rule:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from agentaflow_advisor.model import Refusal
+from agentaflow_advisor.observe.recording.families import WHOLE
 
 SAMPLES_BUDGET = 50_000_000
 """Of one query: Prometheus' own default for what it holds at once (--query.max-samples)."""
@@ -23,6 +24,8 @@ HOURS_FROM_SECONDS = 12 * 3600.0
 LEAST_SECONDS = 3600.0
 """An even shorter one is asked of the samples."""
 SLACK_SECONDS = 60.0
+LATE_SECONDS = 300.0
+"""How much later than each hour whole windows may be kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class Recorded:
     window: str  # as a duration
     steps: int  # of 5 minutes in it
     tail_seconds: float  # since the newest step, where peaks are read of the samples
+    whole: str = ""  # how the rules name the window, where they keep it whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +108,25 @@ def _reach(found: Found, step: str, at: float) -> float:
 
 
 def _recorded(found: Found, step: str, window: float, at: float) -> Recorded:
-    newest = min(found.clocks[cluster, step].newest for cluster in found.series)
     count = math.floor(window / STEPS[step])
+    span = f"{count}h" if step == "1h" else f"{count * 5}m"
+    whole = _kept(found, WHOLE.get(span, ""), at)
+    newest = min(found.clocks[cluster, whole or step].newest for cluster in found.series)
     behind = SLACK_SECONDS if step == "5m" else SLACK_SECONDS + STEPS["5m"]
-    tail = max(0.0, at - newest) + behind
-    hours = count if step == "1h" else 0
     return Recorded(
         step,
-        f"{hours}h" if hours else f"{count * 5}m",
-        count * 12 if hours else count,
-        math.ceil(tail / SLACK_SECONDS) * SLACK_SECONDS,
+        span,
+        count * 12 if step == "1h" else count,
+        math.ceil((max(0.0, at - newest) + behind) / SLACK_SECONDS) * SLACK_SECONDS,
+        whole,
     )
+
+
+def _kept(found: Found, whole: str, at: float) -> str:
+    """The name, where in every cluster such windows were kept within the last hour."""
+    clocks = [found.clocks.get((cluster, whole)) for cluster in found.series]
+    fresh = all(clock and at - clock.newest < STEPS["1h"] + LATE_SECONDS for clock in clocks)
+    return whole if fresh else ""
 
 
 def _said(name: str, found: Found, window: float, wanted: float) -> Refusal:
