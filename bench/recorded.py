@@ -110,7 +110,8 @@ class Fleet:
         rng = random.Random(11)
         up: Family = ("agentaflow_gpu_up", lambda card: card.scraped, _same(1, day), day)
         days = hours[-DAYS:]
-        families = [*_hours(rng, hours), _clock("1h", hours), *_days(rng, days), _clock("1d", days)]
+        families = [*_kept(rng, "1h", hours, 12), _clock("1h", hours)]
+        families += [*_kept(rng, "1d", days, 288), _clock("1d", days)]
         families += [_utilization(rng, scrapes), up]
         return files, self._write(families, files, ends)
 
@@ -189,44 +190,32 @@ def _sick(card: Card) -> str:
     return f'{card.recorded},xid="79"' if card.number % 500 == 3 else ""
 
 
-def _hours(rng: random.Random, hours: list[int]) -> Iterator[Family]:
-    busy = _busy(rng, hours)
-    of_all: list[tuple[str, Values]] = [
-        ("utilization_ratio:max1h", busy(0.6, 1.0)),
-        ("utilization_ratio:avg1h", busy(0.2, 0.8)),
-        ("utilization_samples:steps1h", _same(12, hours)),
-        ("present:steps1h", _same(12, hours)),
-        ("memory_used_bytes:max1h", lambda _: [rng.randrange(10**9, 8 * 10**10)] * HOURS),
-        ("pcie_link_width:max1h", _same(16, hours)),
-        ("sm_active_ratio:max1h", busy(0.5, 0.9)),
-        ("sm_active_ratio:avg1h", busy(0.2, 0.5)),
-        ("tensor_active_ratio:avg1h", busy(0.1, 0.3)),
-    ]
-    for name, values in of_all:
-        yield f"agentaflow:gpu_{name}", _recorded, values, hours
-    yield "agentaflow:gpu_held_ratio:steps1h", _owned, _same(12, hours), hours
-    yield "agentaflow:gpu_throttled_seconds:increase1h", _powered, busy(100, 900), hours
-    yield "agentaflow:gpu_xids:increase1h", _sick, lambda _: [0] * (HOURS - 3) + [1, 0, 0], hours
-
-
-def _days(rng: random.Random, times: list[int]) -> Iterator[Family]:
+def _kept(rng: random.Random, step: str, times: list[int], of_5m: int) -> Iterator[Family]:
+    """Those of an hour or of a day, with so many steps of 5 minutes in it."""
     busy = _busy(rng, times)
-    of_all: list[tuple[str, Values]] = [
-        ("utilization_ratio:max1d", busy(0.9, 1.0)),
-        ("utilization_ratio:high1d", busy(0.8, 0.9)),
-        ("utilization_ratio:avg1d", busy(0.2, 0.8)),
-        ("utilization_samples:steps1d", _same(288, times)),
-        ("present:steps1d", _same(288, times)),
-        ("memory_used_bytes:max1d", lambda _: [rng.randrange(10**9, 8 * 10**10)] * len(times)),
-        ("pcie_link_width:max1d", _same(16, times)),
-        ("sm_active_ratio:high1d", busy(0.5, 0.9)),
-        ("sm_active_ratio:avg1d", busy(0.2, 0.5)),
-    ]
-    for name, values in of_all:
-        yield f"agentaflow:gpu_{name}", _recorded, values, times
-    yield "agentaflow:gpu_held_ratio:steps1d", _owned, _same(288, times), times
-    yield "agentaflow:gpu_throttled_seconds:increase1d", _powered, busy(2000, 20000), times
-    yield "agentaflow:gpu_xids:increase1d", _sick, _same(1, times), times
+    of_all: dict[str, Values] = {
+        "utilization_ratio:max": busy(0.6, 1.0),
+        "utilization_ratio:avg": busy(0.2, 0.8),
+        "utilization_samples:steps": _same(of_5m, times),
+        "present:steps": _same(of_5m, times),
+        "memory_used_bytes:max": lambda _: [rng.randrange(10**9, 8 * 10**10)] * len(times),
+        "pcie_link_width:max": _same(16, times),
+        "sm_active_ratio:avg": busy(0.2, 0.5),
+    }
+    if step == "1h":
+        of_all["sm_active_ratio:max"] = busy(0.5, 0.9)
+        of_all["tensor_active_ratio:avg"] = busy(0.1, 0.3)
+    else:
+        of_all["sm_active_ratio:high"] = busy(0.5, 0.9)
+        of_all["utilization_ratio:high"] = busy(0.6, 0.9)
+    for name, values in of_all.items():
+        yield f"agentaflow:gpu_{name}{step}", _recorded, values, times
+    yield f"agentaflow:gpu_held_ratio:steps{step}", _owned, _same(of_5m, times), times
+    throttled = busy(of_5m * 8, of_5m * 75)
+    yield f"agentaflow:gpu_throttled_seconds:increase{step}", _powered, throttled, times
+    since = int(step == "1d")  # it came two hours ago, and the days since then have it
+    xids = [0] * (len(times) - 3) + [1, since, since]
+    yield f"agentaflow:gpu_xids:increase{step}", _sick, lambda _: xids, times
 
 
 def _fives(fives: list[int]) -> Iterator[Family]:

@@ -72,21 +72,22 @@ def submit(
     if (file is None) == (name is None):
         raise typer.BadParameter("give a NAME and --image, or -f FILE, and not both")
     if file is not None:
-        bodies = _read(file)
-    else:
-        if image is None:
-            raise typer.BadParameter("--image is missing: what should it run?")
-        asked = {"memory": memory, "cpu": cpu, "model": model, "priorityClassName": priority_class}
-        asked |= {"strategy": strategy}
-        container = {"name": "main", "image": image, **({"command": words} if words else {})}
-        spec = {
-            "gpus": gpus,
-            "gangSize": gang_size,
-            **{key: value for key, value in asked.items() if value},
-            "template": {"containers": [container]},
-        }
-        bodies = [{"metadata": {"name": name}, "spec": spec}]
-    return _create(session, bodies, into)
+        return _create(session, _read(file), into)
+    if image is None:
+        raise typer.BadParameter("--image is missing: what should it run?")
+    asked = {
+        "gpus": gpus,
+        "gangSize": gang_size,
+        "memory": memory,
+        "cpu": cpu,
+        "model": model,
+        "priorityClassName": priority_class,
+        "strategy": strategy,
+    }
+    container = {"name": "main", "image": image, **({"command": words} if words else {})}
+    spec: dict[str, Any] = {key: value for key, value in asked.items() if value}
+    spec["template"] = {"containers": [container]}
+    return _create(session, [{"metadata": {"name": name}, "spec": spec}], into)
 
 
 def _create(session: Session, bodies: list[dict[str, Any]], namespace: str) -> int:
