@@ -12,6 +12,7 @@ from agentaflow_exporter.collector import GpuReader
 
 _MODE = "nvmlDeviceGetMigMode"
 _UUID = "nvmlDeviceGetUUID"
+_MOST = 64  # NVML tells 7 or 4, and each is asked for
 
 
 class MigDevice(NamedTuple):
@@ -35,7 +36,7 @@ def mig_devices(gpu: GpuReader) -> tuple[MigDevice, ...]:
     mode = mig_mode(gpu)
     if mode is None or not mode[0]:
         return ()
-    most = gpu.constant("nvmlDeviceGetMaxMigDeviceCount") or 0
+    most = min(gpu.constant("nvmlDeviceGetMaxMigDeviceCount") or 0, _MOST)
     found = (_device(gpu, position) for position in range(most))
     return tuple(device for device in found if device is not None)
 

@@ -21,7 +21,8 @@ from agentaflow_exporter.selfmetrics import SelfMetrics
 from agentaflow_exporter.session import Session
 from agentaflow_exporter.settings import Settings
 
-_SHARE_OF_GPUS = 0.9  # of the deadline; a hung GPU leaves the rest to what comes after it
+# A GPU that hangs leaves this to what comes after it; of a short scrape, a third.
+_SHARE_OF_REST, _LEAST_REST_SECONDS = 0.1, 0.3
 _TICK_SECONDS = 1.0  # at most, and a millisecond or so if no GPU hangs: a scrape may wait for it
 _FORGOTTEN_SECONDS = 600.0  # nobody needs ticks when nobody has scraped for so long
 _HANGS = "hangs"
@@ -133,7 +134,8 @@ class Scraper:
         gpus = self._enumerate(started + timeout, result)
         self._scraped_at, self._answering = started, []
         questions = self._questions_of(collectors)
-        deadline = started + timeout * _SHARE_OF_GPUS
+        rest = max(timeout * _SHARE_OF_REST, min(timeout / 3, _LEAST_REST_SECONDS))
+        deadline = started + timeout - rest
         asked = self._ask(gpus or (), collectors, deadline, tuple(questions.values()))
         if gpus is not None:
             self._answering = [slot for slot in asked if self._judge(slot, result)]

@@ -27,7 +27,7 @@ from tests.support.scraping import UUIDS, Seen
 from tools.processes import eventually
 
 MARGIN_SECONDS = 0.5
-SHORT_SECONDS = 0.3
+SHORT_SECONDS = 0.6
 WITHOUT_PODS = tuple(name for name in Settings().collectors if name != "pods")
 
 

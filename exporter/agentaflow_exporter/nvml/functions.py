@@ -22,7 +22,7 @@ def function(name: str) -> Any:
         if name in _FILLS:
             structure, fill = _FILLS[name]
             return partial(fill, getattr(pynvml, structure))
-        return getattr(pynvml, _VERSIONS.get(name, name))
+        return getattr(pynvml, name)
     except AttributeError:
         raise pynvml.NVMLError(pynvml.NVML_ERROR_FUNCTION_NOT_FOUND) from None
 
@@ -89,10 +89,13 @@ def _text(answer: bytes | str) -> str:
     return answer.decode(errors="replace") if isinstance(answer, bytes) else answer
 
 
-# Under their plain names pynvml refuses to be used with drivers that lack the newest version.
-_VERSIONS: Mapping[str, str] = {
-    f"nvmlDeviceGet{kind}RunningProcesses": f"nvmlDeviceGet{kind}RunningProcesses_v3"
+_RUNNING = {
+    f"nvmlDeviceGet{kind}RunningProcesses{version}": (
+        f"c_nvmlProcessInfo{version or '_v3'}_t",
+        partial(processes.running, f"nvmlDeviceGet{kind}RunningProcesses{version or '_v3'}"),
+    )
     for kind in ("Compute", "Graphics", "MPSCompute")
+    for version in ("", "_v2")
 }
 # Functions that fill a structure, which pynvml leaves to its caller, and the structure's name.
 _FILLS: Mapping[str, tuple[str, Callable[..., Any]]] = {
@@ -101,5 +104,6 @@ _FILLS: Mapping[str, tuple[str, Callable[..., Any]]] = {
     "nvmlDeviceGetSramEccErrorStatus": ("c_nvmlEccSramErrorStatus_v1_t", _sram),
     "nvmlDeviceGetGridLicensableFeatures": ("c_nvmlGridLicensableFeatures_v4_t", _licence),
     "nvmlDeviceGetGpuFabricInfoV": ("c_nvmlGpuFabricInfo_v2_t", _fabric),
-    processes.NAME: ("c_nvmlProcessUtilizationSample_t", processes.utilization),
+    **_RUNNING,
+    processes.UTILIZATION: ("c_nvmlProcessUtilizationSample_t", processes.utilization),
 }

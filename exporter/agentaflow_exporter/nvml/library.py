@@ -15,6 +15,7 @@ from agentaflow_exporter.nvml.functions import function as function_named
 from agentaflow_exporter.nvml.gpu import NvmlGpu
 
 _LEAVE_SECONDS = 1.0
+_MOST_GPUS = 1024  # a driver that tells of more is not believed
 
 
 class NvmlDriver:
@@ -80,6 +81,8 @@ class NvmlDriver:
                 function="nvmlDeviceGetCount_v2",
                 code=error.value,
             ) from error
+        if count > _MOST_GPUS:
+            raise DriverUnavailable(f"nvmlDeviceGetCount_v2: {count} GPUs cannot be")
         for index in range(count):
             if index not in self._gpus:
                 self._gpus[index] = NvmlGpu(index, self._clock)

@@ -25,6 +25,7 @@ _RECORDS: Mapping[int, struct.Struct] = {
     pynvml.NVML_VALUE_TYPE_SIGNED_LONG_LONG: struct.Struct("=Qq"),
 }
 _TRIES = 3
+_MOST_SAMPLES = 16_384  # 256 KiB; drivers keep about a hundred
 
 
 class Samples:
@@ -84,7 +85,7 @@ class Samples:
         """For the whole ring and some more, as it may grow until it is read."""
         self._buffer, self._room = None, 0
         _, _, count = self._ask(handle, sampling_type, 0)
-        self._room = count + 16
+        self._room = min(count, _MOST_SAMPLES) + 16
         self._buffer = (ctypes.c_char * (self._room * _BYTES))()
 
     def _decoded(self, kind: int, count: int, last_seen: int) -> list[tuple[int, Number]]:
@@ -92,6 +93,6 @@ class Samples:
         if record is None:  # a type that no sample has had so far
             return []
         found: list[tuple[int, Number]] = []
-        found += record.iter_unpack(memoryview(self._buffer)[: count * _BYTES])
+        found += record.iter_unpack(memoryview(self._buffer)[: min(count, self._room) * _BYTES])
         found.sort()
         return found[bisect_right(found, (last_seen, inf)) :]
