@@ -112,15 +112,17 @@ class Fleet:
         days = hours[-DAYS:]
         families = [*_kept(rng, "1h", hours, 12), _clock("1h", hours)]
         families += [*_kept(rng, "1d", days, 288), _clock("1d", days)]
-        families += [_utilization(rng, scrapes), up]
+        fives = list(range(end - SAMPLED_SECONDS, end, 300))
+        families += [_utilization(rng, scrapes), *_peaks(rng, fives), _clock("5m", fives), up]
         return files, self._write(families, files, ends)
 
     def write_latest(self, file: Path, since: int, end: int) -> int:
         """What was scraped and recorded since."""
         scrapes = list(range(since, end + 1, INTERVAL_SECONDS))
-        fives = [end - 60 - 300 * back for back in (1, 0)]
+        fives = [*range(since, end - 360, 300), end - 360, end - 60]
         rng = random.Random(13)
-        latest = [*_fives(fives), _clock("5m", fives), _utilization(rng, scrapes)]
+        latest = [*_fives(fives[-2:]), *_peaks(rng, fives), _clock("5m", fives)]
+        latest.append(_utilization(rng, scrapes))
         return self._write([*latest, *_listed(scrapes[-10:])], [file], [end + 1])
 
     def _write(self, families: Iterable[Family], files: Sequence[Path], ends: Sequence[int]) -> int:
@@ -216,6 +218,10 @@ def _kept(rng: random.Random, step: str, times: list[int], of_5m: int) -> Iterat
     since = int(step == "1d")  # it came two hours ago, and the days since then have it
     xids = [0] * (len(times) - 3) + [1, since, since]
     yield f"agentaflow:gpu_xids:increase{step}", _sick, lambda _: xids, times
+
+
+def _peaks(rng: random.Random, fives: list[int]) -> Iterator[Family]:
+    yield "agentaflow:gpu_utilization_ratio:max5m", _recorded, _busy(rng, fives)(0.6, 1.0), fives
 
 
 def _fives(fives: list[int]) -> Iterator[Family]:

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs
 
-from agentaflow_advisor.observe.detect import TEXT
+from agentaflow_advisor.observe.detect import BEFORE, NOW_THERE
 from agentaflow_advisor.observe.dialects import DIALECTS, grid_points, render
 
 NOW = 1_800_000_000.0
@@ -25,7 +25,9 @@ SIGNAL_OF = {
     for dialect in DIALECTS
     for signal, template in dialect.items()
 }
-DETECTION = render(TEXT, window_seconds=WINDOW, percentile=PERCENTILE)
+NOBODY_BEFORE, THERE = (
+    render(text, window_seconds=WINDOW, percentile=PERCENTILE) for text in (BEFORE, NOW_THERE)
+)
 
 
 def gpu(uuid: str, node: str = "node-0", index: str = "0", cluster: str = "a") -> dict[str, str]:
@@ -140,7 +142,9 @@ def _data(promql: str, tables: Mapping[str, Table]) -> dict[str, Any]:
     if promql == "time()":
         return {"resultType": "scalar", "result": [NOW, str(NOW)]}
     series: Sequence[Series]
-    if promql == DETECTION:
+    if promql == NOBODY_BEFORE:
+        series = ()
+    elif promql == THERE:
         there = [dialect for dialect in DIALECTS if tables.get(dialect.name)]
         series = [({"__name__": dialect.probes[0]}, 1) for dialect in there]
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
+from operator import is_
 from typing import Any, TypeVar
 
 from agentaflow_advisor.model import PodRef
@@ -100,5 +101,7 @@ class Columns:
         if not values:
             return [None] * len(self._keys)
         if id(values) not in self._looked:
-            self._looked[id(values)] = list(map(values.get, self._keys))
+            in_order = len(values) == len(self._keys) and all(map(is_, values, self._keys))
+            column = values.values() if in_order else map(values.get, self._keys)
+            self._looked[id(values)] = list(column)
         return self._looked[id(values)]

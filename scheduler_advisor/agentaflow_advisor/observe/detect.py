@@ -1,11 +1,12 @@
 """Which exporters' metrics a Prometheus has, how many, and how far back rules recorded them.
 
-One query tells it all.
+One query tells it of now, another at the same time of the window.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from agentaflow_advisor.model import Query
@@ -32,9 +33,13 @@ class Detected:
 
 def detect(prometheus: Prometheus, wanted: str, *, window_seconds: float, at: float) -> Detected:
     """`wanted` is a dialect's name, which is taken whether it is there or not, or `auto`."""
-    promql = render(TEXT, window_seconds=window_seconds, percentile=0.5)
-    answer = prometheus.ask(promql, at=at)
-    metrics = {sample.labels.get("__name__", "") for sample in answer.samples}
+    texts = [
+        render(text, window_seconds=window_seconds, percentile=0.5) for text in (BEFORE, NOW_THERE)
+    ]
+    with ThreadPoolExecutor(len(texts), "promql") as pool:
+        answers = list(pool.map(lambda text: prometheus.ask(text, at=at), texts))
+    samples = [sample for answer in answers for sample in answer.samples]
+    metrics = {sample.labels.get("__name__", "") for sample in samples}
     dialects = tuple(
         dialect
         for dialect in DIALECTS
@@ -42,9 +47,12 @@ def detect(prometheus: Prometheus, wanted: str, *, window_seconds: float, at: fl
     )
     return Detected(
         dialects,
-        (Query("dialects", promql, len(answer.samples), answer.seconds),),
-        tuple(("dialects", warning) for warning in answer.warnings),
-        {dialect.name: _found(dialect, answer.samples) for dialect in dialects},
+        tuple(
+            Query("dialects", text, len(answer.samples), answer.seconds)
+            for text, answer in zip(texts, answers, strict=True)
+        ),
+        tuple(("dialects", warning) for answer in answers for warning in answer.warnings),
+        {dialect.name: _found(dialect, samples) for dialect in dialects},
     )
 
 
@@ -98,13 +106,13 @@ def _before() -> str:
     return f'label_replace({at_any_step}, "first", "true", "", "")'
 
 
-TEXT = " or ".join(
+NOW_THERE = " or ".join(
     (
         _count(),
-        _before(),
         _bound("min_over_time", "oldest"),
         _bound("max_over_time", "newest"),
         *map(_rate, DIALECTS),
     )
 )
+BEFORE = _before()
 """The grid alone would miss an exporter that was started after its last step."""

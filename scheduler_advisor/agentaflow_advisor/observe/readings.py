@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -13,7 +14,13 @@ from agentaflow_advisor.observe.answers import Answer
 from agentaflow_advisor.observe.completing import COVERAGE, SAMPLES, complete, of_nodes
 from agentaflow_advisor.observe.dialects import Dialect, Labels, render
 from agentaflow_advisor.observe.prometheus import Prometheus
-from agentaflow_advisor.observe.recording import TOLD, Question, Recorded, questions
+from agentaflow_advisor.observe.recording import (
+    TOLD,
+    Question,
+    Recorded,
+    questions,
+    recent_peaks,
+)
 from agentaflow_advisor.observe.signals import AMOUNT, COUNTS, SCALARS, Rule
 from agentaflow_advisor.observe.told import GpuKey, Holding, Place, Readings, Rows
 
@@ -22,6 +29,7 @@ PEAK = "utilization_max"
 RECORDED = Labels()  # of every recorded series, whoever told it
 PLAIN = {name: rule for name, rule in SCALARS.items() if name != "up"} | {TOLD: AMOUNT}
 """Signals whose series tell nothing but the GPU and the value."""
+_NAMED = re.compile(rb'\{"__name__":"[\w:]+",')
 AT_ONCE = 4  # queries; Prometheus itself allows 20 (--query.max-concurrency)
 
 
@@ -85,6 +93,8 @@ def _questions(
             if dialect.lost:
                 yield Question("up", dialect.lost)
         if PEAK in wanted:  # work that no step has seen yet
+            if recorded.recent:
+                yield Question(PEAK, recent_peaks(PEAK, dialect.name, recorded.recent), True)
             tail = render(
                 dialect[PEAK], window_seconds=recorded.tail_seconds, percentile=percentile
             )
@@ -141,7 +151,7 @@ def _scalars(readings: Readings, labels: Labels, signal: str, answer: Answer) ->
 
 def _rows(readings: Readings, labels: Labels, answer: Answer) -> Rows:
     """Whose series these are. Most answers have the same ones in the same order."""
-    metrics = answer.metrics
+    metrics = _without_name(answer.metrics)
     head = (len(metrics), metrics[0] if metrics else b"")
     rows = readings.rows.get(head)
     if rows is None or rows.metrics != metrics:
@@ -151,6 +161,15 @@ def _rows(readings: Readings, labels: Labels, answer: Answer) -> Rows:
                 series[metric] = _placed(readings, labels, answer.labels_in(metric), fields)
         rows = readings.rows[head] = Rows.of(metrics, [series[metric] for metric in metrics])
     return rows
+
+
+def _without_name(metrics: Sequence[bytes]) -> Sequence[bytes]:
+    """The other labels of each series, which are the same for the next metric of these GPUs."""
+    named = _NAMED.match(metrics[0]) if metrics else None
+    if not named:
+        return metrics
+    name = named[0]
+    return [b"{" + each[len(name) :] if each.startswith(name) else each for each in metrics]
 
 
 def _fields(labels: Labels) -> tuple[str, ...]:

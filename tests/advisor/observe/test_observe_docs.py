@@ -18,7 +18,7 @@ from agentaflow_advisor.analyze import (
     stranded,
     zombies,
 )
-from agentaflow_advisor.observe.detect import TEXT
+from agentaflow_advisor.observe.detect import BEFORE, NOW_THERE
 from agentaflow_advisor.observe.dialects import (
     DIALECTS,
     GRID,
@@ -78,9 +78,10 @@ def test_every_template_renders_to_promql(dialect: Dialect, window: float) -> No
 
 def test_the_query_for_dialects_is_promql() -> None:
     """It names a metric of each."""
-    text = render(TEXT, window_seconds=604_800, percentile=0.5)
-    promql_parser.parse(text)
-    assert all(dialect.probes[0] in text for dialect in DIALECTS)
+    for template in (BEFORE, NOW_THERE):
+        text = render(template, window_seconds=604_800, percentile=0.5)
+        promql_parser.parse(text)
+        assert all(dialect.probes[0] in text for dialect in DIALECTS)
 
 
 def test_our_dialect_asks_for_metrics_that_we_export() -> None:

@@ -19,28 +19,50 @@ def found(
     """GPUs at 15 s in cluster a; `since` is for how long they have been recorded."""
     made = Found({"a": series, **clusters})
     if since is not None:
-        for step in ("5m", "1h"):
-            made.clocks["a", step] = Clock(NOW - since, NOW - newest)
+        made.clocks["a", "5m"] = Clock(NOW - since, NOW - 240)
+        made.clocks["a", "1h"] = Clock(NOW - since, NOW - newest)
     return made
 
 
+def seconds_of(duration: str) -> float:
+    """Of a PromQL duration its seconds."""
+    number, unit = duration[:-1], duration[-1]
+    assert unit == "m"
+    return float(number) * 60
+
+
 def test_recorded_series_serve_a_window_that_they_reach_over() -> None:
-    """All of a week, in hours; the newest hour's end to now is read of the samples."""
+    """All of a week, in hours; from the newest hour's end steps of 5 minutes are read, from the
+    end of the newest of these the samples.
+    """
     span = choose({"ours": found(since=8 * DAY)}, 7 * DAY, NOW)
     recorded = span.recorded["ours"]
     assert (span.window_seconds, span.notes) == (7 * DAY, ())
     assert (recorded.step, recorded.window, recorded.steps) == ("1h", "168h", 7 * 288)
-    assert 600 + 300 < recorded.tail_seconds < 1200
+    assert 600 + 300 < seconds_of(recorded.recent) < 1200
+    assert 240 < recorded.tail_seconds < 600
+
+
+def test_samples_are_read_from_the_newest_hour_where_steps_do_not_reach_it() -> None:
+    """There are none of 5 minutes in one cluster, or they stopped, or began after that hour."""
+    for clock in (None, Clock(NOW - 8 * DAY, NOW - HOUR), Clock(NOW - 300, NOW - 300)):
+        lacking = found(since=8 * DAY, b=8)
+        lacking.clocks |= {("b", "1h"): lacking.clocks["a", "1h"]}
+        if clock:
+            lacking.clocks["b", "5m"] = clock
+        recorded = choose({"ours": lacking}, 7 * DAY, NOW).recorded["ours"]
+        assert recorded.recent == ""
+        assert 600 + 300 < recorded.tail_seconds < 1200
 
 
 def test_a_day_that_is_kept_whole_is_asked_for_so() -> None:
-    """Only the newest value is read then; its end to now is read of the samples."""
+    """Only the newest value is read then, and steps of 5 minutes from its end."""
     kept = found(since=8 * DAY)
     assert choose({"ours": kept}, DAY, NOW).recorded["ours"].whole == ""
     kept.clocks["a", "1d"] = Clock(NOW - 2 * DAY, NOW - 1200)
     recorded = choose({"ours": kept}, DAY, NOW).recorded["ours"]
     assert (recorded.step, recorded.window, recorded.whole) == ("1h", "24h", "1d")
-    assert 1200 + 300 < recorded.tail_seconds < 1800
+    assert 1200 + 300 < seconds_of(recorded.recent) < 1800
     assert choose({"ours": kept}, 2 * DAY, NOW).recorded["ours"].whole == ""
 
 

@@ -14,6 +14,7 @@ from agentaflow_advisor.observe.recording.families import (
     USUAL_LANES,
     Question,
     questions,
+    recent_peaks,
 )
 from agentaflow_advisor.observe.recording.span import Recorded, Span, choose
 
@@ -27,4 +28,5 @@ __all__ = [
     "Span",
     "choose",
     "questions",
+    "recent_peaks",
 ]

@@ -156,6 +156,11 @@ def questions(
         yield Question(TOLD, series.now(TOLD), True, "nodes")
 
 
+def recent_peaks(signal: str, exporter: str, window: str) -> str:
+    """One of PEAKS over the steps of 5 minutes in a short window."""
+    return _Series(exporter, "5m", window, "").over(PEAKS[signal], "max")
+
+
 @dataclass(frozen=True, slots=True)
 class _Series:
     """How one exporter's recorded series are selected."""

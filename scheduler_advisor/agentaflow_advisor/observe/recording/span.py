@@ -60,6 +60,7 @@ class Recorded:
     steps: int  # of 5 minutes in it
     tail_seconds: float  # since the newest step, where peaks are read of the samples
     whole: str = ""  # how the rules name the window, where they keep it whole
+    recent: str = ""  # since the newest hour, where peaks are read of steps of 5 minutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +112,23 @@ def _recorded(found: Found, step: str, window: float, at: float) -> Recorded:
     count = math.floor(window / STEPS[step])
     span = f"{count}h" if step == "1h" else f"{count * 5}m"
     whole = _kept(found, WHOLE.get(span, ""), at)
-    newest = min(found.clocks[cluster, whole or step].newest for cluster in found.series)
-    behind = SLACK_SECONDS if step == "5m" else SLACK_SECONDS + STEPS["5m"]
+    tail = _tail(found, whole or step, at)
+    recent = step == "1h" and tail <= _reach(found, "5m", at)
     return Recorded(
         step,
         span,
         count * 12 if step == "1h" else count,
-        math.ceil((max(0.0, at - newest) + behind) / SLACK_SECONDS) * SLACK_SECONDS,
+        _tail(found, "5m", at) if recent else tail,
         whole,
+        f"{tail / SLACK_SECONDS:.0f}m" if recent else "",
     )
+
+
+def _tail(found: Found, step: str, at: float) -> float:
+    """What the steps have not seen in every cluster yet, in whole minutes."""
+    newest = min(found.clocks[cluster, step].newest for cluster in found.series)
+    behind = SLACK_SECONDS if step == "5m" else SLACK_SECONDS + STEPS["5m"]
+    return math.ceil((max(0.0, at - newest) + behind) / SLACK_SECONDS) * SLACK_SECONDS
 
 
 def _kept(found: Found, whole: str, at: float) -> str:
