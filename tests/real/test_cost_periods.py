@@ -102,23 +102,29 @@ def days(asking: Cli, *options: str) -> list[Any]:
     return periods
 
 
+def yesterday(asking: Cli, *options: str) -> Any:
+    """The day before MIDNIGHT, also for a run that goes on past the next one."""
+    start = time.strftime("%Y-%m-%dT00:00:00Z", time.gmtime(MIDNIGHT - DAY))
+    (found,) = (day for day in days(asking, *options) if day["start_at"] == start)
+    assert found["complete"]
+    return found
+
+
 def amount(money: Any) -> float:
     return float(money["amount"])
 
 
 def test_complete_days_within_one_percent_of_a_hand_calculation(asking: Cli) -> None:
     """24 h of two H100 each day; yesterday's afternoon of the second one is unallocated."""
-    found = [day for day in days(asking) if day["complete"]]
-    yesterday = found[-1]
-    assert yesterday["start_at"].endswith("T00:00:00Z")
+    day = yesterday(asking)
     bill = float(24 * GPUS * H100_HOUR)
-    assert amount(yesterday["total"]["cost"]) == pytest.approx(bill, rel=0.01)
-    rows = {row["name"]: row for row in yesterday["rows"]}
+    assert amount(day["total"]["cost"]) == pytest.approx(bill, rel=0.01)
+    rows = {row["name"]: row for row in day["rows"]}
     assert amount(rows["serving"]["used"]) == pytest.approx(bill / 2, rel=0.01)
     assert amount(rows["research"]["idle"]) == pytest.approx(bill / 4, rel=0.05)
     assert amount(rows["(none)"]["unallocated"]) == pytest.approx(bill / 4, rel=0.05)
-    assert sum(Decimal(row["cost"]["amount"]) for row in yesterday["rows"]) == Decimal(
-        yesterday["total"]["cost"]["amount"]
+    assert sum(Decimal(row["cost"]["amount"]) for row in day["rows"]) == Decimal(
+        day["total"]["cost"]["amount"]
     )
 
 
@@ -136,7 +142,7 @@ def test_a_period_before_the_first_sample_is_not_a_bill_of_zero(asking: Cli) -> 
 def test_energy_by_hand(asking: Cli) -> None:
     """Two GPUs of 500 W for 24 h are 24 kWh, at the meter 30, for 9 USD and 12 kg CO2e."""
     options = ("--energy-price-per-kwh", "0.30", "--grid-g-per-kwh", "400", "--pue", "1.25")
-    energy = [day for day in days(asking, *options) if day["complete"]][-1]["total"]["energy"]
+    energy = yesterday(asking, *options)["total"]["energy"]
     assert float(energy["kwh"]) == pytest.approx(30, rel=0.01)
     assert amount(energy["cost"]) == pytest.approx(9, rel=0.01)
     assert float(energy["kg_co2e"]) == pytest.approx(12, rel=0.01)
@@ -145,7 +151,7 @@ def test_energy_by_hand(asking: Cli) -> None:
 
 def test_tokens_of_a_server_that_two_jobs_scrape_count_once(asking: Cli) -> None:
     """8.64 million tokens a day for 165.12 USD are 19.11 USD per million."""
-    (row,) = [day for day in days(asking, "--tokens") if day["complete"]][-1]["tokens"]
+    (row,) = yesterday(asking, "--tokens")["tokens"]
     assert (row["namespace"], row["engines"]) == ("serving", ["vllm"])
     assert float(row["generated_tokens"]) == pytest.approx(TOKENS_PER_SECOND * DAY, rel=0.01)
     assert amount(row["per_million"]) == pytest.approx(19.11, rel=0.02)
