@@ -94,7 +94,7 @@ def _node(machine: Machine) -> Node:
 
 
 def _gpus(known: Node) -> Iterator[Gpu]:
-    usage = Usage(0.5, 0.5, 0.5, 10_000, 15.0, 604_800.0)
+    usage = Usage(0.5, 0.5, 10_000, 15.0, 604_800.0, 0.5)
     for index in range(known.gpus):
         uuid = f"GPU-{known.name}-{index}"
         yield Gpu("", known.name, str(index), uuid, utilization=usage)

@@ -13,11 +13,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 from agentaflow_advisor.observe.readings import AT_ONCE
+from bench import remote_write
 from bench.recorded import Fleet
 from bench.table import Row, show, verdict
 from tools.prometheus import JOB, PrometheusServer, create_blocks
@@ -41,6 +43,9 @@ SIGNALS = {  # family → (type, extra labels, value at a step)
     "agentaflow_gpu_pod_info": ("gauge", ""),
 }
 CONSTANT = {"agentaflow_gpu_up", "agentaflow_gpu_info", "agentaflow_gpu_pod_info"}
+
+
+Prepared = Callable[[int, Path], AbstractContextManager[PrometheusServer]]
 
 
 def main(nodes: list[int], recorded: list[int]) -> bool:
@@ -102,40 +107,41 @@ def _samples(
     return (f"{name}{rng.uniform(50, 60):.1f}{stamp}" for stamp in stamps)
 
 
-def scraped(nodes: int, folder: Path) -> PrometheusServer:
+@contextmanager
+def scraped(nodes: int, folder: Path) -> Iterator[PrometheusServer]:
     """A server that holds a day of samples."""
-    server = PrometheusServer(folder / "prometheus", blocks_from=folder / "history.om")
-    with (folder / "history.om").open("w") as out:
+    history = folder / "history.om"
+    with history.open("w") as out:
         write_fleet(out, nodes, float(int(time.time())), random.Random(7))
-    return server
+    with PrometheusServer(folder / "prometheus", blocks_from=history) as server:
+        history.unlink()
+        yield server
 
 
-def kept(nodes: int, folder: Path) -> PrometheusServer:
-    """A server that holds a day of recorded hours, and the newest samples, in such blocks as one
-    has that has run for days.
-
-    The past first: by the time promtool has made blocks of it, what is newest is newer.
+@contextmanager
+def kept(nodes: int, folder: Path) -> Iterator[PrometheusServer]:
+    """A server that holds a day of recorded hours in such blocks as one has that has run for days;
+    what is newest is sent to it, as it holds that in its memory.
     """
-    fleet, latest, began = Fleet.of(nodes), folder / "history.om", int(time.time())
-    server = PrometheusServer(
-        folder / "prometheus", blocks_from=latest, flags=["--storage.tsdb.max-block-duration=2h"]
-    )
+    fleet, began = Fleet.of(nodes), int(time.time())
+    flags = ["--storage.tsdb.max-block-duration=2h", remote_write.FLAG]
+    server = PrometheusServer(folder / "prometheus", flags=flags)
     past, samples = fleet.write_past(folder, began)
     for block in past:
         create_blocks(block, server.folder / "data")
         block.unlink()
-    samples += fleet.write_latest(latest, began, int(time.time()))
-    print(f"  {nodes} nodes: {samples / 1e6:.0f} million samples", file=sys.stderr)
-    return server
+    with server:
+        samples += fleet.send_latest(server.url, began, int(time.time()))
+        print(f"  {nodes} nodes: {samples / 1e6:.0f} million samples", file=sys.stderr)
+        yield server
 
 
-def measure(nodes: int, prepared: Callable[[int, Path], PrometheusServer], rounds: int = 3) -> Row:
+def measure(nodes: int, prepared: Prepared, rounds: int = 3) -> Row:
     """Seconds and processor seconds of the rounds, queries, peak memory of the command."""
     with (
         tempfile.TemporaryDirectory(prefix="agentaflow-bench-") as name,
         prepared(nodes, Path(name)) as prometheus,
     ):
-        (Path(name) / "history.om").unlink()
         prometheus.wait_for("agentaflow_gpu_up")
         before = prometheus.program.processor_seconds()
         runs = [_run(prometheus.url) for _ in range(rounds)]

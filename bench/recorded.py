@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from agentaflow_advisor.observe.recording.families import RARE
+from bench.remote_write import Series, send
 from tools.prometheus import JOB
 
 HOUR = 3600
@@ -116,14 +117,21 @@ class Fleet:
         families += [_utilization(rng, scrapes), *_peaks(rng, fives), _clock("5m", fives), up]
         return files, self._write(families, files, ends)
 
-    def write_latest(self, file: Path, since: int, end: int) -> int:
-        """What was scraped and recorded since."""
+    def send_latest(self, url: str, since: int, end: int) -> int:
+        """What was scraped and recorded since, into the memory of the server."""
         scrapes = list(range(since, end + 1, INTERVAL_SECONDS))
         fives = [*range(since, end - 360, 300), end - 360, end - 60]
         rng = random.Random(13)
         latest = [*_fives(fives[-2:]), *_peaks(rng, fives), _clock("5m", fives)]
         latest.append(_utilization(rng, scrapes))
-        return self._write([*latest, *_listed(scrapes[-10:])], [file], [end + 1])
+        return send(url, self._series([*latest, *_listed(scrapes[-10:])]))
+
+    def _series(self, families: Iterable[Family]) -> Iterator[Series]:
+        for name, labels, values, times in families:
+            for card in self.cards:
+                if told := labels(card):
+                    pairs = zip(times, map(float, values(card)), strict=True)
+                    yield f'__name__="{name}",{told}', list(pairs)
 
     def _write(self, families: Iterable[Family], files: Sequence[Path], ends: Sequence[int]) -> int:
         written = 0
@@ -213,6 +221,8 @@ def _kept(rng: random.Random, step: str, times: list[int], of_5m: int) -> Iterat
     for name, values in of_all.items():
         yield f"agentaflow:gpu_{name}{step}", _recorded, values, times
     yield f"agentaflow:gpu_held_ratio:steps{step}", _owned, _same(of_5m, times), times
+    if step == "1d":
+        yield "agentaflow:node_present:steps1d", _first, _same(of_5m, times), times
     throttled = busy(of_5m * 8, of_5m * 75)
     yield f"agentaflow:gpu_throttled_seconds:increase{step}", _powered, throttled, times
     since = int(step == "1d")  # it came two hours ago, and the days since then have it

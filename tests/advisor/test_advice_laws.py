@@ -44,7 +44,7 @@ def prices(times: int = 1) -> PriceTable:
 ratios = st.sampled_from([0.0, 0.01, 0.05, 0.3, 0.99, 1.0])
 usages = st.builds(
     lambda low, high, samples, age: Usage(
-        max(low, high), high, min(low, high), samples, age, WEEK if samples > 1000 else 3600.0
+        max(low, high), high, samples, age, WEEK if samples > 1000 else 3600.0, min(low, high)
     ),
     ratios,
     ratios,

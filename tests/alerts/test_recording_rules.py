@@ -89,15 +89,13 @@ def test_the_advisor_asks_for_what_is_recorded(step: str, whole: str, percentile
 
 def test_every_day_that_is_kept_is_asked_for() -> None:
     """A series for each GPU is dear: none is recorded that nothing reads."""
-    asked = questions(
-        EVERY_SIGNAL,
-        "dcgm",
-        step="1h",
-        window="24h",
-        steps=288,
-        percentile=0.95,
-        whole="1d",
-    )
+    asked = [
+        question
+        for signals in (EVERY_SIGNAL, frozenset({"present"}))
+        for question in questions(
+            signals, "dcgm", step="1h", window="24h", steps=288, percentile=0.95, whole="1d"
+        )
+    ]
     read = {name for question in asked for name in RECORDED.findall(question.promql)}
     assert {name for name in recorded() if name.endswith("1d")} <= read
 

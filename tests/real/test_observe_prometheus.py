@@ -158,9 +158,9 @@ def test_verdicts(snapshot: Snapshot) -> None:
 
 
 def test_nan_is_told(snapshot: Snapshot) -> None:
-    """A NaN sample that Prometheus' maximum hides is given away by its mean, and named."""
+    """A NaN sample that Prometheus' maximum hides is asked for, and named."""
     told = {refusal.subject for refusal in snapshot.refusals}
-    assert "signal utilization_mean" in told
+    assert "signal utilization_broken" in told
     assert seen(snapshot, "nan").utilization is None
 
 

@@ -51,7 +51,7 @@ def gpus_of(node_name: str, *busy: float, age_seconds: float = 15.0) -> tuple[Gp
             node_name,
             str(index),
             f"GPU-{node_name}-{index}",
-            utilization=Usage(ratio, ratio, ratio, 10_000, age_seconds, 604_800.0),
+            utilization=Usage(ratio, ratio, 10_000, age_seconds, 604_800.0, ratio),
         )
         for index, ratio in enumerate(busy)
     )

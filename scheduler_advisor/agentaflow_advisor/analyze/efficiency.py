@@ -16,6 +16,7 @@ By = Literal["gpu", "node", "namespace"]
 JOULES_PER_KWH = 3_600_000.0
 SM, TENSOR = "sm_active_mean", "tensor_active_mean"
 SIGNALS = frozenset(USAGE) | {
+    "utilization_mean",
     "info",
     "up",
     "present",
@@ -106,7 +107,9 @@ def _row(by: By, cluster: str, name: str, shares: list[_Share]) -> EfficiencyRow
         name=name,
         gpus=len(shares),
         gpu_hours=sum(share.seconds for share in shares) / 3600.0,
-        utilization_mean=_mean((usage.mean, weight) for usage, weight in usages),
+        utilization_mean=_mean(
+            (usage.mean, weight) for usage, weight in usages if usage.mean is not None
+        ),
         utilization_high=max((usage.high for usage, _ in usages), default=None),
         memory_peak_ratio=_mean(_memory(shares)),
         power_mean_watts=_mean(

@@ -21,8 +21,8 @@ EVIDENCE = (
 )
 """The queries that a verdict rests on."""
 
-USAGE = (*EVIDENCE, "utilization_mean")
-"""What makes a Usage: the mean gives away a NaN among the samples, which the maximum hides."""
+USAGE = (*EVIDENCE, "utilization_broken")
+"""What makes a Usage: a NaN among the samples is told apart, since the maximum hides it."""
 
 DAY = 86_400.0
 

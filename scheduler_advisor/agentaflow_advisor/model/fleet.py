@@ -31,10 +31,10 @@ class Usage:
 
     maximum: float
     high: float  # the percentile that the settings name, by quantile_over_time
-    mean: float  # for reports only: never a ground for a verdict
     samples: int
     newest_age_seconds: float  # infinite where Prometheus holds it for stale (5 minutes)
     covered_seconds: float  # the part of the window in which it was being sampled
+    mean: float | None = None  # for reports only, and asked for by them: no ground for a verdict
 
 
 @dataclass(frozen=True, slots=True)

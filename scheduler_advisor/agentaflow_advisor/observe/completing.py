@@ -1,7 +1,8 @@
 """What recorded series leave out because it is as usual is filled in for those who tell it.
 
 Only what was told is filled in: zeros where a GPU's bit says that it tells the signal, a node's
-value for the GPUs that are listed there now, whole coverage where the GPU was there throughout.
+value for the GPUs that are listed there now, or of the window for those that were measured in it,
+whole coverage where the GPU was there throughout.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from typing import Any
 
 from agentaflow_advisor.model import Query, Refusal
 from agentaflow_advisor.observe.answers import Answer
-from agentaflow_advisor.observe.recording import NOW, RARE, TOLD, USUAL_LANES, Question
+from agentaflow_advisor.observe.recording import MEASURED, RARE, TOLD, USUAL_LANES, Question
 from agentaflow_advisor.observe.signals import AMOUNT, COUNTS, SCALARS
 from agentaflow_advisor.observe.told import GpuKey, Readings
 
 WIDTH = "pcie_width"
+PRESENT = "present"
 COVERAGE, SAMPLES = "utilization_present", "utilization_samples"
+Node = tuple[str, str]  # cluster and name
 
 
 def of_nodes(readings: Readings, question: Question, answer: Answer) -> None:
@@ -48,12 +51,9 @@ def complete(readings: Readings, wanted: Collection[str], steps: int) -> None:
     listed = readings.models.keys() | readings.indices.keys() or set(readings.known)
     if "up" in wanted and "info" in wanted:
         readings.values["up"] = dict.fromkeys(listed, 1.0) | readings.values.get("up", {})
-    by_node: defaultdict[tuple[str, str], list[GpuKey]] = defaultdict(list)
-    for key in listed:
-        by_node[key.cluster, key.node].append(key)
-    for signal in (*NOW, TOLD):
-        if signal in readings.nodes:
-            _of_their_node(readings, signal, by_node)
+    now, measured = _by_node(listed), _by_node(_measured(readings))
+    for signal in readings.nodes:
+        _of_their_node(readings, signal, measured if signal == PRESENT else now)
     _zeros(readings, wanted)
     if COVERAGE in wanted:
         _coverage(readings, steps)
@@ -62,8 +62,15 @@ def complete(readings: Readings, wanted: Collection[str], steps: int) -> None:
     readings.queries = [_counted(readings, query) for query in readings.queries]
 
 
+def _by_node(keys: Iterable[GpuKey]) -> Mapping[Node, list[GpuKey]]:
+    found: defaultdict[Node, list[GpuKey]] = defaultdict(list)
+    for key in keys:
+        found[key.cluster, key.node].append(key)
+    return found
+
+
 def _of_their_node(
-    readings: Readings, signal: str, listed: Mapping[tuple[str, str], Iterable[GpuKey]]
+    readings: Readings, signal: str, listed: Mapping[Node, Iterable[GpuKey]]
 ) -> None:
     nodes = readings.nodes[signal].items()
     found = {key: value for node, value in nodes for key in listed.get(node, ())}
@@ -97,7 +104,7 @@ def _zeros(readings: Readings, wanted: Collection[str]) -> None:
 
 def _measured(readings: Readings) -> Collection[GpuKey]:
     """Those of whose utilization steps were recorded."""
-    return readings.values.get("utilization_mean", {})
+    return readings.values.get(MEASURED, {})
 
 
 def _coverage(readings: Readings, steps: int) -> None:

@@ -45,16 +45,16 @@ def gpus_of(found: Sequence[Told], window: float, at: float) -> list[Gpu]:
 
 def _usages(told: Columns, window: float, at: float) -> Iterator[Usage | None]:
     """All of it or nothing: where one part is absent or was NaN, the others are in doubt too."""
-    parts = ("utilization_max", "utilization_high", "utilization_mean", "utilization_samples")
-    columns = [told.values(part) for part in parts]
+    parts = ("max", "high", "samples", "age", "mean", "broken")
+    columns = [told.values(f"utilization_{part}") for part in parts]
     covered = _seconds(told, "utilization_present", window, at)
-    ages = told.values("utilization_age")
-    for maximum, high, mean, samples, seconds, age in zip(*columns, covered, ages, strict=True):
-        if maximum is None or high is None or mean is None or samples is None or seconds is None:
+    rows = zip(covered, *columns, strict=True)
+    for seconds, maximum, high, samples, age, mean, broken in rows:
+        if broken or maximum is None or high is None or samples is None or seconds is None:
             yield None
         else:
             newest = math.inf if age is None else max(0.0, age)
-            yield Usage(maximum, high, mean, int(samples), newest, seconds)
+            yield Usage(maximum, high, int(samples), newest, seconds, mean)
 
 
 def _seconds(told: Columns, signal: str, window: float, at: float) -> Column:

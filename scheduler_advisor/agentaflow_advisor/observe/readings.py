@@ -25,7 +25,7 @@ from agentaflow_advisor.observe.signals import AMOUNT, COUNTS, SCALARS, Rule
 from agentaflow_advisor.observe.told import GpuKey, Holding, Place, Readings, Rows
 
 K = TypeVar("K")
-PEAK = "utilization_max"
+PEAK, BROKEN = "utilization_max", "utilization_broken"
 RECORDED = Labels()  # of every recorded series, whoever told it
 PLAIN = {name: rule for name, rule in SCALARS.items() if name != "up"} | {TOLD: AMOUNT}
 """Signals whose series tell nothing but the GPU and the value."""
@@ -94,7 +94,8 @@ def _questions(
                 yield Question("up", dialect.lost)
         if PEAK in wanted:  # work that no step has seen yet
             if recorded.recent:
-                yield Question(PEAK, recent_peaks(PEAK, dialect.name, recorded.recent), True)
+                text = recent_peaks(PEAK, dialect.name, recorded.recent, recorded.whole)
+                yield Question(PEAK, text, True)
             tail = render(
                 dialect[PEAK], window_seconds=recorded.tail_seconds, percentile=percentile
             )
@@ -118,6 +119,10 @@ def _answered(readings: Readings, labels: Labels, question: Question, answer: An
     labels = RECORDED if recorded else labels
     take = _scalars if signal in PLAIN else _labelled
     nameless, implausible = take(readings, labels, signal, answer)
+    broken = len(readings.values.get(signal, ())) if signal == BROKEN else 0
+    if broken:
+        said = f"{broken} GPUs have samples that are NaN or infinite: no use of theirs counts"
+        readings.refusals.append(Refusal(f"signal {signal}", said))
     problems = {
         f"had no {labels.uuid} label or none of a node": nameless,
         "were NaN, infinite or implausible": implausible,

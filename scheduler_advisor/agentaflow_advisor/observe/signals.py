@@ -40,6 +40,7 @@ FIELDS: Mapping[str, Rule] = {
     "utilization_max": RATIO,
     "utilization_high": RATIO,
     "utilization_mean": RATIO,
+    "utilization_broken": FLAG,
     "utilization_samples": AMOUNT,
     "utilization_age": Rule(-SECONDS_SLACK, INFINITY, min),
     "utilization_present": AMOUNT,

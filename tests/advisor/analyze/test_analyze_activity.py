@@ -15,7 +15,7 @@ from agentaflow_advisor.analyze import ActivitySettings, Findings, SettingsError
 from agentaflow_advisor.model import Gpu, Node, PodRef, Snapshot, Usage
 
 DAY = 86_400.0
-BUSY = Usage(1.0, 1.0, 0.97, 5760, 15.0, DAY)
+BUSY = Usage(1.0, 1.0, 5760, 15.0, DAY, 0.97)
 LOW = {"sm_active_mean": 0.04, "sm_active_high": 0.09, "tensor_active_mean": 0.0}
 
 

@@ -29,8 +29,8 @@ from agentaflow_advisor.price import NodeKey, NodePrice, Terms
 
 DAY = 86_400.0
 GIB = 2.0**30
-IDLE = Usage(0.0, 0.0, 0.0, 5760, 15.0, DAY)
-BUSY = Usage(1.0, 0.9, 0.6, 5760, 15.0, DAY)
+IDLE = Usage(0.0, 0.0, 5760, 15.0, DAY, 0.0)
+BUSY = Usage(1.0, 0.9, 5760, 15.0, DAY, 0.6)
 EVERY_BY: tuple[By, ...] = ("gpu", "node", "pod", "workload", "namespace", "team", "cluster")
 
 

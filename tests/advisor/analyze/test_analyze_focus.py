@@ -19,7 +19,7 @@ from agentaflow_advisor.price.terms import Discount, ExchangeRate, Tax
 DAY = 86_400.0
 NOV_23_2026 = 1_795_392_000.0
 TYPE = "node.kubernetes.io/instance-type"
-BUSY = Usage(1.0, 0.9, 0.6, 5760, 15.0, DAY)
+BUSY = Usage(1.0, 0.9, 5760, 15.0, DAY, 0.6)
 MANDATORY = {  # FOCUS 1.2: columns that must be present, and must not be null in a Usage row
     "BilledCost", "BillingAccountId", "BillingCurrency", "BillingPeriodEnd", "BillingPeriodStart",
     "ChargeCategory", "ChargeDescription", "ChargeFrequency", "ChargePeriodEnd",

@@ -21,7 +21,7 @@ from agentaflow_advisor.model import Gpu, Money, Node, Query, Refusal, Snapshot,
 from agentaflow_advisor.price import NodeKey, NodePrice
 
 DAY = 86_400.0
-BUSY = Usage(1.0, 0.9, 0.6, 5760, 15.0, DAY)
+BUSY = Usage(1.0, 0.9, 5760, 15.0, DAY, 0.6)
 PRICE = NodePrice(
     "own", Money(Decimal(20)), Money(Decimal(10)), Money(Decimal("7.03")), assumed=False, how="own"
 )
@@ -139,7 +139,7 @@ def test_every_sign_has_its_weight_and_its_remedy(
     "changes",
     [
         {"xids": dict.fromkeys(("13", "31", "43", "63", "92"), 1000.0)},
-        {"pcie_width": 8.0, "utilization": Usage(0.0, 0.0, 0.0, 5760, 15.0, DAY)},
+        {"pcie_width": 8.0, "utilization": Usage(0.0, 0.0, 5760, 15.0, DAY, 0.0)},
         {"pcie_replays": 7.0 * 24 * 60},
         {"nvlink_errors": 5000.0},
         {"throttled": {"hw_thermal_slowdown": 60.0, "sw_power_cap": DAY}},

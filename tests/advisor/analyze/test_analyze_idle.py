@@ -29,7 +29,7 @@ from agentaflow_advisor.model import (
 from agentaflow_advisor.price import NodeKey, NodePrice
 
 DAY = 86_400.0
-IDLE = Usage(0.0, 0.0, 0.0, 5760, 15.0, DAY)
+IDLE = Usage(0.0, 0.0, 5760, 15.0, DAY, 0.0)
 NOTEBOOK = PodRef("research", "notebook", "main")
 PRICE = NodePrice(
     "p5.48xlarge",

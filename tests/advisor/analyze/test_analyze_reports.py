@@ -17,8 +17,8 @@ from agentaflow_advisor.model import Gpu, Held, Missing, Money, Node, Refusal, S
 from agentaflow_advisor.price import NodeKey, NodePrice
 
 DAY = 86_400.0
-IDLE = Usage(0.0, 0.0, 0.0, 5760, 15.0, DAY)
-BUSY = Usage(1.0, 0.9, 0.6, 5760, 15.0, DAY)
+IDLE = Usage(0.0, 0.0, 5760, 15.0, DAY, 0.0)
+BUSY = Usage(1.0, 0.9, 5760, 15.0, DAY, 0.6)
 PRICE = NodePrice(
     "own", Money(Decimal(20)), Money(Decimal(10)), Money(Decimal(7)), assumed=False, how="own"
 )

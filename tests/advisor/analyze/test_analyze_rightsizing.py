@@ -63,7 +63,7 @@ def table(times: int = 1, *, without: str = "none") -> PriceTable:
 
 
 def usage(maximum: float, high: float | None = None) -> Usage:
-    return Usage(maximum, maximum if high is None else high, maximum / 2, 40_000, 15.0, WEEK)
+    return Usage(maximum, maximum if high is None else high, 40_000, 15.0, WEEK, maximum / 2)
 
 
 def gpu(

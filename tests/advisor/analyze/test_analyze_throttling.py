@@ -17,7 +17,7 @@ from agentaflow_advisor.price import NodeKey, NodePrice
 
 DAY = 86_400.0
 BRAKE = "hw_power_brake_slowdown"
-BUSY = Usage(1.0, 0.9, 0.6, 5760, 15.0, DAY)
+BUSY = Usage(1.0, 0.9, 5760, 15.0, DAY, 0.6)
 PRICE = NodePrice(
     "own", Money(Decimal(20)), Money(Decimal(10)), Money(Decimal(7)), assumed=False, how="own"
 )

@@ -37,7 +37,7 @@ from tests.support.fleet import GIB
 
 NOW = 1_800_000_000.0
 WEEK = 604_800.0
-IDLE = Usage(0.0, 0.0, 0.0, 40_000, 15.0, WEEK)
+IDLE = Usage(0.0, 0.0, 40_000, 15.0, WEEK, 0.0)
 BUSY = replace(IDLE, maximum=0.9, high=0.5, mean=0.2)
 PRICE = NodePrice(
     "own", Money(Decimal(64)), Money(Decimal(8)), Money(Decimal(5)), assumed=False, how="own"

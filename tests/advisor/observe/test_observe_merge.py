@@ -93,7 +93,7 @@ def test_ours_wins_and_dcgm_fills_in() -> None:
 def test_a_nan_of_ours_is_not_papered_over() -> None:
     """Where ours tells a part of the utilization, another's does not stand in for the rest."""
     (gpu,) = look(
-        whole_gpu(labelled("GPU-1"), utilization_mean="NaN"), whole_dcgm(dcgm_gpu("GPU-1"))
+        whole_gpu(labelled("GPU-1"), utilization_broken=1), whole_dcgm(dcgm_gpu("GPU-1"))
     ).gpus
     assert (gpu.dialect, gpu.utilization) == ("agentaflow", None)
 

@@ -53,7 +53,7 @@ def test_a_whole_gpu() -> None:
     (seen,) = snapshot.gpus
     assert snapshot.taken_at == NOW
     assert (seen.cluster, seen.node, seen.index, seen.uuid) == ("a", "node-0", "3", "GPU-1")
-    assert seen.utilization == Usage(0.5, 0.4, 0.1, 5760, 15.0, WINDOW)
+    assert seen.utilization == Usage(0.5, 0.4, 5760, 15.0, WINDOW, 0.1)
     assert (seen.model, seen.up, seen.processes) == ("NVIDIA H100 80GB HBM3", True, 1)
     assert (seen.memory_total_bytes, seen.memory_used_max_bytes) == (80e9, 1e9)
     assert (seen.power_mean_watts, seen.energy_joules) == (70.0, 6_048_000.0)
@@ -141,7 +141,6 @@ def test_only_declared_signals_are_asked_for() -> None:
         ("processes", "processes"),
         ("utilization_max", "utilization"),
         ("utilization_high", "utilization"),
-        ("utilization_mean", "utilization"),
         ("utilization_samples", "utilization"),
         ("utilization_present", "utilization"),
     ],
@@ -153,7 +152,7 @@ def test_what_is_missing_is_none(signal: str, field: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["NaN", "+Inf", "-Inf", "-0.01", "100"])
-@pytest.mark.parametrize("signal", ["utilization_max", "utilization_high", "utilization_mean"])
+@pytest.mark.parametrize("signal", ["utilization_max", "utilization_high"])
 def test_what_is_not_plausible_counts_as_absent_and_is_told(signal: str, value: str) -> None:
     """NaN, infinities and ratios outside 0 to 1 are left out, with a line about it."""
     snapshot = look(whole_gpu(gpu("GPU-1"), **{signal: value}))
@@ -161,6 +160,22 @@ def test_what_is_not_plausible_counts_as_absent_and_is_told(signal: str, value: 
     (refusal,) = snapshot.refusals
     assert refusal.subject == f"signal {signal}"
     assert refusal.reason.startswith("1 series were NaN, infinite or implausible")
+
+
+def test_a_gpu_with_a_broken_sample_has_no_utilization_and_is_told() -> None:
+    """A NaN that its maximum hides spoils the other figures."""
+    snapshot = look(whole_gpu(gpu("GPU-1"), utilization_broken=1))
+    assert snapshot.gpus[0].utilization is None
+    (refusal,) = snapshot.refusals
+    assert refusal.subject == "signal utilization_broken"
+    assert refusal.reason == "1 GPUs have samples that are NaN or infinite: no use of theirs counts"
+
+
+def test_a_mean_that_was_not_asked_for_is_no_doubt() -> None:
+    """Verdicts rest on maxima and high percentiles, not on means."""
+    (seen,) = look(whole_gpu(gpu("GPU-1"), utilization_mean=None)).gpus
+    assert seen.utilization
+    assert (seen.utilization.maximum, seen.utilization.mean) == (0.0, None)
 
 
 def test_a_stale_sample_is_infinitely_old() -> None:

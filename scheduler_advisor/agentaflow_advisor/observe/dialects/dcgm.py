@@ -73,6 +73,8 @@ def _fleet(names: Mapping[str, str], probes: tuple[str, ...]) -> Table:
         "utilization_max": f"{_over('max_over_time', use)} / 100",
         "utilization_high": f"{_high(use)} / 100",
         "utilization_mean": f"{_mean(use)} / 100",
+        "utilization_broken": f"group by ({GPU}) "
+        f"(avg_over_time({_whole(use)}[{{window}}]) * 0 != 0)",
         "utilization_samples": f"sum by ({GPU}) (count_over_time({_whole(use)}[{{window}}])) / "
         f"avg_over_time((count by ({GPU}) ({_whole(use)}))[{{window}}:{{step}}])",
         "utilization_age": f"min by ({GPU}) (time() - timestamp({_whole(use)}))",

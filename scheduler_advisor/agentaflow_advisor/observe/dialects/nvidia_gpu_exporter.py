@@ -53,6 +53,7 @@ _FLEET: Table = {
     "utilization_max": _over("max_over_time", "utilization_gpu_ratio"),
     "utilization_high": _high("utilization_gpu_ratio"),
     "utilization_mean": _over("avg_over_time", "utilization_gpu_ratio"),
+    "utilization_broken": f"group by ({GPU}) (avg_over_time({USE}[{{window}}]) * 0 != 0)",
     "utilization_samples": _over("count_over_time", "utilization_gpu_ratio"),
     "utilization_age": f"min by ({GPU}) (time() - timestamp({USE}))",
     "utilization_present": _present(USE),

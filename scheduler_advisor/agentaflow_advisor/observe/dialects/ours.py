@@ -90,6 +90,7 @@ _FLEET: Table = {
     "utilization_max": _over("max_over_time", UTILIZATION),
     "utilization_high": _high(UTILIZATION),
     "utilization_mean": _over("avg_over_time", UTILIZATION),
+    "utilization_broken": f"group by ({GPU}) (avg_over_time({UTILIZATION}[{{window}}]) * 0 != 0)",
     "utilization_samples": _over("count_over_time", UTILIZATION),
     "utilization_age": f"min by ({GPU}) (time() - timestamp({UTILIZATION}))",
     "utilization_present": _presence("agentaflow_gpu_utilization_ratio", 'engine="gpu"'),

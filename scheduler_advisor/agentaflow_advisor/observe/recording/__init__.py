@@ -8,6 +8,7 @@ reach far enough for a window.
 from __future__ import annotations
 
 from agentaflow_advisor.observe.recording.families import (
+    MEASURED,
     NOW,
     RARE,
     TOLD,
@@ -19,6 +20,7 @@ from agentaflow_advisor.observe.recording.families import (
 from agentaflow_advisor.observe.recording.span import Recorded, Span, choose
 
 __all__ = [
+    "MEASURED",
     "NOW",
     "RARE",
     "TOLD",

@@ -36,6 +36,8 @@ MEANS: Mapping[str, str] = {
     "tensor_active_mean": "tensor_active_ratio",
     "dram_active_mean": "dram_active_ratio",
 }
+MEASURED = "utilization_high"
+"""Told of each GPU whose utilization was recorded: by it a node's values are those of its GPUs."""
 COUNTED_BY = {"present": "last", "utilization_samples": "count"}
 """Of which recorded samples steps of 5 minutes are counted."""
 GROWN: Mapping[str, str] = {"energy": "energy_joules"}
@@ -103,6 +105,8 @@ OF_WHOLE: tuple[tuple[str, str], ...] = (
     *((signal, "increase") for signal in GROWN_RARE),
 )
 """Family and operation of what is kept of whole windows: what advice needs of every GPU."""
+APART = "_apart"
+"""Of a family of a whole window: its GPUs that are not as all of their node are, which has one."""
 LABELLED: Mapping[str, str] = {"throttled_seconds": "reason", "xids": "xid"}
 
 
@@ -149,6 +153,8 @@ def questions(
         recent = f"last_over_time({series.of(signal, 'last', FRESH, '5m')})"
         grown = series.over(signal, "increase")
         texts[signal] = recent if signal in RARE_NOW else grown, "gpus"
+    if series.whole and MEASURED in signals:
+        texts["present"] = series.alike("present"), "nodes"
     for signal, (text, form) in texts.items():
         if signal in signals:
             yield Question(signal, text, True, form)
@@ -156,9 +162,13 @@ def questions(
         yield Question(TOLD, series.now(TOLD), True, "nodes")
 
 
-def recent_peaks(signal: str, exporter: str, window: str) -> str:
-    """One of PEAKS over the steps of 5 minutes in a short window."""
-    return _Series(exporter, "5m", window, "").over(PEAKS[signal], "max")
+def recent_peaks(signal: str, exporter: str, window: str, whole: str) -> str:
+    """One of PEAKS over the steps of 5 minutes in a short window; only those above the peak of the
+    whole one, where that is kept.
+    """
+    family = PEAKS[signal]
+    recent = _Series(exporter, "5m", window, "").over(family, "max")
+    return f"{recent} > {_Series(exporter, '', '', whole).over(family, 'max')}" if whole else recent
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +200,12 @@ class _Series:
             return f"count_over_time({self.of(family, COUNTED_BY[family])})"
         return self.over(family, "steps")
 
+    def alike(self, family: str) -> str:
+        """Of a whole window: a node's where all its GPUs are alike, and those that are apart."""
+        node = self.of(family, "steps", WHOLE_FRESH, self.whole).replace(PREFIX, NODE_PREFIX)
+        apart = self.of(f"{family}{APART}", "steps", WHOLE_FRESH, self.whole)
+        return f"last_over_time({node}) or last_over_time({apart})"
+
     def now(self, family: str) -> str:
         gpu = self.of(family, "last", FRESH, "5m")
         return f"last_over_time({gpu.replace(PREFIX, NODE_PREFIX)}) or last_over_time({gpu})"
@@ -203,10 +219,12 @@ def _of_the_window(series: _Series, steps: int, percentile: float) -> dict[str, 
         texts[signal] = series.high(family, percentile), "gpus"
     for signal, family in MEANS.items():
         texts[signal] = series.over(family, "avg"), "gpus"
+    broken = f"group by (cluster, node, uuid) ({texts['utilization_mean'][0]} * 0 != 0)"
     for signal, family in GROWN.items():
         texts[signal] = series.over(family, "increase"), "gpus"
     held = series.over(HELD, "steps", "last" if series.step == "5m" else "steps")
     texts |= {
+        "utilization_broken": (broken, "gpus"),
         "pcie_width": (f"{texts['pcie_width'][0]} != {USUAL_LANES:g}", "unusual"),
         "present": (series.seen("present"), "gpus"),
         "held": (held, "gpus"),

@@ -18,6 +18,7 @@ import yaml
 from agentaflow_advisor.observe.dialects import render
 from agentaflow_advisor.observe.recording.exporters import EXPORTERS, Exporter
 from agentaflow_advisor.observe.recording.families import (
+    APART,
     GROWN,
     GROWN_RARE,
     HELD,
@@ -55,6 +56,7 @@ MEANS = {
     "dram_active_ratio": "dram_active_mean",
 }
 SAMPLES = "utilization_samples"
+MEASURED = ("utilization_ratio", "high")  # what the advisor knows the measured GPUs by
 PRESENT = "present"
 HEADER = """\
 # Recorded series for the advisor: {what}.
@@ -169,7 +171,24 @@ def _whole(window: str, name: str) -> Iterator[Rule]:
         else:
             expr = f"{OVER[operation]}({metric(family, operation, '1h')}{span})"
         yield {"record": metric(family, operation, name), "expr": expr}
+    yield from _alike(PRESENT, name)
     yield _clock(metric(PRESENT, "steps", name), name, "")
+
+
+def _alike(family: str, name: str) -> Iterator[Rule]:
+    """For a node whose GPUs all have the same one series, and those of the other GPUs.
+
+    All: those that are measured, by which the advisor knows whose the node's is.
+    """
+    by = "cluster, node, exporter"
+    each, measured = metric(family, "steps", name), metric(*MEASURED, name)
+    node, apart = each.replace(PREFIX, NODE_PREFIX), metric(f"{family}{APART}", "steps", name)
+    same = (
+        f"max by ({by}) ({each}) == min by ({by}) ({each}) and "
+        f"count by ({by}) ({each}) == count by ({by}) ({measured})"
+    )
+    yield {"record": node, "expr": same}
+    yield {"record": apart, "expr": f"{each} unless on ({by}) {node}"}
 
 
 def _clock(of: str, step: str, exporter: str) -> Rule:
