@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
+from itertools import chain
 from typing import Literal
 
 from agentaflow_advisor.analyze import idle
@@ -23,7 +24,16 @@ from agentaflow_advisor.analyze.idleness import IdleSettings
 from agentaflow_advisor.model import Money, Refusal, Snapshot
 from agentaflow_advisor.price import NodeKey, NodePrice, Terms
 
-__all__ = ["NO_NAMESPACE", "Basis", "By", "CostReport", "CostRow", "report", "seen_seconds"]
+__all__ = [
+    "NO_NAMESPACE",
+    "Basis",
+    "By",
+    "CostReport",
+    "CostRow",
+    "joined",
+    "report",
+    "seen_seconds",
+]
 
 Basis = Literal["whole", "residual"]
 PARTS: tuple[Part, ...] = ("used", "idle", "unallocated", "unjudged")
@@ -94,19 +104,42 @@ def report(
     name = naming(by, snapshot, terms, team_label)
     with localcontext(prec=EXACT):
         pieces = allocate(snapshot, prices, settings)
-        groups: defaultdict[tuple[str, str], list[Piece]] = defaultdict(list)
-        for piece in pieces:
-            groups[piece.gpu.cluster, name(piece)].append(piece)
+    groups: defaultdict[tuple[str, str], list[Piece]] = defaultdict(list)
+    for piece in pieces:
+        groups[piece.gpu.cluster, name(piece)].append(piece)
+    said = _refusals(snapshot, prices, by, pieces)
+    return _summed(by, basis, groups, rates, currency, said)
+
+
+def joined(reports: Sequence[CostReport], energy: EnergyRates | None = None) -> CostReport:
+    """Reports of spans that follow one another as one: each of its sums is the sum of theirs."""
+    if len(reports) == 1:
+        return reports[0]
+    groups: defaultdict[tuple[str, str], list[Piece]] = defaultdict(list)
+    for report in reports:
+        for key, pieces in report.pieces.items():
+            groups[key] += pieces
+    said = dict.fromkeys(refusal for report in reports for refusal in report.refusals)
+    first = reports[0]
+    rates, currency = energy or EnergyRates(), first.total.cost.currency
+    return _summed(first.total.by, first.basis, groups, rates, currency, tuple(said))
+
+
+def _summed(
+    by: By,
+    basis: Basis,
+    groups: Mapping[tuple[str, str], Sequence[Piece]],
+    rates: EnergyRates,
+    currency: str,
+    refusals: tuple[Refusal, ...],
+) -> CostReport:
+    with localcontext(prec=EXACT):
         rows = [_row(by, *key, groups[key], basis, rates, currency) for key in sorted(groups)]
         rows.sort(key=lambda row: -row.cost.amount)
-        total = _row(by, "", "total", pieces, basis, rates, currency)
-    return CostReport(
-        basis,
-        tuple(rows),
-        total,
-        _refusals(snapshot, prices, by, pieces),
-        {key: tuple(found) for key, found in groups.items()},
-    )
+        everything = chain.from_iterable(groups[key] for key in sorted(groups))
+        total = _row(by, "", "total", everything, basis, rates, currency)
+    pieces = {key: tuple(found) for key, found in groups.items()}
+    return CostReport(basis, tuple(rows), total, refusals, pieces)
 
 
 def rate_of(price: NodePrice, basis: Basis) -> Money:

@@ -104,7 +104,7 @@ def cost(
             count=periods,
             tokens=tokens,
         )
-    session.warn_of(*(bill.snapshot.missing for bill in books.bills))
+    session.warn_of(*(each for bill in books.bills for each in bill.missing))
     if form:
         cost_faces.export(output, books)
     elif output.as_json:

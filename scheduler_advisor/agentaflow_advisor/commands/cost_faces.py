@@ -21,8 +21,9 @@ FORMULAS = {
     "energy": "kwh = joules / 3600000 x pue; cost = kwh x energy_price_per_kwh; "
     "kg_co2e = kwh x grid_g_per_kwh / 1000",
     "tokens": "per_million = cost x 1000000 / tokens",
-    "budgets": "forecast = spent + per_day x days left; "
-    "burn_rate = (spent / per_month) / (time gone / the month)",
+    "budgets": "unmeasured = spent / measured time x the rest of the time gone; "
+    "forecast = spent + unmeasured + per_day x days left; "
+    "burn_rate = ((spent + unmeasured) / per_month) / (time gone / the month)",
 }
 """What --explain says of figures that are no row's cost."""
 
@@ -32,8 +33,9 @@ def export(output: Output, books: Books) -> None:
     writer = csv.DictWriter(output.stdout, (*COLUMNS, *OWN_COLUMNS), lineterminator="\r\n")
     writer.writeheader()
     for bill in books.bills:
-        for row in focus_rows(bill.report, bill.snapshot):
-            writer.writerow({name: _cell(text) for name, text in row.items()})
+        for look, report in zip(bill.looks, bill.reports, strict=True):
+            for row in focus_rows(report, look.snapshot):
+                writer.writerow({name: _cell(text) for name, text in row.items()})
         for line in _left_out(bill):
             output.note(f"agentaflow: {line}")
 
@@ -67,22 +69,29 @@ def document(books: Books, *, explained: bool) -> Mapping[str, object]:
 
 
 def _bill_document(bill: Bill, *, explained: bool) -> dict[str, object]:
-    end = bill.snapshot.taken_at
+    end = bill.taken_at
     found: dict[str, object] = {
         "taken_at": end,
-        "window_seconds": bill.snapshot.window_seconds,
+        "window_seconds": bill.window_seconds,
         "rows": bill.report.rows,
         "total": bill.report.total if bill.measured else None,
         "tokens": bill.tokens,
         "refusals": bill.refusals,
     }
-    if bill.name:
-        start = end - bill.snapshot.window_seconds
-        named = {"name": bill.name, "start_at": start, "end_at": end, "complete": bill.complete}
+    if bill.span.name:
+        span = bill.span
+        named = {
+            "name": span.name,
+            "start_at": span.start,
+            "end_at": span.end,
+            "complete": span.complete,
+            "days": len(bill.looks),
+            "measured_days": sum(look.measured for look in bill.looks),
+        }
         found = {**named, **found}
     if explained:
         found["explanations"] = explain(bill.report)
-        found["queries"] = bill.snapshot.queries
+        found["queries"] = [query for look in bill.looks for query in look.snapshot.queries]
     return found
 
 
@@ -92,7 +101,7 @@ def show(output: Output, books: Books, *, explained: bool) -> None:
     for bill in books.bills:
         if explained:
             _explanations(output, bill)
-        _energy(output, bill.report.total.energy, bill.name)
+        _energy(output, bill.report.total.energy, bill.span.name)
         _tokens(output, bill)
     _budgets(output, books)
     if explained:
@@ -124,7 +133,7 @@ def _rows(output: Output, books: Books) -> None:
 
 
 def _period(bill: Bill) -> str:
-    return bill.name if bill.complete else f"{bill.name} so far"
+    return bill.span.name if bill.span.complete else f"{bill.span.name} so far"
 
 
 def _name(row: CostRow, several: bool) -> str:
@@ -144,7 +153,7 @@ def _amounts(row: CostRow) -> tuple[str, ...]:
 def _explanations(output: Output, bill: Bill) -> None:
     for found in explain(bill.report):
         if found.terms:
-            named = f"{bill.name} {found.name}".strip()
+            named = f"{bill.span.name} {found.name}".strip()
             output.line(f"{named}: {found.formula}")
         for term in found.terms:
             output.line(f"  {_term(term)}")
@@ -180,7 +189,7 @@ def _tokens(output: Output, bill: Bill) -> None:
         )
         total = row.prompt_tokens + row.generated_tokens
         output.line(
-            f"tokens {bill.name}".strip() + f": {named} ({', '.join(row.engines)}) "
+            f"tokens {bill.span.name}".strip() + f": {named} ({', '.join(row.engines)}) "
             f"{_whole(total)} tokens for {row.cost}: {row.per_million} per million{generated}"
         )
 
@@ -198,11 +207,21 @@ def _budgets(output: Output, books: Books) -> None:
         if budget.used_up_in_days is not None:
             days = budget.used_up_in_days
             end = f"used up in {days:.1f} days" if days else "used up"
-        spent = f"{budget.spent} of {budget.per_month} spent in {budget.month}"
         output.line(
-            f"budget of {budget.scope} {budget.name}: {spent}, burn rate {budget.burn_rate:.2f}, "
-            f"forecast {budget.forecast}, {end}"
+            f"budget of {budget.scope} {budget.name}: {_spent(budget)}, "
+            f"burn rate {budget.burn_rate:.2f}, forecast {budget.forecast}, {end}"
         )
+
+
+def _spent(budget: BudgetState) -> str:
+    told, unknown = budget.measured_days, budget.days - budget.measured_days
+    spent = f"{budget.spent} of {budget.per_month} spent in "
+    if not unknown:
+        return spent + budget.month
+    return (
+        f"{spent}{told} of the {budget.days} days of {budget.month} so far, in which GPUs were "
+        f"seen, and {budget.unmeasured} (estimated) in the other {unknown} if they were alike"
+    )
 
 
 def _foot(output: Output, books: Books) -> None:
@@ -213,9 +232,8 @@ def _foot(output: Output, books: Books) -> None:
         for line in _left_out(bill):
             output.line(line)
     if books.calendar is None:
-        snapshot = books.bills[0].snapshot
-        end = iso(snapshot.taken_at)
-        output.line(f"window: {duration(snapshot.window_seconds)} to {end}")
+        bill = books.bills[0]
+        output.line(f"window: {duration(bill.window_seconds)} to {iso(bill.taken_at)}")
     else:
         output.line(f"periods: by {books.calendar} in {books.settings.time_zone}")
     output.line(f"prices: {books.table.title}, {books.basis} price of a GPU")
@@ -226,7 +244,7 @@ def _foot(output: Output, books: Books) -> None:
 
 def _left_out(bill: Bill) -> tuple[str, ...]:
     hours = bill.report.total.unpriced_gpu_hours
-    named = f"{bill.name}: " if bill.name else ""
+    named = f"{bill.span.name}: " if bill.span.name else ""
     return (f"{named}{hours:,.1f} GPU hours have no price and are in no amount",) if hours else ()
 
 
