@@ -63,8 +63,7 @@ def from_row(
     for step in steps:
         factor *= step.factor
     base = node_hour / row.gpus
-    rest = row.usd_hour - row.vcpus * rates.vcpu_usd_hour - row.memory_gib * rates.gib_usd_hour
-    residual = max(Decimal(0), rest) / row.gpus
+    residual = max(Decimal(0), row.usd_hour - rates.rest(row)) / row.gpus
     if spot is not None:
         residual = residual * spot / row.usd_hour
     per_hour = node_hour if gpus == row.gpus else base * gpus

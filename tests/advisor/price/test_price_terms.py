@@ -159,6 +159,17 @@ def test_own_machines_by_hand(given: dict[str, Decimal], expected: str) -> None:
     assert not found.assumed
 
 
+@pytest.mark.parametrize("gpu", ["a40", "NVIDIA A40", "A40"])
+def test_an_own_price_by_the_gpus_name(gpu: str) -> None:
+    """Of a product that no list has, by NVIDIA's name of it, and of no other."""
+    own = OwnPrice(name="cellar", where=Selector(gpu=gpu), per_gpu_hour=Decimal("0.4"))
+    table = PriceTable.load(terms=Terms(own=(own,)))
+    found = table.price(Node("c", "n", 8), "NVIDIA A40", 8)
+    assert isinstance(found, NodePrice)
+    assert found.per_gpu_hour_whole.amount == Decimal("0.4")
+    assert isinstance(table.price(Node("c", "n", 8), "NVIDIA A400", 8), Refusal)
+
+
 def test_an_own_price_in_another_currency_is_converted() -> None:
     """1.84 EUR at 0.92 EUR for a dollar are 2 USD."""
     machine = OwnPrice("dgx", Selector(node="n"), per_gpu_hour=Decimal("1.84"), currency="EUR")
