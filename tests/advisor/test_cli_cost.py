@@ -21,9 +21,12 @@ CARDS = (
 )
 
 
+NOV_23_2026 = 1_795_392_000.0  # the window is within a month, so one look
+
+
 @pytest.fixture
 def asking(cli: Cli) -> Iterator[Cli]:
-    with fake_prometheus(*CARDS) as prometheus:
+    with fake_prometheus(*CARDS, clock=lambda: NOV_23_2026) as prometheus:
         yield cli.having("--prometheus-url", prometheus.url)
 
 
@@ -120,7 +123,7 @@ def test_focus_is_csv_on_stdout_and_what_is_missing_on_stderr(asking: Cli) -> No
 def test_focus_cells_are_no_formulas(cli: Cli) -> None:
     """A label from a stranger does not become a spreadsheet's program."""
     hostile = Card("=1+1", 0, busy=0.5, pod="@cmd/x")
-    with fake_prometheus(hostile) as prometheus:
+    with fake_prometheus(hostile, clock=lambda: NOV_23_2026) as prometheus:
         ran = cli("report", "cost", "--format", "focus", "--prometheus-url", prometheus.url)
     (row,) = csv.DictReader(io.StringIO(ran.out))
     assert (row["x_Node"], row["SubAccountId"]) == ("'=1+1", "'@cmd")
@@ -130,6 +133,8 @@ def test_focus_cells_are_no_formulas(cli: Cli) -> None:
     ("options", "said"),
     [
         (("--format", "focus", "--basis", "residual"), "leave out --basis residual"),
+        (("--format", "focus", "-o", "json"), "leave out -o json"),
+        (("--format", "focus", "-o", "markdown"), "leave out -o markdown"),
         (("--period", "year"), "is not one of"),
         (("--periods", "0"), "greater than or equal to 1"),
         (("--time-zone", "Mars/Base"), "should be a time zone such as UTC or Europe/Berlin"),

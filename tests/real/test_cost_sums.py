@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -100,6 +103,20 @@ def test_days_that_were_not_measured_are_told(asking: Cli) -> None:
     (part,) = (one for one in weeks if 0 < one["measured_days"] < one["days"])
     said = [each["reason"] for each in part["refusals"]]
     assert any("no GPU was seen on" in reason for reason in said)
+
+
+def test_focus_rows_are_each_in_one_billing_period(asking: Cli) -> None:
+    """A window longer than a month is looked at month by month, and adds up to the same hours."""
+    ran = asking("report", "cost", "--window", "32d", "--format", "focus")
+    rows = list(csv.DictReader(io.StringIO(ran.out)))
+    assert rows
+    for row in rows:
+        names = ("BillingPeriodStart", "ChargePeriodStart", "ChargePeriodEnd", "BillingPeriodEnd")
+        times = [datetime.fromisoformat(row[name]) for name in names]
+        assert times == sorted(times)
+        assert timedelta(days=28) <= times[-1] - times[0] <= timedelta(days=31)
+    hours = sum(float(row["ConsumedQuantity"]) for row in rows)
+    assert hours == pytest.approx((NOW - START) / HOUR, abs=32 * 24 / 48 * 2 + 6)
 
 
 def test_the_budget_is_the_months_cost_and_its_rate_is_of_measured_days(

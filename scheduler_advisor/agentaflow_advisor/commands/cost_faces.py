@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 from agentaflow_advisor.accounting import Bill, Books
 from agentaflow_advisor.analyze.budgets import BudgetState
@@ -32,9 +33,10 @@ def export(output: Output, books: Books) -> None:
     """FOCUS rows of every bill; what is in none of them is told on stderr."""
     writer = csv.DictWriter(output.stdout, (*COLUMNS, *OWN_COLUMNS), lineterminator="\r\n")
     writer.writeheader()
+    zone = ZoneInfo(books.settings.time_zone)
     for bill in books.bills:
         for look, report in zip(bill.looks, bill.reports, strict=True):
-            for row in focus_rows(report, look.snapshot):
+            for row in focus_rows(report, look.snapshot, zone):
                 writer.writerow({name: _cell(text) for name, text in row.items()})
         for line in _left_out(bill):
             output.note(f"agentaflow: {line}")

@@ -19,10 +19,20 @@ class Step:
 
     name: str
     kind: str  # a discount's kind, or tax, or exchange
-    factor: Decimal
+    factor: Decimal  # on average, where it covers a part
+    covers: Decimal = Decimal(1)  # the part of the hours that it holds for
+
+    @property
+    def covered_factor(self) -> Decimal:
+        """Of the hours that it covers: the others are paid in full."""
+        return 1 - (1 - self.factor) / self.covers if self.covers else Decimal(1)
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.kind.replace('_', ' ')}) x {self.factor.normalize():f}"
+        named = f"{self.name} ({self.kind.replace('_', ' ')})"
+        if self.covers == 1:
+            return f"{named} x {self.factor.normalize():f}"
+        part = (self.covers * 100).normalize()
+        return f"{named} x {self.covered_factor.normalize():f} for {part:f} % of the hours"
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,7 +197,7 @@ class PriceTable:
                 f"no price: {listed.titled(row.region)} has no spot price of {row.instance_type}; "
                 "give a discount of kind spot in the cost file",
             )
-        steps = tuple(Step(each.name, each.kind, each.paid) for each in chosen)
+        steps = tuple(Step(each.name, each.kind, each.paid, each.covers) for each in chosen)
         return self._priced(listed, match, gpus, steps, capacity)
 
     def _price(

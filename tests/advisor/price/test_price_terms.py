@@ -56,6 +56,13 @@ def test_one_commitment_and_every_volume_discount_count() -> None:
     assert "savings_plan 0.6 (savings plan) x 0.6" in found.how
 
 
+def test_a_step_says_for_which_part_of_the_hours_it_holds() -> None:
+    """0.62 for 80 % of the hours, not the 0.696 that this is on average."""
+    found = price(Terms(discounts=(discount("savings_plan", "0.62", covers=Decimal("0.8")),)))
+    assert "x 0.62 for 80 % of the hours" in found.how
+    assert found.per_gpu_hour_whole.amount == LISTED * Decimal("0.696")
+
+
 def test_a_commitment_that_covers_a_part() -> None:
     """Half the hours at 60 % are 80 % of the price on average."""
     terms = Terms(discounts=(discount("committed_use", "0.6", covers=Decimal("0.5")),))
