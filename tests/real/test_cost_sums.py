@@ -120,7 +120,7 @@ def test_focus_rows_are_each_in_one_billing_period(asking: Cli) -> None:
 
 
 def test_the_budget_is_the_months_cost_and_its_rate_is_of_measured_days(
-    asking: Cli, tmp_path: Path
+    asking: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One GPU a day, however few days of the month and of the window are known."""
     file = tmp_path / "cost.yaml"
@@ -128,8 +128,8 @@ def test_the_budget_is_the_months_cost_and_its_rate_is_of_measured_days(
         "budgets:\n- {scope: namespace, name: training, per_month: 9000}\n"
         "- {scope: namespace, name: trainning, per_month: 9000}\n"
     )
-    ran = asking("report", "cost", "--period", "month", "--window", "30d", "--cost-file", str(file),
-                 "-o", "json")  # fmt: skip
+    monkeypatch.setenv("AGENTAFLOW_WINDOW_SECONDS", "30d")
+    ran = asking("report", "cost", "--period", "month", "--cost-file", str(file), "-o", "json")
     (budget,) = ran.json["budgets"]
     (bill,) = ran.json["periods"]
     (row,) = bill["rows"]

@@ -91,6 +91,9 @@ def cost(
     if form and session.output.form not in (Format.TABLE, Format.CSV):
         said = f"FOCUS is CSV; leave out -o {session.output.form.value}"
         raise typer.BadParameter(said, param_hint="--format")
+    if period and "window_seconds" in session.typed:
+        said = f"bills are by the {period.value} then; leave out --window or --period"
+        raise typer.BadParameter(said, param_hint="--window")
     settings, output = session.settings, session.output
     table = load_prices(settings)
     with (

@@ -13,8 +13,9 @@ from agentaflow_advisor.analyze.cost import CostRow
 from agentaflow_advisor.analyze.energy import Energy
 from agentaflow_advisor.analyze.explanation import Term, explain
 from agentaflow_advisor.analyze.focus import COLUMNS, OWN_COLUMNS, focus_rows
-from agentaflow_advisor.model import Refusal
+from agentaflow_advisor.model import Money, Refusal
 from agentaflow_advisor.render import Column, Output, duration, iso, printable
+from agentaflow_advisor.tables import Format
 
 PARTS = ("USED", "IDLE", "UNALLOCATED", "UNJUDGED")
 SPREADSHEET_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
@@ -120,17 +121,24 @@ def _rows(output: Output, books: Books) -> None:
     headings = [*(["PERIOD"] if by_period else []), books.by.upper()]
     text = len(headings)
     headings += ["GPU HOURS", f"COST {books.table.currency}", *PARTS]
+    for_programs = output.form is Format.CSV
+    if for_programs:
+        headings += ["ASSUMED", *(["COMPLETE"] if by_period else [])]
     columns = [Column(heading, right=index >= text) for index, heading in enumerate(headings)]
     clusters = {row.cluster for bill in books.bills for row in bill.report.rows}
     several = len(clusters) > 1 and books.by != "cluster"
     rows: list[tuple[str, ...]] = []
     for bill in books.bills:
-        period = (_period(bill),) if by_period else ()
+        named = bill.span.name if for_programs else _period(bill)
+        period = (named,) if by_period else ()
         if not bill.measured and by_period:
-            rows.append((*period, "nothing measured", *["-"] * (len(PARTS) + 2)))
+            nothing = "" if for_programs else "nothing measured"
+            rows.append((*period, nothing, *["-"] * (len(columns) - text)))
             continue
         for row in (*bill.report.rows, bill.report.total):
-            rows.append((*period, _name(row, several), *_amounts(row)))
+            amounts = _numbers(row) if for_programs else _amounts(row)
+            ended = (_yes(bill.span.complete),) if for_programs and by_period else ()
+            rows.append((*period, _name(row, several), *amounts, *ended))
     output.table(columns, rows)
 
 
@@ -142,12 +150,31 @@ def _name(row: CostRow, several: bool) -> str:
     return f"{row.cluster}/{row.name}" if several and row.cluster else row.name
 
 
+def _numbers(row: CostRow) -> tuple[str, ...]:
+    """As programs read them: no marks and no thousands; an empty cell is no amount."""
+    hours, assumed = f"{row.gpu_hours:.6f}", _yes(row.assumed)
+    if _unpriced(row):
+        return (hours, *["-"] * (len(PARTS) + 1), assumed)
+    return (hours, *(f"{amount.rounded().amount:f}" for amount in _money(row)), assumed)
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _unpriced(row: CostRow) -> bool:
+    return bool(row.gpu_hours) and row.unpriced_gpu_hours == row.gpu_hours
+
+
+def _money(row: CostRow) -> tuple[Money, ...]:
+    return (row.cost, row.used, row.idle, row.unallocated, row.unjudged)
+
+
 def _amounts(row: CostRow) -> tuple[str, ...]:
     hours = f"{row.gpu_hours:,.1f}"
-    if row.gpu_hours and row.unpriced_gpu_hours == row.gpu_hours:
+    if _unpriced(row):
         return (hours, *["-"] * (len(PARTS) + 1))
-    amounts = (row.cost, row.used, row.idle, row.unallocated, row.unjudged)
-    cells = [f"{amount.rounded().amount:,}" for amount in amounts]
+    cells = [f"{amount.rounded().amount:,}" for amount in _money(row)]
     cells[0] = f"~{cells[0]}" if row.assumed else cells[0]
     return (hours, *cells)
 
