@@ -17,9 +17,11 @@ from agentaflow_advisor.analyze.periods import (
     periods,
     running_month,
 )
+from agentaflow_advisor.analyze.sharers import NOBODY_SHARED, SHARED, USE, Sharers, sharers_of
 from agentaflow_advisor.analyze.tokens import Served, TokenCost, cost_of_tokens, promql
 from agentaflow_advisor.model import ClusterState, Missing, Refusal, Snapshot
-from agentaflow_advisor.observe.dialects import render
+from agentaflow_advisor.observe.dialects import ours, render
+from agentaflow_advisor.observe.errors import QueryTooLarge
 from agentaflow_advisor.observe.partial import missing, refusals
 from agentaflow_advisor.observe.prometheus import Prometheus
 from agentaflow_advisor.observe.snapshot import take
@@ -34,6 +36,7 @@ class Look:
     span: Period
     snapshot: Snapshot
     prices: Mapping[NodeKey, NodePrice | Refusal]
+    sharers: Sharers
 
     @property
     def measured(self) -> bool:
@@ -188,7 +191,16 @@ class Accountant:
         known = self._looks.get((span.start, span.end))
         if known and known.snapshot.asked.issuperset(signals):
             return known
-        snapshot = take(
+        snapshot = self._take(span, signals)
+        sharers = self._sharers(snapshot)
+        if sharers.shared and not snapshot.asked.issuperset(cost.SIGNALS):
+            snapshot = self._take(span, cost.SIGNALS)  # what they used decides who pays
+        found = Look(span, snapshot, price_nodes(snapshot, self._table), sharers)
+        self._looks[span.start, span.end] = found
+        return found
+
+    def _take(self, span: Period, signals: Collection[str]) -> Snapshot:
+        return take(
             self._prometheus,
             window_seconds=span.seconds,
             percentile=self._settings.percentile,
@@ -197,9 +209,24 @@ class Accountant:
             at=span.end,
             signals=signals,
         )
-        found = Look(span, snapshot, price_nodes(snapshot, self._table))
-        self._looks[span.start, span.end] = found
-        return found
+
+    def _sharers(self, snapshot: Snapshot) -> Sharers:
+        """One more query where our own exporter is there, and one where GPUs were shared."""
+        if ours.DIALECT.name not in snapshot.dialects:
+            return NOBODY_SHARED
+        window, at = snapshot.window_seconds, snapshot.taken_at
+        shared, use = (
+            render(text, window_seconds=window, percentile=self._settings.percentile)
+            for text in (SHARED, USE)
+        )
+        found = [each.labels for each in self._prometheus.ask(shared, at=at).samples]
+        if not found:
+            return NOBODY_SHARED
+        try:
+            told = self._prometheus.ask(use, at=at).samples
+        except QueryTooLarge:  # every sample of the window may be too much: then evenly, and said
+            told = ()
+        return sharers_of(found, ((each.labels, each.value) for each in told))
 
     def _bill(
         self,
@@ -231,6 +258,7 @@ class Accountant:
             terms=self._table.terms,
             team_label=self._settings.team_label,
             energy=self._settings.energy(),
+            sharers=look.sharers,
         )
 
     def _with_tokens(self, bill: Bill) -> Bill:

@@ -65,6 +65,8 @@ class FakePrometheus:
         if "agentaflow_gpu_up|" in query:
             name = ours.DIALECT.probes[0]
             return _answer("vector", [{"metric": {"__name__": name}, "value": [now, "1"]}])
+        if "max_over_time((count by" in query:
+            return _answer("vector", [])  # nobody shared a GPU
         signal = self._texts().get(query)
         if signal is None:
             error = {"status": "error", "errorType": "bad_data", "error": f"unknown: {query}"}

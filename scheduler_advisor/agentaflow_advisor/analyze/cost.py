@@ -21,6 +21,7 @@ from agentaflow_advisor.analyze.energy import Energy, EnergyRates, energy_of
 from agentaflow_advisor.analyze.grouping import NO_NAMESPACE, By, naming
 from agentaflow_advisor.analyze.holding import witness
 from agentaflow_advisor.analyze.idleness import IdleSettings
+from agentaflow_advisor.analyze.sharers import COLLECTOR, NOBODY_SHARED, Sharers
 from agentaflow_advisor.model import Money, Refusal, Snapshot
 from agentaflow_advisor.price import NodeKey, NodePrice, Terms
 
@@ -93,17 +94,19 @@ def report(
     terms: Terms | None = None,
     team_label: str | None = None,
     energy: EnergyRates | None = None,
+    sharers: Sharers = NOBODY_SHARED,
 ) -> CostReport:
     """Hours in which a GPU was seen, times its price; a GPU that pods share is counted once.
 
-    Sharers split a GPU's time evenly, moment by moment, holders of MIG slices by the part of the
-    GPU that theirs is. `whole` adds up to the nodes' bill. Raises CurrencyMismatch.
+    Pods that share a GPU split its use by what each did, else evenly, and its idle time evenly;
+    holders of MIG slices split it by the part of the GPU that theirs is. `whole` adds up to the
+    nodes' bill. Raises CurrencyMismatch.
     """
     currency = _currency(prices, terms)
     rates = energy or EnergyRates()
     name = naming(by, snapshot, terms, team_label)
     with localcontext(prec=EXACT):
-        pieces = allocate(snapshot, prices, settings)
+        pieces = allocate(snapshot, prices, settings, sharers)
     groups: defaultdict[tuple[str, str], list[Piece]] = defaultdict(list)
     for piece in pieces:
         groups[piece.gpu.cluster, name(piece)].append(piece)
@@ -207,6 +210,13 @@ def _refusals(
         for gpu in snapshot.gpus
         if gpu.cluster not in attributed and not snapshot.missing.why(gpu.cluster)
     }
+    evenly = {piece.gpu.uuid for piece in pieces if piece.evenly}
+    if evenly:
+        said = (
+            f"pods shared {len(evenly)} of them and which pod used them is not told: use and idle "
+            f"time are split evenly; the exporter's collector {COLLECTOR} tells it"
+        )
+        found.add(Refusal("GPUs", said))
     if by in ("pod", "workload"):
         found |= {
             Refusal(
