@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
@@ -17,30 +17,14 @@ from agentaflow_advisor.analyze.periods import (
     periods,
     running_month,
 )
-from agentaflow_advisor.analyze.sharers import NOBODY_SHARED, SHARED, USE, Sharers, sharers_of
 from agentaflow_advisor.analyze.tokens import Served, TokenCost, cost_of_tokens, promql
-from agentaflow_advisor.model import ClusterState, Missing, Refusal, Snapshot
-from agentaflow_advisor.observe.dialects import ours, render
-from agentaflow_advisor.observe.errors import QueryTooLarge
+from agentaflow_advisor.looks import Look, Looks
+from agentaflow_advisor.model import ClusterState, Missing, Refusal
+from agentaflow_advisor.observe.dialects import render
 from agentaflow_advisor.observe.partial import missing, refusals
 from agentaflow_advisor.observe.prometheus import Prometheus
-from agentaflow_advisor.observe.snapshot import take
-from agentaflow_advisor.price import Budget, NodeKey, NodePrice, PriceTable, price_nodes
+from agentaflow_advisor.price import Budget, PriceTable
 from agentaflow_advisor.settings import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What was seen of one span of time, and at which prices."""
-
-    span: Period
-    snapshot: Snapshot
-    prices: Mapping[NodeKey, NodePrice | Refusal]
-    sharers: Sharers
-
-    @property
-    def measured(self) -> bool:
-        return bool(self.snapshot.gpus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +86,7 @@ class Accountant:
         self._prometheus = prometheus
         self._state = state
         self._zone = ZoneInfo(settings.time_zone)
-        self._looks: dict[tuple[float, float], Look] = {}
+        self._looks = Looks(settings, table, prometheus, state)
 
     def books(
         self,
@@ -154,17 +138,15 @@ class Accountant:
             return (Refusal("budgets", f"{month.name} has just begun"),)
         window = now - self._settings.window_seconds
         span = replace(month, start=min(month.start, window))
-        looks = [self._look(day, cost.HOURS_SIGNALS) for day in days_of(span, self._zone)]
-        scopes: dict[cost.By, None] = dict.fromkeys(budget.scope for budget in budgets)
-        days = {
-            scope: [
-                Day(look.span, replace(self._report(look, scope, "whole"), pieces={}))
-                for look in looks
-            ]
-            for scope in scopes
-        }
+        days: dict[cost.By, list[Day]] = {budget.scope: [] for budget in budgets}
+        lost: list[Missing] = []
+        for day in days_of(span, self._zone):
+            look = self._looks.of(day, cost.HOURS_SIGNALS, keep=False)
+            lost.append(look.snapshot.missing)
+            for scope, found in days.items():
+                found.append(Day(day, replace(self._report(look, scope, "whole"), pieces={})))
         return tuple(
-            _untold(budget, looks)
+            _untold(budget, lost)
             or judge_budget(
                 budget,
                 month=month,
@@ -186,48 +168,6 @@ class Accountant:
             return months_of(span, self._zone) if by_month else (span,)
         return days_of(span, self._zone)
 
-    def _look(self, span: Period, signals: Collection[str]) -> Look:
-        """The one there is of that span, where it knows as much: then sums agree to the digit."""
-        known = self._looks.get((span.start, span.end))
-        if known and known.snapshot.asked.issuperset(signals):
-            return known
-        snapshot = self._take(span, signals)
-        sharers = self._sharers(snapshot)
-        if sharers.shared and not snapshot.asked.issuperset(cost.SIGNALS):
-            snapshot = self._take(span, cost.SIGNALS)  # what they used decides who pays
-        found = Look(span, snapshot, price_nodes(snapshot, self._table), sharers)
-        self._looks[span.start, span.end] = found
-        return found
-
-    def _take(self, span: Period, signals: Collection[str]) -> Snapshot:
-        return take(
-            self._prometheus,
-            window_seconds=span.seconds,
-            percentile=self._settings.percentile,
-            cluster_name=self._settings.kubernetes_cluster,
-            cluster_state=self._state,
-            at=span.end,
-            signals=signals,
-        )
-
-    def _sharers(self, snapshot: Snapshot) -> Sharers:
-        """One more query where our own exporter is there, and one where GPUs were shared."""
-        if ours.DIALECT.name not in snapshot.dialects:
-            return NOBODY_SHARED
-        window, at = snapshot.window_seconds, snapshot.taken_at
-        shared, use = (
-            render(text, window_seconds=window, percentile=self._settings.percentile)
-            for text in (SHARED, USE)
-        )
-        found = [each.labels for each in self._prometheus.ask(shared, at=at).samples]
-        if not found:
-            return NOBODY_SHARED
-        try:
-            told = self._prometheus.ask(use, at=at).samples
-        except QueryTooLarge:  # every sample of the window may be too much: then evenly, and said
-            told = ()
-        return sharers_of(found, ((each.labels, each.value) for each in told))
-
     def _bill(
         self,
         span: Period,
@@ -236,7 +176,7 @@ class Accountant:
         basis: cost.Basis,
         signals: Collection[str],
     ) -> Bill:
-        looks = tuple(self._look(part, signals) for part in parts)
+        looks = tuple(self._looks.of(part, signals) for part in parts)
         reports = tuple(self._report(look, by, basis) for look in looks)
         whole = cost.joined(reports, self._settings.energy())
         said = (
@@ -297,10 +237,9 @@ def _unmeasured(span: Period, looks: Sequence[Look]) -> tuple[Refusal, ...]:
     return (Refusal(span.name, said),)
 
 
-def _untold(budget: Budget, looks: Iterable[Look]) -> Refusal | None:
+def _untold(budget: Budget, every: Iterable[Missing]) -> Refusal | None:
     """What a partial response left out of a look was spent all the same."""
-    for look in looks:
-        lost = look.snapshot.missing
+    for lost in every:
         why = lost.why(budget.name) if budget.scope == "cluster" else lost.reason
         if why:
             return Refusal(f"budget of {budget.scope} {budget.name}", why)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from agentaflow_advisor.price import (
     PriceTable,
     PriceTableError,
     ResidualRates,
+    Terms,
     price_nodes,
 )
 from agentaflow_advisor.price.tablefile import read
+from agentaflow_advisor.price.terms import Discount
 
 TYPE = "node.kubernetes.io/instance-type"
 H100 = "NVIDIA H100 80GB HBM3"
@@ -310,6 +313,18 @@ def test_no_text_brings_anything_but_a_named_error(text: str) -> None:
         except PriceTableError:
             continue
         assert table.rows
+
+
+def test_a_day_that_ends_at_midnight_is_under_its_own_terms() -> None:
+    """A discount until that day holds for it, and no longer for the next."""
+    deal = Discount("deal", "negotiated", Decimal("0.5"), until=date(2026, 7, 19))
+    table = PriceTable.load(terms=Terms(discounts=(deal,)))
+    nodes = (node("p5.48xlarge"),)
+    hours = [
+        priced(price_nodes(Snapshot(at, 86_400.0, 0.99, (), nodes), table)["", "n"]).per_hour.amount
+        for at in (JULY_20, JULY_20 + 86_400)
+    ]
+    assert hours == [Decimal("27.52"), Decimal("55.04")]
 
 
 def test_nodes_of_a_snapshot() -> None:
