@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 
 from lightkube import Client
 
@@ -17,7 +18,7 @@ from agentaflow_advisor.observe.demand import demand
 from agentaflow_advisor.observe.errors import ObserveError
 from agentaflow_advisor.observe.prometheus import Prometheus
 from agentaflow_advisor.observe.snapshot import take
-from agentaflow_advisor.price import NodeKey, NodePrice, PriceTable, price_nodes
+from agentaflow_advisor.price import NodeKey, NodePrice, PriceTable, PriceTableError, price_nodes
 from agentaflow_advisor.price.costfile import load as load_terms
 from agentaflow_advisor.settings import Settings
 
@@ -97,7 +98,11 @@ def _with_demand(settings: Settings, prometheus: Prometheus, snapshot: Snapshot)
 def load_prices(settings: Settings) -> PriceTable:
     """The prices and terms in force. Raises PriceTableError."""
     terms = load_terms(settings.cost_file) if settings.cost_file else None
-    return PriceTable.load(settings.prices_file, settings.rates(), terms, settings.prices_assumed)
+    file = settings.prices_file
+    table = PriceTable.load(file, settings.rates(), terms, settings.prices_assumed)
+    if file and table.dated > date.today() + timedelta(days=1):  # it is that day somewhere
+        raise PriceTableError(f"{file}: is dated {table.dated}, which is to come: correct the date")
+    return table
 
 
 def advise(

@@ -49,6 +49,15 @@ class CostSettings(BaseModel):
     residual_gib_usd_per_hour: Decimal = Field(
         Decimal("0.0034167"), ge=0, le=10, description="The same for a GiB of memory."
     )
+    residual_graviton_vcpu_usd_per_hour: Decimal = Field(
+        Decimal("0.0285333"),
+        ge=0,
+        le=10,
+        description="What a vCPU costs beside GPUs that come with Graviton (T4G).",
+    )
+    residual_graviton_gib_usd_per_hour: Decimal = Field(
+        Decimal("0.0027333"), ge=0, le=10, description="The same for a GiB of memory."
+    )
     team_label: str | None = Field(
         None,
         min_length=1,
@@ -73,7 +82,12 @@ class CostSettings(BaseModel):
 
     def rates(self) -> ResidualRates:
         """What CPU and memory cost without a GPU."""
-        return ResidualRates(self.residual_vcpu_usd_per_hour, self.residual_gib_usd_per_hour)
+        return ResidualRates(
+            self.residual_vcpu_usd_per_hour,
+            self.residual_gib_usd_per_hour,
+            self.residual_graviton_vcpu_usd_per_hour,
+            self.residual_graviton_gib_usd_per_hour,
+        )
 
     def energy(self) -> EnergyRates:
         """What energy costs and causes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -14,11 +15,12 @@ from hypothesis import strategies as st
 
 from agentaflow_advisor.advice import Advice, advise
 from agentaflow_advisor.configuration import load
-from agentaflow_advisor.model import Gpu, Held, Node, PodRef, Snapshot, Usage, Workload
+from agentaflow_advisor.model import Gpu, Held, Node, PodRef, Saving, Snapshot, Usage, Workload
 from agentaflow_advisor.observe.signals import MEASURES
-from agentaflow_advisor.price import NodePrice, PriceTable, ResidualRates
+from agentaflow_advisor.price import NodePrice, PriceTable, ResidualRates, Terms
 from agentaflow_advisor.price.pricelist import PriceList
 from agentaflow_advisor.price.tablefile import read
+from agentaflow_advisor.price.terms import Discount
 from agentaflow_advisor.savings import saved
 from tests.support.fleet import GIB, node, running_pod, snapshot
 
@@ -29,16 +31,21 @@ ON_USE = ("idle", "unallocated", "forgotten", "smaller", "mig", "share", "therma
 """How the kinds begin that say how much, or how little, a GPU worked."""
 
 
-def prices(times: int = 1) -> PriceTable:
+def prices(
+    times: int = 1,
+    node_hour: Decimal = Decimal(80),
+    small_hour: Decimal = Decimal(2),
+    terms: Terms | None = None,
+) -> PriceTable:
     rows = (
-        f"p5.48xlarge,h100,8,81920,192,2048,{80 * times}",
-        f"g6e.xlarge,l40s,1,45776,4,32,{2 * times}",
+        f"p5.48xlarge,h100,8,81920,192,2048,{node_hour * times}",
+        f"g6e.xlarge,l40s,1,45776,4,32,{small_hour * times}",
     )
     head = "# provider: AWS\n# region: r\n# date: 2026-11-01\n"
     columns = "instance,gpu,gpus,gpu_mem_mib_each,vcpu,ram_gib,ondemand_usd_h\n"
     rates = ResidualRates(Decimal(".02") * times, Decimal(".002") * times)
     text = head + columns + "\n".join(rows)
-    return PriceTable([PriceList(read(Path("prices.csv"), text))], rates)
+    return PriceTable([PriceList(read(Path("prices.csv"), text))], rates, terms)
 
 
 ratios = st.sampled_from([0.0, 0.01, 0.05, 0.3, 0.99, 1.0])
@@ -171,3 +178,37 @@ def test_a_fleet_that_tells_nothing_gets_no_advice(seen: Snapshot) -> None:
     """GPUs that are known by name alone are refused, one by one."""
     bare = tuple(Gpu(gpu.cluster, gpu.node, gpu.index, gpu.uuid) for gpu in seen.gpus)
     assert say(seen, gpus=bare, workloads=()).recommendations == ()
+
+
+COUNTED = ("idle", "unallocated", "forgotten", "ended", "stranded", "share", "smaller", "mig")
+"""How the kinds begin whose formula names all that it multiplies."""
+WORD = re.compile(r"[a-z_]*[a-z][a-z_]*")
+
+
+def counted_again(saving: Saving) -> Decimal:
+    """The formula with the inputs as they are printed."""
+    inputs = {
+        name: text.split()[0].replace(",", "") for name, text in saving.inputs.items() if text
+    }
+    text = re.sub(r"\b([\d.]+) h\b", r"\1", saving.formula.partition(";")[0])
+    python = WORD.sub(
+        lambda found: "*" if found[0] == "x" else f"Decimal('{inputs[found[0]]}')", text
+    )
+    result: Decimal = eval(python, {"Decimal": Decimal}, {})  # noqa: S307
+    return result
+
+
+awkward = st.decimals("0.5", 120, places=4)
+
+
+@given(looks(), awkward, awkward, st.decimals("0.3", 1, places=3))
+def test_a_formula_on_its_printed_inputs_gives_the_printed_saving(
+    seen: Snapshot, node_hour: Decimal, small_hour: Decimal, factor: Decimal
+) -> None:
+    """To the cent, whatever digits the prices and discounts have."""
+    terms = Terms(discounts=(Discount("deal", "negotiated", factor),))
+    table = prices(1, node_hour, small_hour, terms)
+    for one in advise(SETTINGS, seen, table).recommendations:
+        if one.saves and one.kind.startswith(COUNTED):
+            difference = counted_again(one.saves) - one.saves.per_month.amount
+            assert abs(difference) < Decimal("0.005"), one

@@ -21,9 +21,12 @@ CARDS = (
 )
 
 
+NOV_23_2026 = 1_795_392_000.0  # the window is within a month, so one look
+
+
 @pytest.fixture
 def asking(cli: Cli) -> Iterator[Cli]:
-    with fake_prometheus(*CARDS) as prometheus:
+    with fake_prometheus(*CARDS, clock=lambda: NOV_23_2026) as prometheus:
         yield cli.having("--prometheus-url", prometheus.url)
 
 
@@ -65,7 +68,46 @@ def test_recommendations_are_in_the_same_money(
     listed = asking("recommend", "-o", "json").json["saves_per_month"]
     monkeypatch.setenv("AGENTAFLOW_COST_FILE", str(terms))
     (paid,) = asking("recommend", "-o", "json").json["saves_per_month"]
-    assert Decimal(paid["amount"]) * 2 == Decimal(listed[0]["amount"])
+    assert float(paid["amount"]) * 2 == pytest.approx(float(listed[0]["amount"]), rel=1e-4)
+
+
+def test_recommend_and_the_page_take_a_cost_file(asking: Cli, terms: Path, tmp_path: Path) -> None:
+    """As a flag, like the bill does."""
+    terms.write_text(
+        "currency: EUR\nexchange_rates: [{currency: EUR, per_usd: 0.5, dated: 2026-11-01}]\n"
+    )
+    (saved,) = asking("recommend", "--cost-file", str(terms), "-o", "json").json["saves_per_month"]
+    assert saved["currency"] == "EUR"
+    page = tmp_path / "page.html"
+    ran = asking("report", "html", "--cost-file", str(terms), "--no-record", "--output", str(page))
+    assert ran.code == 0, ran.err
+    assert "EUR" in page.read_text()
+    assert "USD" not in page.read_text()
+
+
+def test_csv_is_for_programs(asking: Cli) -> None:
+    """Each amount is a number or empty, and what is assumed has a column."""
+    ran = asking("report", "cost", "--by", "node", "-o", "csv")
+    rows = {row["NODE"]: row for row in csv.DictReader(io.StringIO(ran.out))}
+    total = asking("report", "cost", "-o", "json").json["total"]
+    assert float(rows["total"]["COST USD"]) == pytest.approx(
+        float(total["cost"]["amount"]), abs=0.01
+    )
+    assert float(rows["total"]["COST USD"]) > 1000
+    assert {row["ASSUMED"] for name, row in rows.items() if name != "node-2"} == {"yes"}
+    assert (rows["node-2"]["COST USD"], rows["node-2"]["GPU HOURS"]) == ("", "168.000000")
+
+
+def test_a_price_table_of_a_day_to_come_is_refused(cli: Cli, tmp_path: Path) -> None:
+    """Its age would be negative, and its warning never come."""
+    file = tmp_path / "prices.csv"
+    file.write_text(
+        "# provider: own\n# date: 2099-01-01\n"
+        "instance,gpu,gpus,gpu_mem_mib_each,vcpu,ram_gib,ondemand_usd_h\nbox,a40,8,46068,64,512,8\n"
+    )
+    ran = cli("report", "cost", "--prices", str(file), "--prometheus-url", "http://127.0.0.1:9")
+    assert ran.code == 2
+    assert f"{file}: is dated 2099-01-01, which is to come" in ran.error
 
 
 @pytest.mark.parametrize("by", ["pod", "workload", "team", "cluster"])
@@ -120,7 +162,7 @@ def test_focus_is_csv_on_stdout_and_what_is_missing_on_stderr(asking: Cli) -> No
 def test_focus_cells_are_no_formulas(cli: Cli) -> None:
     """A label from a stranger does not become a spreadsheet's program."""
     hostile = Card("=1+1", 0, busy=0.5, pod="@cmd/x")
-    with fake_prometheus(hostile) as prometheus:
+    with fake_prometheus(hostile, clock=lambda: NOV_23_2026) as prometheus:
         ran = cli("report", "cost", "--format", "focus", "--prometheus-url", prometheus.url)
     (row,) = csv.DictReader(io.StringIO(ran.out))
     assert (row["x_Node"], row["SubAccountId"]) == ("'=1+1", "'@cmd")
@@ -130,7 +172,10 @@ def test_focus_cells_are_no_formulas(cli: Cli) -> None:
     ("options", "said"),
     [
         (("--format", "focus", "--basis", "residual"), "leave out --basis residual"),
+        (("--format", "focus", "-o", "json"), "leave out -o json"),
+        (("--format", "focus", "-o", "markdown"), "leave out -o markdown"),
         (("--period", "year"), "is not one of"),
+        (("--period", "day", "--window", "7d"), "leave out --window or --period"),
         (("--periods", "0"), "greater than or equal to 1"),
         (("--time-zone", "Mars/Base"), "should be a time zone such as UTC or Europe/Berlin"),
         (("--pue", "0.5"), "--pue should be greater than or equal to 1"),

@@ -9,7 +9,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -46,6 +46,7 @@ class FakePrometheus:
     window_seconds: float = WEEK
     percentile: float = 0.95
     broken: Answer | None = None
+    clock: Callable[[], float] = time.time
     asked: list[str] = field(default_factory=list)
     url: str = ""
     answered: threading.Event = field(default_factory=threading.Event)
@@ -58,12 +59,14 @@ class FakePrometheus:
             return 404, "text/plain", b"404 page not found"
         query = parse_qs(body.decode() or urlsplit(path).query)["query"][0]
         self.asked.append(query)
-        now = time.time()
+        now = self.clock()
         if query == "time()":
             return _answer("scalar", [now, str(now)])
         if "agentaflow_gpu_up|" in query:
             name = ours.DIALECT.probes[0]
             return _answer("vector", [{"metric": {"__name__": name}, "value": [now, "1"]}])
+        if "max_over_time((count by" in query:
+            return _answer("vector", [])  # nobody shared a GPU
         signal = self._texts().get(query)
         if signal is None:
             error = {"status": "error", "errorType": "bad_data", "error": f"unknown: {query}"}

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Literal
 
 from agentaflow_advisor.analyze.idleness import Busy, Idle, IdleSettings, Unknown, Verdict, judge
+from agentaflow_advisor.analyze.sharers import NOBODY_SHARED, Sharers, divide
 from agentaflow_advisor.model import Gpu, Held, Snapshot
 from agentaflow_advisor.price import NodeKey, NodePrice
 from agentaflow_advisor.price.slices import share
@@ -33,12 +34,14 @@ class Piece:
     hours: Decimal
     price: NodePrice | None
     kwh: Decimal | None
+    evenly: bool = False  # of a GPU that pods shared whose own use is not told
 
 
 def allocate(
     snapshot: Snapshot,
     prices: Mapping[NodeKey, object],
     settings: IdleSettings,
+    sharers: Sharers = NOBODY_SHARED,
 ) -> tuple[Piece, ...]:
     """Every hour in which a GPU was seen, once, in an order that does not depend on the input's."""
     attributed = attributed_clusters(snapshot)
@@ -49,7 +52,7 @@ def allocate(
         lost = snapshot.missing.why(gpu.cluster)
         verdict = Unknown(lost) if lost else judge(gpu, snapshot, settings)
         blind = bool(lost) or gpu.cluster not in attributed
-        pieces += _pieces(gpu, known, verdict, blind=blind)
+        pieces += _pieces(gpu, known, verdict, sharers, blind=blind)
     return tuple(pieces)
 
 
@@ -58,12 +61,21 @@ def attributed_clusters(snapshot: Snapshot) -> frozenset[str]:
     return frozenset(gpu.cluster for gpu in snapshot.gpus if gpu.held)
 
 
-def _pieces(gpu: Gpu, price: NodePrice | None, verdict: Verdict, *, blind: bool) -> Iterator[Piece]:
+def _pieces(
+    gpu: Gpu, price: NodePrice | None, verdict: Verdict, sharers: Sharers, *, blind: bool
+) -> Iterator[Piece]:
     held_as: Part = (
         "used" if isinstance(verdict, Busy) else "idle" if isinstance(verdict, Idle) else "unjudged"
     )
     seen = _seconds(seen_seconds(gpu))
-    parts = [(held.namespace, held.pod, held_as, seconds) for held, seconds in _held(gpu, seen)]
+    claims = _held(gpu, seen)
+    evenly = False
+    if isinstance(verdict, Busy) and sharers.has(gpu):
+        weights = sharers.weights(gpu, (held for held, _ in claims))
+        evenly = weights is None
+        parts = list(_shared(divide(gpu, claims, weights)))
+    else:
+        parts = [(held.namespace, held.pod, held_as, seconds) for held, seconds in claims]
     left = seen - sum((seconds for *_, seconds in parts), Decimal(0))
     outside_pods = isinstance(verdict, Busy) and not gpu.held  # worked, yet for no pod
     if left > 0 or not gpu.held:
@@ -71,7 +83,15 @@ def _pieces(gpu: Gpu, price: NodePrice | None, verdict: Verdict, *, blind: bool)
     energies = _energies(gpu, [seconds for *_, seconds in parts])
     for (namespace, pod, part, seconds), kwh in zip(parts, energies, strict=True):
         hours = (seconds / HOUR).quantize(MICRO)
-        yield Piece(gpu, namespace, pod, part, hours, price, kwh)
+        yield Piece(gpu, namespace, pod, part, hours, price, kwh, evenly)
+
+
+def _shared(
+    found: Iterable[tuple[Held, Decimal, Decimal]],
+) -> Iterator[tuple[str, str, Part, Decimal]]:
+    for held, used, idle in found:
+        yield held.namespace, held.pod, "used", used
+        yield held.namespace, held.pod, "idle", idle
 
 
 def _held(gpu: Gpu, seen: Decimal) -> list[tuple[Held, Decimal]]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
+from itertools import chain
 from typing import Literal
 
 from agentaflow_advisor.analyze import idle
@@ -20,10 +21,20 @@ from agentaflow_advisor.analyze.energy import Energy, EnergyRates, energy_of
 from agentaflow_advisor.analyze.grouping import NO_NAMESPACE, By, naming
 from agentaflow_advisor.analyze.holding import witness
 from agentaflow_advisor.analyze.idleness import IdleSettings
+from agentaflow_advisor.analyze.sharers import COLLECTOR, NOBODY_SHARED, Sharers
 from agentaflow_advisor.model import Money, Refusal, Snapshot
 from agentaflow_advisor.price import NodeKey, NodePrice, Terms
 
-__all__ = ["NO_NAMESPACE", "Basis", "By", "CostReport", "CostRow", "report", "seen_seconds"]
+__all__ = [
+    "NO_NAMESPACE",
+    "Basis",
+    "By",
+    "CostReport",
+    "CostRow",
+    "joined",
+    "report",
+    "seen_seconds",
+]
 
 Basis = Literal["whole", "residual"]
 PARTS: tuple[Part, ...] = ("used", "idle", "unallocated", "unjudged")
@@ -83,30 +94,55 @@ def report(
     terms: Terms | None = None,
     team_label: str | None = None,
     energy: EnergyRates | None = None,
+    sharers: Sharers = NOBODY_SHARED,
 ) -> CostReport:
     """Hours in which a GPU was seen, times its price; a GPU that pods share is counted once.
 
-    Sharers split a GPU's time evenly, moment by moment, holders of MIG slices by the part of the
-    GPU that theirs is. `whole` adds up to the nodes' bill. Raises CurrencyMismatch.
+    Pods that share a GPU split its use by what each did, else evenly, and its idle time evenly;
+    holders of MIG slices split it by the part of the GPU that theirs is. `whole` adds up to the
+    nodes' bill. Raises CurrencyMismatch.
     """
     currency = _currency(prices, terms)
     rates = energy or EnergyRates()
     name = naming(by, snapshot, terms, team_label)
     with localcontext(prec=EXACT):
-        pieces = allocate(snapshot, prices, settings)
-        groups: defaultdict[tuple[str, str], list[Piece]] = defaultdict(list)
-        for piece in pieces:
-            groups[piece.gpu.cluster, name(piece)].append(piece)
+        pieces = allocate(snapshot, prices, settings, sharers)
+    groups: defaultdict[tuple[str, str], list[Piece]] = defaultdict(list)
+    for piece in pieces:
+        groups[piece.gpu.cluster, name(piece)].append(piece)
+    said = _refusals(snapshot, prices, by, pieces)
+    return _summed(by, basis, groups, rates, currency, said)
+
+
+def joined(reports: Sequence[CostReport], energy: EnergyRates | None = None) -> CostReport:
+    """Reports of spans that follow one another as one: each of its sums is the sum of theirs."""
+    if len(reports) == 1:
+        return reports[0]
+    groups: defaultdict[tuple[str, str], list[Piece]] = defaultdict(list)
+    for report in reports:
+        for key, pieces in report.pieces.items():
+            groups[key] += pieces
+    said = dict.fromkeys(refusal for report in reports for refusal in report.refusals)
+    first = reports[0]
+    rates, currency = energy or EnergyRates(), first.total.cost.currency
+    return _summed(first.total.by, first.basis, groups, rates, currency, tuple(said))
+
+
+def _summed(
+    by: By,
+    basis: Basis,
+    groups: Mapping[tuple[str, str], Sequence[Piece]],
+    rates: EnergyRates,
+    currency: str,
+    refusals: tuple[Refusal, ...],
+) -> CostReport:
+    with localcontext(prec=EXACT):
         rows = [_row(by, *key, groups[key], basis, rates, currency) for key in sorted(groups)]
         rows.sort(key=lambda row: -row.cost.amount)
-        total = _row(by, "", "total", pieces, basis, rates, currency)
-    return CostReport(
-        basis,
-        tuple(rows),
-        total,
-        _refusals(snapshot, prices, by, pieces),
-        {key: tuple(found) for key, found in groups.items()},
-    )
+        everything = chain.from_iterable(groups[key] for key in sorted(groups))
+        total = _row(by, "", "total", everything, basis, rates, currency)
+    pieces = {key: tuple(found) for key, found in groups.items()}
+    return CostReport(basis, tuple(rows), total, refusals, pieces)
 
 
 def rate_of(price: NodePrice, basis: Basis) -> Money:
@@ -174,6 +210,13 @@ def _refusals(
         for gpu in snapshot.gpus
         if gpu.cluster not in attributed and not snapshot.missing.why(gpu.cluster)
     }
+    evenly = {piece.gpu.uuid for piece in pieces if piece.evenly}
+    if evenly:
+        said = (
+            f"pods shared {len(evenly)} of them and which pod used them is not told: use and idle "
+            f"time are split evenly; the exporter's collector {COLLECTOR} tells it"
+        )
+        found.add(Refusal("GPUs", said))
     if by in ("pod", "workload"):
         found |= {
             Refusal(

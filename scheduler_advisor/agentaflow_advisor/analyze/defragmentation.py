@@ -26,7 +26,9 @@ SIGNALS = room.SIGNALS
 KIND = "defragmentation"
 NAMED = 3
 CONFIDENCE = 0.8  # not measured: kube-scheduler may choose other nodes than the plan
-FORMULA = "GPUs that waiting pods get x per_gpu_hour_residual of their node x 730 h"
+FORMULA = (
+    "per_hour x 730 h; per_hour: GPUs that waiting pods get x per_gpu_hour_residual of their node"
+)
 RISK = (
     "Every move restarts a pod: what it did since its last checkpoint is lost. Move one at a time, "
     "in this order, and wait until it runs; kube-scheduler may choose another node, so cordon the "
@@ -113,7 +115,7 @@ def _saving(
         "moves_allowed": str(proposal.plan.budget),
         "waiting_pods": str(len(proposal.waiting)),
         "pods_that_get_room": str(len(proposal.plan.admissions)),
-        "per_hour": str(hourly.rounded(4)),
+        "per_hour": str(hourly.exact),
         "hours_per_month": str(HOURS_PER_MONTH),
     }
     return Saving(hourly * HOURS_PER_MONTH, FORMULA, inputs), refused

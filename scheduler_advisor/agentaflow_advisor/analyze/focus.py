@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal, localcontext
 
 from agentaflow_advisor.analyze.allocation import Piece
@@ -44,19 +45,20 @@ SPENDS = frozenset({"savings_plan"})  # commitments to an amount of money, not t
 Row = Mapping[str, str]
 
 
-def focus_rows(report: CostReport, snapshot: Snapshot) -> Iterator[Row]:
-    """A Usage row for each priced piece, and a Tax row where there is a tax.
+def focus_rows(report: CostReport, snapshot: Snapshot, zone: tzinfo = UTC) -> Iterator[Row]:
+    """A Usage row for each priced piece, two where a commitment covers a part, and a Tax row.
 
-    Their BilledCost adds up to the report's total to the digit. The report is on the whole basis.
+    Their BilledCost adds up to the report's total to the digit. The report is on the whole basis,
+    and its window within one month of the zone, which is the billing period.
     """
     zones = {(node.cluster, node.name): node.labels.get(ZONE, "") for node in snapshot.nodes}
-    span = _span(snapshot)
+    span = _span(snapshot, zone)
     for key in sorted(report.pieces):
         for piece in report.pieces[key]:
             if piece.price is None or not piece.hours:
                 continue
-            zone = zones.get((piece.gpu.cluster, piece.gpu.node), "")
-            common = {**span, **_identity(piece, piece.price), "AvailabilityZone": zone}
+            place = zones.get((piece.gpu.cluster, piece.gpu.node), "")
+            common = {**span, **_identity(piece, piece.price), "AvailabilityZone": place}
             with localcontext(prec=EXACT):
                 yield from _charges(piece, piece.price, common)
 
@@ -64,22 +66,28 @@ def focus_rows(report: CostReport, snapshot: Snapshot) -> Iterator[Row]:
 def _charges(piece: Piece, price: NodePrice, common: Row) -> Iterator[Row]:
     gross = price.per_gpu_hour_whole.amount
     taxed = any(step.kind == "tax" for step in price.steps)
-    net = _rate(price, lambda step: step.kind != "tax") if taxed else gross
-    effective = net * piece.hours
-    yield {
-        **dict.fromkeys((*COLUMNS, *OWN_COLUMNS), ""),
-        **common,
-        **_prices(piece, price),
-        **_commitment(piece, price),
-        "BilledCost": _number(effective),
-        "EffectiveCost": _number(effective),
-        "ChargeCategory": "Usage",
-        "ConsumedQuantity": _number(piece.hours),
-        "ConsumedUnit": UNIT,
-        "PricingQuantity": _number(piece.hours),
-        "PricingUnit": UNIT,
-    }
-    tax = gross * piece.hours - effective
+    net = (_rate(price, _untaxed) if taxed else gross) * piece.hours
+    left = net
+    parts = _split(price)
+    for part, paid in parts:
+        charged = replace(piece, hours=piece.hours * part)
+        last = paid is parts[-1][1]  # takes what rounding leaves
+        effective = left if last else _rate(paid, _untaxed) * charged.hours
+        left -= effective
+        yield {
+            **dict.fromkeys((*COLUMNS, *OWN_COLUMNS), ""),
+            **common,
+            **_prices(charged, paid),
+            **_commitment(charged, paid),
+            "BilledCost": _number(effective),
+            "EffectiveCost": _number(effective),
+            "ChargeCategory": "Usage",
+            "ConsumedQuantity": _number(charged.hours),
+            "ConsumedUnit": UNIT,
+            "PricingQuantity": _number(charged.hours),
+            "PricingUnit": UNIT,
+        }
+    tax = gross * piece.hours - net
     if tax:
         names = ", ".join(step.name for step in price.steps if step.kind == "tax")
         amounts = dict.fromkeys(
@@ -89,9 +97,37 @@ def _charges(piece: Piece, price: NodePrice, common: Row) -> Iterator[Row]:
             **dict.fromkeys((*COLUMNS, *OWN_COLUMNS), ""),
             **common,
             **amounts,
+            **_taxed(piece, price),
             "ChargeCategory": "Tax",
             "ChargeDescription": f"{names} on {common['ChargeDescription']}",
         }
+
+
+def _untaxed(step: Step) -> bool:
+    return step.kind != "tax"
+
+
+def _split(price: NodePrice) -> tuple[tuple[Decimal, NodePrice], ...]:
+    """Parts of the hours and their steps: those that a commitment covers, and the others."""
+    for step in price.steps:
+        if step.kind not in COMMITMENTS or step.covers == 1:
+            continue
+        held = Step(step.name, step.kind, step.covered_factor)
+        covered = tuple(held if each is step else each for each in price.steps)
+        others = tuple(each for each in price.steps if each is not step)
+        parts = ((step.covers, covered), (1 - step.covers, others))
+        return tuple((part, replace(price, steps=steps)) for part, steps in parts if part)
+    return ((Decimal(1), price),)
+
+
+def _taxed(piece: Piece, price: NodePrice) -> Row:
+    """The tax in the currency of the price list."""
+    paid = _rate(price, lambda step: step.kind != "exchange")
+    net = _rate(price, lambda step: step.kind not in ("tax", "exchange"))
+    return {
+        "PricingCurrency": (price.base_per_gpu_hour or price.per_gpu_hour_whole).currency,
+        "PricingCurrencyEffectiveCost": _number((paid - net) * piece.hours),
+    }
 
 
 def _prices(piece: Piece, price: NodePrice) -> Row:
@@ -132,14 +168,17 @@ def _rate(price: NodePrice, counts: Callable[[Step], bool]) -> Decimal:
 def _commitment(piece: Piece, price: NodePrice) -> Row:
     for step in price.steps:
         if step.kind in COMMITMENTS:
+            spends = step.kind in SPENDS
+            paid = _rate(price, lambda step: step.kind not in ("tax", "exchange")) * piece.hours
+            base = price.base_per_gpu_hour or price.per_gpu_hour_whole
             return {
                 "CommitmentDiscountId": step.name,
                 "CommitmentDiscountName": step.name,
-                "CommitmentDiscountCategory": "Spend" if step.kind in SPENDS else "Usage",
+                "CommitmentDiscountCategory": "Spend" if spends else "Usage",
                 "CommitmentDiscountType": step.kind.replace("_", " "),
                 "CommitmentDiscountStatus": "Used",
-                "CommitmentDiscountQuantity": _number(piece.hours),
-                "CommitmentDiscountUnit": UNIT,
+                "CommitmentDiscountQuantity": _number(paid if spends else piece.hours),
+                "CommitmentDiscountUnit": base.currency if spends else UNIT,
             }
     return {}
 
@@ -177,14 +216,13 @@ def _identity(piece: Piece, price: NodePrice) -> Row:
     }
 
 
-def _span(snapshot: Snapshot) -> Row:
-    """The charge's window, and the calendar months in UTC that hold it."""
+def _span(snapshot: Snapshot, zone: tzinfo) -> Row:
+    """The charge's window, and the zone's calendar month in which it begins, all in UTC."""
     end = datetime.fromtimestamp(snapshot.taken_at, UTC)
     start = datetime.fromtimestamp(snapshot.taken_at - snapshot.window_seconds, UTC)
-    first = start.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    after = end.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    if after < end:
-        after = after.replace(year=after.year + after.month // 12, month=after.month % 12 + 1)
+    local = start.astimezone(zone)
+    first = datetime(local.year, local.month, 1, tzinfo=zone)
+    after = datetime(local.year + local.month // 12, local.month % 12 + 1, 1, tzinfo=zone)
     return {
         "ChargePeriodStart": _time(start),
         "ChargePeriodEnd": _time(end),
@@ -194,7 +232,7 @@ def _span(snapshot: Snapshot) -> Row:
 
 
 def _time(at: datetime) -> str:
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _number(value: Decimal) -> str:

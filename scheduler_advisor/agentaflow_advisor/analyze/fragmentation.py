@@ -37,7 +37,7 @@ from agentaflow_advisor.price import NodeKey, NodePrice
 SIGNALS = room.SIGNALS
 KIND = "fragmentation"
 MICRO = Decimal("0.000001")
-FORMULA = "fragmented GPUs of each node x its per_gpu_hour_residual x 730 h"
+FORMULA = "per_hour x 730 h; per_hour: fragmented GPUs of each node x its per_gpu_hour_residual"
 RISK = (
     "An upper bound: to gather all fragments, pods must move, and a move restarts a pod. Cheaper "
     "is to place new pods better: strategy least_waste or fragmentation; try it with `agentaflow "
@@ -170,7 +170,7 @@ def _saving(
         "priced_gpus": f"{sum(at_rate.values(), Decimal(0)):.3f}",
         "idle_gpus": str(measured.idle),
         "useless_gpus": str(measured.useless),
-        "per_hour": str(hourly.rounded(4)),
+        "per_hour": str(hourly.exact),
         "hours_per_month": str(HOURS_PER_MONTH),
     }
     return Saving(hourly * HOURS_PER_MONTH, FORMULA, inputs), refused

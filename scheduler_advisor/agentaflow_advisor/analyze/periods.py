@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Literal
 
@@ -50,6 +50,18 @@ def days_of(span: Period, zone: tzinfo) -> tuple[Period, ...]:
     while _midnight(day, zone) < span.end:
         found.append(_period("day", day, span.end, zone))
         day = _after("day", day)
+    return tuple(found)
+
+
+def months_of(span: Period, zone: tzinfo) -> tuple[Period, ...]:
+    """The span in parts, none of which reaches over the end of a month; nothing is added to it."""
+    found: list[Period] = []
+    start = span.start
+    while start < span.end:
+        first = datetime.fromtimestamp(start, zone).date().replace(day=1)
+        end = min(span.end, _midnight(_after("month", first), zone))
+        found.append(replace(span, start=start, end=end))
+        start = end
     return tuple(found)
 
 

@@ -159,9 +159,9 @@ def _slice(need: Need, price: NodePrice, settings: RightsizingSettings) -> _Opti
             per_month=_month(price, 1 - chosen.share),
             formula=SLICE_FORMULA,
             inputs={
-                "per_gpu_hour_residual": str(price.per_gpu_hour_residual.rounded(4)),
+                "per_gpu_hour_residual": str(price.per_gpu_hour_residual.exact),
                 "profile": chosen.profile,
-                "share": f"{chosen.share:.4f}",
+                "share": f"{chosen.share:.9f}",
                 "hours_per_month": str(HOURS_PER_MONTH),
                 "price": price.how,
             },

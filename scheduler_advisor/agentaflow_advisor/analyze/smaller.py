@@ -38,8 +38,8 @@ class Smaller:
             per_month=hour * HOURS_PER_MONTH,
             formula=FORMULA,
             inputs={
-                "per_gpu_hour_whole": str(now.per_gpu_hour_whole.rounded(4)),
-                "instance_per_hour": str(self.price.per_hour.rounded(4)),
+                "per_gpu_hour_whole": str(now.per_gpu_hour_whole.exact),
+                "instance_per_hour": str(self.price.per_hour.exact),
                 "instance_type": self.price.instance_type,
                 "slowdown_at_most": f"{self.slowdown:.3g}",
                 "hours_per_month": str(HOURS_PER_MONTH),

@@ -197,7 +197,7 @@ def _recommend(
                 "free_memory_gib": f"{spare.free.memory_bytes / 2**30:.1f}",
                 "free_pods": str(spare.free.pods),
                 "gpus_freed_by_moving": str(stranded.freed),
-                "per_gpu_hour_residual": str(per_gpu.rounded(4)),
+                "per_gpu_hour_residual": str(per_gpu.exact),
                 "hours_per_month": str(HOURS_PER_MONTH),
                 "price": price.how,
             },

@@ -214,7 +214,7 @@ def _ended(
             per_month=per_gpu * HOURS_PER_MONTH,
             formula=FORMULA,
             inputs={
-                "per_gpu_hour_residual": str(per_gpu.rounded(4)),
+                "per_gpu_hour_residual": str(per_gpu.exact),
                 "hours_per_month": str(HOURS_PER_MONTH),
                 "overdue_seconds": f"{ending.overdue_seconds:.0f}",
                 "price": price.how,

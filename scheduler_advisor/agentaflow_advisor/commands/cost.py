@@ -13,6 +13,7 @@ from agentaflow_advisor.commands import cost_faces
 from agentaflow_advisor.commands.session import Session, command
 from agentaflow_advisor.connections import open_cluster_if_given, open_prometheus
 from agentaflow_advisor.observe.cluster import read_cluster
+from agentaflow_advisor.tables import Format
 
 
 class By(StrEnum):
@@ -87,6 +88,12 @@ def cost(
     if form and basis is Basis.RESIDUAL:
         said = "FOCUS rows are whole bills; leave out --basis residual"
         raise typer.BadParameter(said, param_hint="--format")
+    if form and session.output.form not in (Format.TABLE, Format.CSV):
+        said = f"FOCUS is CSV; leave out -o {session.output.form.value}"
+        raise typer.BadParameter(said, param_hint="--format")
+    if period and "window_seconds" in session.typed:
+        said = f"bills are by the {period.value} then; leave out --window or --period"
+        raise typer.BadParameter(said, param_hint="--window")
     settings, output = session.settings, session.output
     table = load_prices(settings)
     with (
@@ -103,8 +110,9 @@ def cost(
             calendar=period.value if period else None,
             count=periods,
             tokens=tokens,
+            by_month=form is Export.FOCUS,
         )
-    session.warn_of(*(bill.snapshot.missing for bill in books.bills))
+    session.warn_of(*(each for bill in books.bills for each in bill.missing))
     if form:
         cost_faces.export(output, books)
     elif output.as_json:

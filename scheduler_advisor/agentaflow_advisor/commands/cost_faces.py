@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 from agentaflow_advisor.accounting import Bill, Books
 from agentaflow_advisor.analyze.budgets import BudgetState
@@ -12,8 +13,9 @@ from agentaflow_advisor.analyze.cost import CostRow
 from agentaflow_advisor.analyze.energy import Energy
 from agentaflow_advisor.analyze.explanation import Term, explain
 from agentaflow_advisor.analyze.focus import COLUMNS, OWN_COLUMNS, focus_rows
-from agentaflow_advisor.model import Refusal
+from agentaflow_advisor.model import Money, Refusal
 from agentaflow_advisor.render import Column, Output, duration, iso, printable
+from agentaflow_advisor.tables import Format
 
 PARTS = ("USED", "IDLE", "UNALLOCATED", "UNJUDGED")
 SPREADSHEET_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
@@ -21,8 +23,9 @@ FORMULAS = {
     "energy": "kwh = joules / 3600000 x pue; cost = kwh x energy_price_per_kwh; "
     "kg_co2e = kwh x grid_g_per_kwh / 1000",
     "tokens": "per_million = cost x 1000000 / tokens",
-    "budgets": "forecast = spent + per_day x days left; "
-    "burn_rate = (spent / per_month) / (time gone / the month)",
+    "budgets": "unmeasured = spent / measured time x the rest of the time gone; "
+    "forecast = spent + unmeasured + per_day x days left; "
+    "burn_rate = ((spent + unmeasured) / per_month) / (time gone / the month)",
 }
 """What --explain says of figures that are no row's cost."""
 
@@ -31,9 +34,11 @@ def export(output: Output, books: Books) -> None:
     """FOCUS rows of every bill; what is in none of them is told on stderr."""
     writer = csv.DictWriter(output.stdout, (*COLUMNS, *OWN_COLUMNS), lineterminator="\r\n")
     writer.writeheader()
+    zone = ZoneInfo(books.settings.time_zone)
     for bill in books.bills:
-        for row in focus_rows(bill.report, bill.snapshot):
-            writer.writerow({name: _cell(text) for name, text in row.items()})
+        for look, report in zip(bill.looks, bill.reports, strict=True):
+            for row in focus_rows(report, look.snapshot, zone):
+                writer.writerow({name: _cell(text) for name, text in row.items()})
         for line in _left_out(bill):
             output.note(f"agentaflow: {line}")
 
@@ -67,22 +72,29 @@ def document(books: Books, *, explained: bool) -> Mapping[str, object]:
 
 
 def _bill_document(bill: Bill, *, explained: bool) -> dict[str, object]:
-    end = bill.snapshot.taken_at
+    end = bill.taken_at
     found: dict[str, object] = {
         "taken_at": end,
-        "window_seconds": bill.snapshot.window_seconds,
+        "window_seconds": bill.window_seconds,
         "rows": bill.report.rows,
         "total": bill.report.total if bill.measured else None,
         "tokens": bill.tokens,
         "refusals": bill.refusals,
     }
-    if bill.name:
-        start = end - bill.snapshot.window_seconds
-        named = {"name": bill.name, "start_at": start, "end_at": end, "complete": bill.complete}
+    if bill.span.name:
+        span = bill.span
+        named = {
+            "name": span.name,
+            "start_at": span.start,
+            "end_at": span.end,
+            "complete": span.complete,
+            "days": len(bill.looks),
+            "measured_days": sum(look.measured for look in bill.looks),
+        }
         found = {**named, **found}
     if explained:
         found["explanations"] = explain(bill.report)
-        found["queries"] = bill.snapshot.queries
+        found["queries"] = [query for look in bill.looks for query in look.snapshot.queries]
     return found
 
 
@@ -92,7 +104,7 @@ def show(output: Output, books: Books, *, explained: bool) -> None:
     for bill in books.bills:
         if explained:
             _explanations(output, bill)
-        _energy(output, bill.report.total.energy, bill.name)
+        _energy(output, bill.report.total.energy, bill.span.name)
         _tokens(output, bill)
     _budgets(output, books)
     if explained:
@@ -109,34 +121,60 @@ def _rows(output: Output, books: Books) -> None:
     headings = [*(["PERIOD"] if by_period else []), books.by.upper()]
     text = len(headings)
     headings += ["GPU HOURS", f"COST {books.table.currency}", *PARTS]
+    for_programs = output.form is Format.CSV
+    if for_programs:
+        headings += ["ASSUMED", *(["COMPLETE"] if by_period else [])]
     columns = [Column(heading, right=index >= text) for index, heading in enumerate(headings)]
     clusters = {row.cluster for bill in books.bills for row in bill.report.rows}
     several = len(clusters) > 1 and books.by != "cluster"
     rows: list[tuple[str, ...]] = []
     for bill in books.bills:
-        period = (_period(bill),) if by_period else ()
+        named = bill.span.name if for_programs else _period(bill)
+        period = (named,) if by_period else ()
         if not bill.measured and by_period:
-            rows.append((*period, "nothing measured", *["-"] * (len(PARTS) + 2)))
+            nothing = "" if for_programs else "nothing measured"
+            rows.append((*period, nothing, *["-"] * (len(columns) - text)))
             continue
         for row in (*bill.report.rows, bill.report.total):
-            rows.append((*period, _name(row, several), *_amounts(row)))
+            amounts = _numbers(row) if for_programs else _amounts(row)
+            ended = (_yes(bill.span.complete),) if for_programs and by_period else ()
+            rows.append((*period, _name(row, several), *amounts, *ended))
     output.table(columns, rows)
 
 
 def _period(bill: Bill) -> str:
-    return bill.name if bill.complete else f"{bill.name} so far"
+    return bill.span.name if bill.span.complete else f"{bill.span.name} so far"
 
 
 def _name(row: CostRow, several: bool) -> str:
     return f"{row.cluster}/{row.name}" if several and row.cluster else row.name
 
 
+def _numbers(row: CostRow) -> tuple[str, ...]:
+    """As programs read them: no marks and no thousands; an empty cell is no amount."""
+    hours, assumed = f"{row.gpu_hours:.6f}", _yes(row.assumed)
+    if _unpriced(row):
+        return (hours, *["-"] * (len(PARTS) + 1), assumed)
+    return (hours, *(f"{amount.rounded().amount:f}" for amount in _money(row)), assumed)
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _unpriced(row: CostRow) -> bool:
+    return bool(row.gpu_hours) and row.unpriced_gpu_hours == row.gpu_hours
+
+
+def _money(row: CostRow) -> tuple[Money, ...]:
+    return (row.cost, row.used, row.idle, row.unallocated, row.unjudged)
+
+
 def _amounts(row: CostRow) -> tuple[str, ...]:
     hours = f"{row.gpu_hours:,.1f}"
-    if row.gpu_hours and row.unpriced_gpu_hours == row.gpu_hours:
+    if _unpriced(row):
         return (hours, *["-"] * (len(PARTS) + 1))
-    amounts = (row.cost, row.used, row.idle, row.unallocated, row.unjudged)
-    cells = [f"{amount.rounded().amount:,}" for amount in amounts]
+    cells = [f"{amount.rounded().amount:,}" for amount in _money(row)]
     cells[0] = f"~{cells[0]}" if row.assumed else cells[0]
     return (hours, *cells)
 
@@ -144,7 +182,7 @@ def _amounts(row: CostRow) -> tuple[str, ...]:
 def _explanations(output: Output, bill: Bill) -> None:
     for found in explain(bill.report):
         if found.terms:
-            named = f"{bill.name} {found.name}".strip()
+            named = f"{bill.span.name} {found.name}".strip()
             output.line(f"{named}: {found.formula}")
         for term in found.terms:
             output.line(f"  {_term(term)}")
@@ -180,7 +218,7 @@ def _tokens(output: Output, bill: Bill) -> None:
         )
         total = row.prompt_tokens + row.generated_tokens
         output.line(
-            f"tokens {bill.name}".strip() + f": {named} ({', '.join(row.engines)}) "
+            f"tokens {bill.span.name}".strip() + f": {named} ({', '.join(row.engines)}) "
             f"{_whole(total)} tokens for {row.cost}: {row.per_million} per million{generated}"
         )
 
@@ -198,11 +236,21 @@ def _budgets(output: Output, books: Books) -> None:
         if budget.used_up_in_days is not None:
             days = budget.used_up_in_days
             end = f"used up in {days:.1f} days" if days else "used up"
-        spent = f"{budget.spent} of {budget.per_month} spent in {budget.month}"
         output.line(
-            f"budget of {budget.scope} {budget.name}: {spent}, burn rate {budget.burn_rate:.2f}, "
-            f"forecast {budget.forecast}, {end}"
+            f"budget of {budget.scope} {budget.name}: {_spent(budget)}, "
+            f"burn rate {budget.burn_rate:.2f}, forecast {budget.forecast}, {end}"
         )
+
+
+def _spent(budget: BudgetState) -> str:
+    told, unknown = budget.measured_days, budget.days - budget.measured_days
+    spent = f"{budget.spent} of {budget.per_month} spent in "
+    if not unknown:
+        return spent + budget.month
+    return (
+        f"{spent}{told} of the {budget.days} days of {budget.month} so far, in which GPUs were "
+        f"seen, and {budget.unmeasured} (estimated) in the other {unknown} if they were alike"
+    )
 
 
 def _foot(output: Output, books: Books) -> None:
@@ -213,9 +261,8 @@ def _foot(output: Output, books: Books) -> None:
         for line in _left_out(bill):
             output.line(line)
     if books.calendar is None:
-        snapshot = books.bills[0].snapshot
-        end = iso(snapshot.taken_at)
-        output.line(f"window: {duration(snapshot.window_seconds)} to {end}")
+        bill = books.bills[0]
+        output.line(f"window: {duration(bill.window_seconds)} to {iso(bill.taken_at)}")
     else:
         output.line(f"periods: by {books.calendar} in {books.settings.time_zone}")
     output.line(f"prices: {books.table.title}, {books.basis} price of a GPU")
@@ -226,7 +273,7 @@ def _foot(output: Output, books: Books) -> None:
 
 def _left_out(bill: Bill) -> tuple[str, ...]:
     hours = bill.report.total.unpriced_gpu_hours
-    named = f"{bill.name}: " if bill.name else ""
+    named = f"{bill.span.name}: " if bill.span.name else ""
     return (f"{named}{hours:,.1f} GPU hours have no price and are in no amount",) if hours else ()
 
 

@@ -30,7 +30,7 @@ class PageError(Exception):
     """The page cannot be written; the message says where and why."""
 
 
-@command("window_seconds", "dialect", "percentile", "prices_file", "history")
+@command("window_seconds", "dialect", "percentile", "prices_file", "cost_file", "history")
 def html(
     session: Session,
     output: Annotated[
@@ -55,7 +55,12 @@ def html(
 
 def _costs(session: Session, advice: Advice) -> tuple[list[Slice], Slice]:
     report = cost_of(
-        advice.snapshot, advice.prices, session.settings.idle(), by="namespace", basis="whole"
+        advice.snapshot,
+        advice.prices,
+        session.settings.idle(),
+        by="namespace",
+        basis="whole",
+        terms=advice.table.terms,
     )
     several = len({row.cluster for row in report.rows}) > 1
     slices = [_slice(row, several=several) for row in report.rows]

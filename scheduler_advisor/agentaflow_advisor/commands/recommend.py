@@ -33,7 +33,7 @@ TOP = 20
 RECORD = typer.Option("--record/--no-record", help="Write the look down in the history.")
 
 
-@command("window_seconds", "dialect", "percentile", "prices_file", "history")
+@command("window_seconds", "dialect", "percentile", "prices_file", "cost_file", "history")
 @without_collector()
 def recommend(
     session: Session,

@@ -44,6 +44,7 @@ class Session:
     settings: Settings
     output: Output
     clock: Callable[[], float] = field(default=time.time)  # seconds since the epoch
+    typed: frozenset[str] = frozenset()  # settings that were given as flags
 
     def journal(self) -> Journal:
         """The journal there is: a misspelt path must not leave an empty one behind."""
@@ -187,4 +188,4 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _session(options: dict[str, Any]) -> Session:
     config, form = options.pop("config", None), options.pop("output", Format.TABLE)
-    return Session(load(config, options), Output(form))
+    return Session(load(config, options), Output(form), typed=frozenset(options))

@@ -9,6 +9,8 @@ from agentaflow_advisor.model import Refusal, Snapshot
 from agentaflow_advisor.price.nodeprice import NodePrice
 from agentaflow_advisor.price.table import PriceTable
 
+A_MOMENT = 1.0
+"""A look that ends at midnight is of the day before, and under its terms."""
 NodeKey = tuple[str, str]
 """Cluster and name."""
 
@@ -46,5 +48,5 @@ def price_nodes(snapshot: Snapshot, table: PriceTable) -> FleetPrices:
         seen = sum(1 for gpu in there if gpu.up is not None)
         count = max(node.gpus if node.known else 0, seen) or len(there)
         model = models[0] if models else None
-        prices[key] = table.price(node, model, count, snapshot.taken_at)
+        prices[key] = table.price(node, model, count, snapshot.taken_at - A_MOMENT)
     return FleetPrices(prices, table)

@@ -74,6 +74,11 @@ def plain(name: str) -> str:
     return _BRAND.sub("", " ".join(name.lower().replace("-", " ").split()))
 
 
+def same_name(one: str, other: str) -> bool:
+    """Whether both are NVIDIA's name of one product, whole: an A40 is no RTX A4000."""
+    return plain(one) == plain(other) != ""
+
+
 @lru_cache
 def product(name: str) -> Product | None:
     """The product of that name as NVML tells it; None where no list price is known for it."""

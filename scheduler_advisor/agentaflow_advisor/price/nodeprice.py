@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 
 from agentaflow_advisor.model import Money
 from agentaflow_advisor.price.offer import Capacity
 from agentaflow_advisor.price.tablefile import PriceRow, ResidualRates
+
+RATE = Decimal("0.0001")
+"""To what a GPU's own share is rounded, so that it is counted with as it is printed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +19,20 @@ class Step:
 
     name: str
     kind: str  # a discount's kind, or tax, or exchange
-    factor: Decimal
+    factor: Decimal  # on average, where it covers a part
+    covers: Decimal = Decimal(1)  # the part of the hours that it holds for
+
+    @property
+    def covered_factor(self) -> Decimal:
+        """Of the hours that it covers: the others are paid in full."""
+        return 1 - (1 - self.factor) / self.covers if self.covers else Decimal(1)
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.kind.replace('_', ' ')}) x {self.factor.normalize():f}"
+        named = f"{self.name} ({self.kind.replace('_', ' ')})"
+        if self.covers == 1:
+            return f"{named} x {self.factor.normalize():f}"
+        part = (self.covers * 100).normalize()
+        return f"{named} x {self.covered_factor.normalize():f} for {part:f} % of the hours"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +73,7 @@ def from_row(
     for step in steps:
         factor *= step.factor
     base = node_hour / row.gpus
-    rest = row.usd_hour - row.vcpus * rates.vcpu_usd_hour - row.memory_gib * rates.gib_usd_hour
-    residual = max(Decimal(0), rest) / row.gpus
+    residual = max(Decimal(0), row.usd_hour - rates.rest(row)) / row.gpus
     if spot is not None:
         residual = residual * spot / row.usd_hour
     per_hour = node_hour if gpus == row.gpus else base * gpus
@@ -69,10 +81,15 @@ def from_row(
         row.instance_type,
         Money(per_hour * factor, currency),
         Money(base * factor, currency),
-        Money(min(residual, base) * factor, currency),
+        Money(_share(residual * factor, base * factor), currency),
         assumed=False,
         region=row.region,
         capacity=capacity,
         base_per_gpu_hour=Money(base),
         steps=steps,
     )
+
+
+def _share(residual: Decimal, whole: Decimal) -> Decimal:
+    """Never more than the whole."""
+    return min(residual.quantize(RATE), whole.quantize(RATE, rounding=ROUND_DOWN))

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
-from agentaflow_advisor.price.models import Product
+from agentaflow_advisor.price.models import Product, plain, product
 from agentaflow_advisor.price.tablefile import PriceRow, PriceTableError, TableFile, read
 
 DAY_SECONDS = 86_400
@@ -29,9 +29,12 @@ class PriceList:
         self._file = file
         self._by_type: dict[str, dict[str, PriceRow]] = {}
         self._by_product: dict[Product, list[PriceRow]] = {}
+        self._by_name: dict[str, list[PriceRow]] = {}
         for row in file.rows:
             self._by_type.setdefault(row.instance_type, {})[row.region] = row
-            self._by_product.setdefault(Product(row.gpu, row.memory_mib), []).append(row)
+            if row.part == 1:  # a part never stands in for a whole GPU
+                self._by_product.setdefault(Product(row.gpu, row.memory_mib), []).append(row)
+                self._by_name.setdefault(plain(row.gpu), []).append(row)
         self._regions = frozenset(row.region for row in file.rows)
 
     @classmethod
@@ -89,9 +92,14 @@ class PriceList:
             why = f"the list has no {row.instance_type} in {region}, so as in {row.region}"
         return Match(row, "" if known else why)
 
-    def by_product(self, product: Product | None, gpus: int, region: str | None) -> Match | None:
-        """The cheapest row with as many such GPUs, in that region where the list has it."""
-        rows = self._by_product.get(product, []) if product else []
+    def by_model(self, model: str, gpus: int, region: str | None) -> Match | None:
+        """The cheapest row with as many such GPUs, in that region where the list has it.
+
+        Rows name a GPU as price lists do (h100), or by NVIDIA's name of the product (A40).
+        """
+        known = product(model)
+        listed = self._by_product.get(known, []) if known else []
+        rows = [*listed, *self._by_name.get(plain(model), [])]
         for place in (region, self._file.region):
             here = [row for row in rows if row.region == place]
             if here:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from agentaflow_advisor.model import Money, Node, Refusal
-from agentaflow_advisor.price.models import product
+from agentaflow_advisor.price.models import Product, plain, product, same_name
 from agentaflow_advisor.price.nodeprice import NodePrice, Step, from_row
 from agentaflow_advisor.price.offer import INSTANCE, Capacity, capacity_of, provider_of, region_of
 from agentaflow_advisor.price.pricelist import Match, PriceList, named
@@ -106,16 +106,20 @@ class PriceTable:
         listed, is_the_nodes = self._list_for(node)
         for own in self.terms.own:
             provider = provider_of(node) or (listed.provider if is_the_nodes else "")
-            gpu = found.gpu if found else ""
+            names = [name for name in (found and found.gpu, gpu_model) if name]
             if own.where.fits(
-                node, provider=provider, region=region_of(node) or "", instance=instance, gpu=gpu
+                node,
+                provider=provider,
+                region=region_of(node) or "",
+                instance=instance,
+                gpus=names,
             ):
                 return self._own(own, node, gpus)
         if not listed.has(instance):
             return self._assumed(listed, node, gpu_model, gpus, at)
         match = listed.by_type(instance, region_of(node))
         row = match.row
-        if found and (found.gpu, found.memory_mib) != (row.gpu, row.memory_mib):
+        if found and not _is_of(row, found, gpu_model or ""):
             return Refusal(
                 _subject(node),
                 f"no price: its instance type {row.instance_type} has {row.gpu} GPUs, "
@@ -135,7 +139,7 @@ class PriceTable:
             if listed.title != price.source:
                 continue
             for row in listed.rows:
-                if row.gpus != gpus or row.region != price.region:
+                if row.gpus != gpus or row.region != price.region or row.part < 1:
                     continue
                 there = replace(node, labels={**node.labels, INSTANCE: row.instance_type})
                 told = self._listed(listed, Match(row), there, gpus, at)
@@ -156,13 +160,17 @@ class PriceTable:
     ) -> NodePrice | Refusal:
         if gpu_model is None:
             return Refusal(_subject(node), "no price: neither instance type nor GPU model is known")
-        match = listed.by_product(product(gpu_model), gpus, region_of(node))
+        match = listed.by_model(gpu_model, gpus, region_of(node))
+        unknown = node.instance_type and f"{node.instance_type} is not in {listed.title}"
         if match is None:
+            why = f"{unknown}, which has no" if unknown else f"{listed.title} has no"
             return Refusal(
                 _subject(node),
-                f"no price: {listed.title} has no instance with {gpu_model}; "
-                "add a row to a price table of your own",
+                f"no price: {why} instance with {gpu_model}; add a row to a price table of your "
+                f"own, whose gpu is {plain(gpu_model)}, or an own price to the cost file",
             )
+        if unknown:
+            match = replace(match, assumption=f"{unknown}, so as {match.assumption}")
         return self._listed(listed, match, node, gpus, at)
 
     def _listed(
@@ -178,7 +186,7 @@ class PriceTable:
                 provider=listed.provider,
                 region=region_of(node) or row.region,
                 instance=node.instance_type or row.instance_type,
-                gpu=row.gpu,
+                gpus=(row.gpu,),
             )
         )
         spot_listed = row.spot_usd_hour is not None
@@ -189,7 +197,7 @@ class PriceTable:
                 f"no price: {listed.titled(row.region)} has no spot price of {row.instance_type}; "
                 "give a discount of kind spot in the cost file",
             )
-        steps = tuple(Step(each.name, each.kind, each.paid) for each in chosen)
+        steps = tuple(Step(each.name, each.kind, each.paid, each.covers) for each in chosen)
         return self._priced(listed, match, gpus, steps, capacity)
 
     def _price(
@@ -206,6 +214,7 @@ class PriceTable:
             row, gpus, (*discounts, *self._closing()), self.currency, self._rates, capacity=capacity
         )
         how = f"{'spot ' if capacity == 'spot' else ''}{row.instance_type}"
+        how += f" (its GPU is {row.part:f} of {row.gpu})" if row.part < 1 else ""
         how = f"{how} in {listed.titled(row.region)}"
         if match.assumption:
             how = f"assumed: {match.assumption}, {how}"
@@ -258,6 +267,11 @@ class PriceTable:
             base_per_gpu_hour=Money(base or Decimal(0), currency),
             steps=steps,
         )
+
+
+def _is_of(row: PriceRow, found: Product, model: str) -> bool:
+    """Whether a row has that product, by a price list's name of it or by NVIDIA's."""
+    return Product(row.gpu, row.memory_mib) == found or same_name(row.gpu, model)
 
 
 def _subject(node: Node) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -14,7 +14,7 @@ COLUMNS = ("instance", "gpu", "gpus", "gpu_mem_mib_each", "vcpu", "ram_gib", "on
 SPOT = "spot_usd_h"
 """This column and `region` may be missing; without `region`, the head's holds for each row."""
 BOUNDS: Mapping[str, tuple[Decimal, Decimal]] = {  # what no machine on sale is outside of
-    "gpus": (Decimal(1), Decimal(72)),
+    "gpus": (Decimal("0.01"), Decimal(72)),
     "gpu_mem_mib_each": (Decimal(1024), Decimal(4_194_304)),
     "vcpu": (Decimal(1), Decimal(4096)),
     "ram_gib": (Decimal("0.5"), Decimal(65_536)),
@@ -22,6 +22,10 @@ BOUNDS: Mapping[str, tuple[Decimal, Decimal]] = {  # what no machine on sale is 
     SPOT: (Decimal("0.001"), Decimal(2000)),
 }
 WHOLE = frozenset({"gpus", "gpu_mem_mib_each", "vcpu"})
+PARTS = "gpus"
+"""Whole numbers, or less than one where the instance has a part of a GPU."""
+GRAVITON = frozenset({"t4g"})
+"""GPUs that are sold with Graviton's CPUs only, which cost less than others."""
 
 
 class PriceTableError(ValueError):
@@ -32,19 +36,26 @@ class PriceTableError(ValueError):
 class ResidualRates:
     """What CPU and memory cost without a GPU: the rest of a node's price is its GPUs'.
 
-    The defaults solve c6i.xlarge (4 vCPU, 8 GiB, 0.17 USD/h) and r6i.xlarge (4, 32, 0.252).
+    The defaults solve c6i.xlarge (4 vCPU, 8 GiB, 0.17 USD/h) and r6i.xlarge (4, 32, 0.252); for
+    Graviton c6g.xlarge (4, 8, 0.136) and r6g.xlarge (4, 32, 0.2016).
     """
 
     vcpu_usd_hour: Decimal = Decimal("0.0356667")
     gib_usd_hour: Decimal = Decimal("0.0034167")
+    graviton_vcpu_usd_hour: Decimal = Decimal("0.0285333")
+    graviton_gib_usd_hour: Decimal = Decimal("0.0027333")
 
     def __post_init__(self) -> None:
-        for name, rate in (
-            ("vcpu_usd_hour", self.vcpu_usd_hour),
-            ("gib_usd_hour", self.gib_usd_hour),
-        ):
+        for name, rate in asdict(self).items():
             if not rate.is_finite() or not 0 <= rate <= 10:
                 raise PriceTableError(f"{name} is {rate}: give USD per hour between 0 and 10")
+
+    def rest(self, row: PriceRow) -> Decimal:
+        """What the CPU and memory of an instance cost an hour."""
+        vcpu, gib = self.vcpu_usd_hour, self.gib_usd_hour
+        if row.gpu in GRAVITON:
+            vcpu, gib = self.graviton_vcpu_usd_hour, self.graviton_gib_usd_hour
+        return row.vcpus * vcpu + row.memory_gib * gib
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +64,14 @@ class PriceRow:
 
     instance_type: str
     gpu: str
-    gpus: int
+    gpus: int  # as the node has them
     memory_mib: int  # of each GPU
     vcpus: int
     memory_gib: Decimal
     usd_hour: Decimal  # of the whole instance, on demand
     region: str = ""
     spot_usd_hour: Decimal | None = None
+    part: Decimal = Decimal(1)  # of a whole GPU, that its one GPU is
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +164,8 @@ def _row(path: Path, number: int, cells: Mapping[str, str]) -> PriceRow:
     return PriceRow(
         instance_type=cells["instance"].strip(),
         gpu=cells["gpu"].strip().lower(),
-        gpus=int(value["gpus"]),
+        gpus=max(1, int(value[PARTS])),
+        part=min(Decimal(1), value[PARTS]),
         memory_mib=int(value["gpu_mem_mib_each"]),
         vcpus=int(value["vcpu"]),
         memory_gib=value["ram_gib"],
@@ -165,10 +178,12 @@ def _row(path: Path, number: int, cells: Mapping[str, str]) -> PriceRow:
 def _number(path: Path, number: int, column: str, text: str) -> Decimal:
     low, high = BOUNDS[column]
     kind = "a whole number" if column in WHOLE else "a number"
+    kind += ", or a part of one," if column == PARTS else ""
     try:
         value = Decimal(text)
         good = value.is_finite() and low <= value <= high
-        good = good and (column not in WHOLE or value == value.to_integral_value())
+        whole = value == value.to_integral_value() or (column == PARTS and value < 1)
+        good = good and (column not in WHOLE or whole)
     except InvalidOperation:
         good = False
     if not good:

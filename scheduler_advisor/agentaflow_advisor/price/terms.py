@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from agentaflow_advisor.model import HOURS_PER_MONTH, Node
+from agentaflow_advisor.price.models import plain
 from agentaflow_advisor.price.offer import Capacity
 
 Kind = Literal["spot", "reserved", "savings_plan", "committed_use", "volume", "negotiated"]
@@ -38,22 +39,29 @@ class Selector:
     region: str | None = None
     instance_type: str | None = None
     gpu: str | None = None
+    """As price lists name it (h100), or as NVIDIA does (NVIDIA A40)."""
     cluster: str | None = None
     node: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
 
-    def fits(self, node: Node, *, provider: str, region: str, instance: str, gpu: str) -> bool:
-        """`gpu` is the price lists' name (h100), the others are as the node has them."""
+    def fits(
+        self, node: Node, *, provider: str, region: str, instance: str, gpus: Iterable[str]
+    ) -> bool:
+        """`gpus` are the names of its GPU, the others are as the node has them."""
         pairs = (
             (self.provider, provider),
             (self.region, region),
             (self.instance_type, instance),
-            (self.gpu, gpu),
             (self.cluster, node.cluster),
             (self.node, node.name),
         )
         named = all(want is None or fnmatchcase(has.lower(), want.lower()) for want, has in pairs)
+        named = named and (self.gpu is None or any(_alike(self.gpu, gpu) for gpu in gpus))
         return named and all(node.labels.get(key) == value for key, value in self.labels.items())
+
+
+def _alike(want: str, gpu: str) -> bool:
+    return fnmatchcase(gpu.lower(), want.lower()) or fnmatchcase(plain(gpu), plain(want))
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)

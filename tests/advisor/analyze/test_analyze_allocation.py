@@ -15,6 +15,7 @@ from agentaflow_advisor.analyze import IdleSettings, cost
 from agentaflow_advisor.analyze.cost import By, CostReport
 from agentaflow_advisor.analyze.energy import EnergyRates
 from agentaflow_advisor.analyze.explanation import explain
+from agentaflow_advisor.analyze.sharers import Sharers
 from agentaflow_advisor.model import (
     CurrencyMismatch,
     Gpu,
@@ -127,6 +128,46 @@ def test_slices_that_claim_more_than_the_gpu_are_scaled_down() -> None:
     assert named(report) == {"a": 128, "b": 112}
 
 
+def sharing(use: dict[tuple[str, str], float]) -> Sharers:
+    return Sharers(frozenset({("c", "GPU-n-0")}), {("c", "GPU-n-0"): use})
+
+
+def parts(report: CostReport) -> dict[str, tuple[int, int]]:
+    return {row.name: (round(row.used.amount), round(row.idle.amount)) for row in report.rows}
+
+
+TWO = (Held("a", DAY / 2, "x"), Held("b", DAY / 2, "y"))
+"""Two pods shared a GPU for a day, 240 USD, that was in use for 60 % of it."""
+
+
+def test_sharers_pay_for_what_each_used_and_evenly_for_what_nobody_did() -> None:
+    """One did three quarters of the work; of the idle 40 % each pays a half."""
+    use = {("a", "x"): 0.45, ("b", "y"): 0.15}
+    report = bill(look(gpu(0, *TWO)), "pod", sharers=sharing(use))
+    assert parts(report) == {"a/x": (108, 48), "b/y": (36, 48)}
+    assert report.refusals == ()
+
+
+def test_a_sharer_that_did_nothing_has_no_part_in_use() -> None:
+    """Its half of the idle time is all that it pays, by namespace as well."""
+    report = bill(look(gpu(0, *TWO)), "namespace", sharers=sharing({("a", "x"): 0.6}))
+    assert parts(report) == {"a": (144, 48), "b": (0, 48)}
+
+
+def test_without_each_ones_use_sharers_split_evenly_and_that_is_said() -> None:
+    """Use and idle time of the whole GPU, each a half."""
+    report = bill(look(gpu(0, *TWO)), "namespace", sharers=sharing({}))
+    assert parts(report) == {"a": (72, 48), "b": (72, 48)}
+    (refusal,) = report.refusals
+    assert "split evenly" in refusal.reason
+
+
+def test_pods_that_followed_one_another_did_not_share() -> None:
+    """Each held it alone for half a day: all of that is used, whatever the measured use was."""
+    report = bill(look(gpu(0, *TWO)), "namespace", sharers=Sharers())
+    assert parts(report) == {"a": (120, 0), "b": (120, 0)}
+
+
 def test_energy_by_hand() -> None:
     """12 kWh, half of it held, at PUE 1.5: 18 kWh, 5.40 in money, 7.2 kg; the free half is idle."""
     rates = EnergyRates(Decimal("0.3"), Decimal(400), Decimal("1.5"))
@@ -188,10 +229,19 @@ bys = st.sampled_from(EVERY_BY)
 RATES = EnergyRates(Decimal("0.2971"), Decimal("381.5"), Decimal("1.13"))
 
 
-@given(fleets, bys)
-def test_rows_add_up_to_the_total_to_the_last_digit(fleet: list[Gpu], by: By) -> None:
+everyone = st.dictionaries(
+    st.tuples(st.sampled_from(["a", "b", "c"]), st.sampled_from(["", "x", "y"])), st.floats(0, 1e6)
+)
+
+
+@given(fleets, bys, everyone)
+def test_rows_add_up_to_the_total_to_the_last_digit(
+    fleet: list[Gpu], by: By, use: dict[tuple[str, str], float]
+) -> None:
     """Parts to rows, rows to the total, hours to the time the GPUs were there; so does energy."""
-    report = bill(look(*fleet), by, energy=RATES)
+    keys = [(one.cluster, one.uuid) for one in fleet]
+    sharers = Sharers(frozenset(keys), dict.fromkeys(keys, use))
+    report = bill(look(*fleet), by, energy=RATES, sharers=sharers)
     with_total = (*report.rows, report.total)
     for row in with_total:
         assert row.used.amount + row.idle.amount + row.unallocated.amount + row.unjudged.amount == (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
@@ -12,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentaflow_advisor.analyze.allocation import Piece
-from agentaflow_advisor.analyze.budgets import BudgetState, judge_budget, state_of
+from agentaflow_advisor.analyze.budgets import BudgetState, Day, judge_budget, state_of
 from agentaflow_advisor.analyze.cost import CostReport, CostRow
 from agentaflow_advisor.analyze.periods import (
     Calendar,
     Period,
     days_of,
+    months_of,
     periods,
     running_month,
 )
@@ -78,6 +80,21 @@ def test_periods_join_without_a_gap(
     assert sum(day.seconds for day in days_of(month, zone)) == month.seconds
 
 
+@given(st.floats(1.6e9, 2.2e9), st.floats(1.0, 2e7), st.sampled_from(ZONES))
+def test_months_of_a_span_join_and_none_reaches_into_another(
+    start: float, seconds: float, zone: ZoneInfo
+) -> None:
+    """Nothing is added at the ends, and each part is within one month."""
+    parts = months_of(Period("", start, start + seconds, complete=True, ends=0.0), zone)
+    assert (parts[0].start, parts[-1].end) == (start, start + seconds)
+    assert all(one.end == after.start for one, after in pairwise(parts))
+    for part in parts:
+        first = datetime.fromtimestamp(part.start, zone)
+        last = datetime.fromtimestamp(part.end - 0.001, zone)
+        assert (first.year, first.month) == (last.year, last.month)
+
+
+DAY = 86_400.0
 MONTH = Period("2026-11", 0.0, 10 * 86_400.0, complete=False, ends=30 * 86_400.0)
 
 
@@ -116,30 +133,79 @@ def report(name: str, amount: str, *refusals: Refusal, hours: int = 24) -> CostR
     nothing = usd("0")
     row = CostRow("namespace", "c", name, Decimal(hours), Decimal(0), usd(amount), usd(amount),
                   nothing, nothing, nothing, assumed=False)  # fmt: skip
-    return CostReport("whole", (row,), row, refusals)
+    return CostReport("whole", (row,) if hours else (), row, refusals)
 
 
-def judged(*so_far: CostReport, lately: CostReport) -> BudgetState | Refusal:
-    budget = Budget("namespace", "a", Decimal(900))
-    return judge_budget(budget, month=MONTH, so_far=so_far, lately=lately, lately_seconds=86_400.0)
+UNSEEN = report("a", "0", hours=0)
+MONTH_DAYS = 30
+
+
+def judged(
+    *reports: CostReport, since: float = 0.0, name: str = "a", known: Collection[str] = ()
+) -> BudgetState | Refusal:
+    """By one report for each day of a month of 30, of which so many are gone."""
+    days = [
+        Day(Period(f"day {n}", n * DAY, (n + 1) * DAY, complete=True, ends=(n + 1) * DAY), each)
+        for n, each in enumerate(reports)
+    ]
+    month = Period("2026-11", 0.0, len(days) * DAY, complete=False, ends=MONTH_DAYS * DAY)
+    budget = Budget("namespace", name, Decimal(900))
+    return judge_budget(budget, month=month, days=days, lately_since=since, known=known)
 
 
 def test_what_is_spent_is_the_sum_of_the_days() -> None:
-    """Rows of other names are other people's."""
-    state = judged(report("a", "10"), report("b", "5"), report("a", "7"), lately=report("a", "48"))
+    """Rows of other names are other people's; the rate is that of the newest day."""
+    state = judged(report("a", "10"), report("b", "5"), report("a", "12"), since=2 * DAY)
     assert isinstance(state, BudgetState)
-    assert state.spent == usd("17")
-    assert state.per_day == usd("48")
+    assert state.spent == usd("22")
+    assert state.per_day == usd("12")
+    assert (state.days, state.measured_days, state.unmeasured) == (3, 3, usd("0"))
+
+
+def test_days_that_were_not_measured_are_not_days_without_cost() -> None:
+    """7 of 28 days at 60 a day: 420 spent, 1,260 estimated, twice too fast, and used up."""
+    state = judged(*[UNSEEN] * 21, *[report("a", "60")] * 7, since=21 * DAY)
+    assert isinstance(state, BudgetState)
+    assert (state.days, state.measured_days) == (28, 7)
+    assert (state.spent, state.unmeasured) == (usd("420"), usd("1260"))
+    assert (state.per_day, state.forecast) == (usd("60"), usd("1800"))
+    assert (state.burn_rate, state.used_up_in_days) == (Decimal(2), Decimal(0))
+    assert state.over
+
+
+def test_the_rate_is_that_of_whole_measured_days() -> None:
+    """The day that Prometheus is about to forget holds a part of it, as does one before a gap."""
+    state = judged(UNSEEN, report("a", "1"), report("a", "60"), report("a", "2"), UNSEEN)
+    assert isinstance(state, BudgetState)
+    assert state.per_day == usd("60")
+
+
+def test_the_rate_is_of_what_there_is_where_no_day_is_whole() -> None:
+    """One measured day between two gaps is better than nothing."""
+    state = judged(UNSEEN, report("a", "12"), UNSEEN)
+    assert isinstance(state, BudgetState)
+    assert state.per_day == usd("12")
+
+
+def test_a_name_that_nobody_saw_is_no_budget_that_lasts() -> None:
+    """A misspelt name is told; one that is known to exist has spent nothing."""
+    unknown = judged(report("a", "10"), name="b")
+    assert isinstance(unknown, Refusal)
+    assert "no such namespace was seen" in unknown.reason
+    state = judged(report("a", "10"), name="b", known=("b",))
+    assert isinstance(state, BudgetState)
+    assert state.spent == usd("0")
 
 
 def test_a_budget_is_refused_where_nothing_is_known() -> None:
-    """No GPU seen is not nothing spent; nor is a cluster that tells no pods."""
-    unseen = judged(report("a", "0", hours=0), lately=report("a", "0"))
+    """No GPU seen is not nothing spent; nor is a cluster that never tells pods."""
+    unseen = judged(UNSEEN)
     assert isinstance(unseen, Refusal)
     why = Refusal("cluster c", "no pod is known to have held a GPU (…): nothing is …")
-    blind = judged(report("a", "1"), lately=report("a", "1", why))
+    blind = judged(report("a", "1", why), report("a", "1", why))
     assert isinstance(blind, Refusal)
     assert "cluster c: no pod is known" in blind.reason
+    assert isinstance(judged(report("a", "1", why), report("a", "1")), BudgetState)
 
 
 PRICE = NodePrice("own", usd("10"), usd("10"), usd("7"), assumed=False)

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from agentaflow_advisor.price.terms import Discount, ExchangeRate, Tax
 
 DAY = 86_400.0
 NOV_23_2026 = 1_795_392_000.0
+NOV_1_IN_BERLIN = NOV_23_2026 - 22 * DAY - 3_600
 TYPE = "node.kubernetes.io/instance-type"
 BUSY = Usage(1.0, 0.9, 5760, 15.0, DAY, 0.6)
 MANDATORY = {  # FOCUS 1.2: columns that must be present, and must not be null in a Usage row
@@ -90,6 +92,43 @@ def test_a_commitment_a_negotiated_price_and_a_currency() -> None:
     assert Decimal(row["PricingCurrencyEffectiveCost"]) == 12 * Decimal("0.2104")
     assert (row["PricingCategory"], row["CommitmentDiscountId"]) == ("Committed", "plan")
     assert (row["CommitmentDiscountCategory"], row["CommitmentDiscountStatus"]) == ("Spend", "Used")
+    assert Decimal(row["CommitmentDiscountQuantity"]) == 12 * Decimal("0.2104")
+    assert row["CommitmentDiscountUnit"] == "USD"
+
+
+def test_a_reservation_is_counted_in_hours() -> None:
+    """It commits to a quantity, a savings plan to an amount of money."""
+    terms = Terms(discounts=(Discount("held", "reserved", Decimal("0.5")),))
+    row = rows(terms)[0][0]
+    assert (row["CommitmentDiscountCategory"], row["CommitmentDiscountUnit"]) == ("Usage", "Hours")
+    assert Decimal(row["CommitmentDiscountQuantity"]) == 12
+
+
+def test_hours_that_a_commitment_does_not_cover_are_standard() -> None:
+    """Of 12 hours at 0.526 USD, 9.6 are paid at 62 % and 2.4 in full."""
+    terms = Terms(
+        discounts=(Discount("plan", "savings_plan", Decimal("0.62"), covers=Decimal("0.8")),),
+    )
+    found = [row for row in rows(terms)[0] if row["x_Part"] == "used"]
+    told = [
+        (row["PricingCategory"], row["CommitmentDiscountStatus"], Decimal(row["PricingQuantity"]))
+        for row in found
+    ]
+    assert told == [("Committed", "Used", Decimal("9.6")), ("Standard", "", Decimal("2.4"))]
+    assert Decimal(found[0]["EffectiveCost"]) == Decimal("9.6") * Decimal("0.526") * Decimal("0.62")
+    assert Decimal(found[1]["EffectiveCost"]) == Decimal("2.4") * Decimal("0.526")
+
+
+def test_the_billing_period_is_the_month_of_the_zone() -> None:
+    """Berlin's November begins at 23:00 UTC of October's last day."""
+    found, report = rows()
+    one = Snapshot(NOV_1_IN_BERLIN + DAY, DAY, 0.95, ())
+    row = next(iter(focus_rows(report, one, ZoneInfo("Europe/Berlin"))))
+    assert (row["BillingPeriodStart"], row["BillingPeriodEnd"]) == (
+        "2026-10-31T23:00:00Z",
+        "2026-11-30T23:00:00Z",
+    )
+    assert found[0]["BillingPeriodStart"] == "2026-11-01T00:00:00Z"
 
 
 def test_tax_has_rows_of_its_own() -> None:
@@ -97,6 +136,8 @@ def test_tax_has_rows_of_its_own() -> None:
     found, _ = rows(Terms(tax=Tax("VAT", Decimal("0.25"))))
     taxes = [row for row in found if row["ChargeCategory"] == "Tax"]
     assert [Decimal(row["BilledCost"]) for row in taxes] == [Decimal("1.578")] * 2
+    assert {row["PricingCurrency"] for row in taxes} == {"USD"}
+    assert [Decimal(row["PricingCurrencyEffectiveCost"]) for row in taxes] == [Decimal("1.578")] * 2
     for name in ("PricingCategory", "ConsumedQuantity", "PricingQuantity", "SkuId"):
         assert {row[name] for row in taxes} == {""}
     assert taxes[0]["ChargeDescription"].startswith("VAT on ")
@@ -105,16 +146,26 @@ def test_tax_has_rows_of_its_own() -> None:
 fractions = st.decimals("0.01", 1, places=3)
 
 
-@given(fractions, fractions, st.decimals(0, 1, places=3), st.floats(0, DAY), st.floats(0, DAY))
+@given(
+    fractions,
+    st.decimals(0, 1, places=2),
+    fractions,
+    st.decimals(0, 1, places=3),
+    st.floats(0, DAY),
+    st.floats(0, DAY),
+)
 def test_the_rows_add_up_to_the_report(
-    factor: Decimal, per_usd: Decimal, tax: Decimal, held: float, there: float
+    factor: Decimal, covers: Decimal, per_usd: Decimal, tax: Decimal, held: float, there: float
 ) -> None:
     """BilledCost is the report's total to the digit, under any terms; nothing is negative."""
     terms = Terms(
         currency="EUR",
         exchange_rates=(ExchangeRate("EUR", per_usd, date(2026, 1, 1)),),
         tax=Tax("VAT", tax),
-        discounts=(Discount("deal", "volume", factor),),
+        discounts=(
+            Discount("deal", "volume", factor),
+            Discount("plan", "savings_plan", factor, covers=covers),
+        ),
     )
     one = Gpu("c", "n", "0", "GPU-0", "Tesla T4", up=True, utilization=BUSY)
     one = replace(one, present_seconds=there, held=(Held("a", held),))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from agentaflow_advisor.price import (
     PriceTable,
     PriceTableError,
     ResidualRates,
+    Terms,
     price_nodes,
 )
 from agentaflow_advisor.price.tablefile import read
+from agentaflow_advisor.price.terms import Discount
 
 TYPE = "node.kubernetes.io/instance-type"
 H100 = "NVIDIA H100 80GB HBM3"
@@ -49,7 +52,8 @@ def load(tmp_path: Path, *rows: str, head: str = DATED, header: str = HEADER) ->
         ("p4d.24xlarge", "2.7447", "1.8247"),
         ("p6-b200.48xlarge", "14.2416", "12.5109"),
         ("g4dn.xlarge", "0.526", "0.3287"),
-        ("g5g.16xlarge", "1.372", "0.012"),
+        ("g5g.16xlarge", "1.372", "0.2840"),  # Graviton's CPUs: the same for each size
+        ("g5g.xlarge", "0.42", "0.2840"),
         ("g6.16xlarge", "3.3968", "0.2395"),
         ("gr6.8xlarge", "2.4464", "0.4304"),
     ],
@@ -141,6 +145,77 @@ def test_a_label_that_contradicts_the_metrics() -> None:
     found = PriceTable.load().price(node("p5.48xlarge"), "Tesla T4", 8)
     assert isinstance(found, Refusal)
     assert "p5.48xlarge has h100 GPUs, but the metrics show Tesla T4" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "hour"),
+    [
+        ("g6f.large", "0.202"),
+        ("g6f.xlarge", "0.2375"),
+        ("g6f.2xlarge", "0.475"),
+        ("g6f.4xlarge", "0.95"),
+        ("gr6f.4xlarge", "1.066"),
+    ],
+)
+@pytest.mark.parametrize("model", ["NVIDIA L4", "NVIDIA L4-3Q", None])
+def test_an_instance_with_a_part_of_a_gpu(instance_type: str, hour: str, model: str | None) -> None:
+    """Its one GPU costs what the instance does, and the price says that it is a part."""
+    price = priced(PriceTable.load().price(node(instance_type), model, 1))
+    assert price.per_hour.amount == price.per_gpu_hour_whole.amount == Decimal(hour)
+    assert "of l4)" in price.how
+    assert not price.assumed
+
+
+def test_a_part_of_a_gpu_never_stands_in_for_a_whole_one() -> None:
+    """Not for a node without a label, nor as a cheaper place."""
+    table = PriceTable.load()
+    assert priced(table.price(node(None), "NVIDIA L4", 1)).instance_type == "g6.xlarge"
+    whole = priced(table.price(node("g6.xlarge"), None, 1))
+    others = {each.row.instance_type for each in table.alternatives(node(None), whole, 1)}
+    assert "g6.2xlarge" in others
+    assert "g6f.large" not in others
+
+
+def test_an_instance_type_that_no_list_has_is_named() -> None:
+    """What is assumed says in place of what."""
+    price = priced(PriceTable.load().price(node("p9.mega"), H100, 8))
+    assert price.assumed
+    assert price.how.startswith("assumed: p9.mega is not in AWS us-east-1 2026-07-20, so as the")
+    unpriced = PriceTable.load().price(node("box.a40"), "NVIDIA A40", 8)
+    assert isinstance(unpriced, Refusal)
+    assert "box.a40 is not in AWS us-east-1 2026-07-20, which has no instance with NVIDIA A40" in (
+        unpriced.reason
+    )
+
+
+@pytest.mark.parametrize(
+    ("gpu", "model"),
+    [
+        ("a40", "NVIDIA A40"),
+        ("NVIDIA A40", "NVIDIA A40"),
+        ("NVIDIA H200 NVL", "NVIDIA H200 NVL"),
+        ("h200 nvl", "NVIDIA H200 NVL"),
+        ("GeForce RTX 4090", "NVIDIA GeForce RTX 4090"),
+        ("NVIDIA H100 80GB HBM3", "NVIDIA H100 80GB HBM3"),
+    ],
+)
+@pytest.mark.parametrize("label", ["box.a40", None])
+def test_a_row_of_ones_own_names_any_product(
+    tmp_path: Path, gpu: str, model: str, label: str | None
+) -> None:
+    """By NVIDIA's name of it, with its instance type and without."""
+    table = load(tmp_path, GOOD, f"box.a40,{gpu},8,46068,64,512,8")
+    price = priced(table.price(node(label), model, 8))
+    assert (price.instance_type, price.per_hour.amount) == ("box.a40", Decimal(8))
+
+
+@pytest.mark.parametrize(
+    "model", ["NVIDIA RTX A4000", "NVIDIA A40-48Q", "NVIDIA A4", "NVIDIA A100"]
+)
+def test_a_row_of_ones_own_is_of_that_product_alone(tmp_path: Path, model: str) -> None:
+    """Whole names, never parts of them."""
+    table = load(tmp_path, GOOD, "box.a40,a40,8,46068,64,512,8")
+    assert isinstance(table.price(node(None), model, 8), Refusal)
 
 
 def test_a_table_of_ones_own(tmp_path: Path) -> None:
@@ -238,6 +313,18 @@ def test_no_text_brings_anything_but_a_named_error(text: str) -> None:
         except PriceTableError:
             continue
         assert table.rows
+
+
+def test_a_day_that_ends_at_midnight_is_under_its_own_terms() -> None:
+    """A discount until that day holds for it, and no longer for the next."""
+    deal = Discount("deal", "negotiated", Decimal("0.5"), until=date(2026, 7, 19))
+    table = PriceTable.load(terms=Terms(discounts=(deal,)))
+    nodes = (node("p5.48xlarge"),)
+    hours = [
+        priced(price_nodes(Snapshot(at, 86_400.0, 0.99, (), nodes), table)["", "n"]).per_hour.amount
+        for at in (JULY_20, JULY_20 + 86_400)
+    ]
+    assert hours == [Decimal("27.52"), Decimal("55.04")]
 
 
 def test_nodes_of_a_snapshot() -> None:

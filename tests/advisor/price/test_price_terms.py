@@ -56,6 +56,13 @@ def test_one_commitment_and_every_volume_discount_count() -> None:
     assert "savings_plan 0.6 (savings plan) x 0.6" in found.how
 
 
+def test_a_step_says_for_which_part_of_the_hours_it_holds() -> None:
+    """0.62 for 80 % of the hours, not the 0.696 that this is on average."""
+    found = price(Terms(discounts=(discount("savings_plan", "0.62", covers=Decimal("0.8")),)))
+    assert "x 0.62 for 80 % of the hours" in found.how
+    assert found.per_gpu_hour_whole.amount == LISTED * Decimal("0.696")
+
+
 def test_a_commitment_that_covers_a_part() -> None:
     """Half the hours at 60 % are 80 % of the price on average."""
     terms = Terms(discounts=(discount("committed_use", "0.6", covers=Decimal("0.5")),))
@@ -157,6 +164,17 @@ def test_own_machines_by_hand(given: dict[str, Decimal], expected: str) -> None:
     assert found.capacity == "own"
     assert "own price dgx" in found.how
     assert not found.assumed
+
+
+@pytest.mark.parametrize("gpu", ["a40", "NVIDIA A40", "A40"])
+def test_an_own_price_by_the_gpus_name(gpu: str) -> None:
+    """Of a product that no list has, by NVIDIA's name of it, and of no other."""
+    own = OwnPrice(name="cellar", where=Selector(gpu=gpu), per_gpu_hour=Decimal("0.4"))
+    table = PriceTable.load(terms=Terms(own=(own,)))
+    found = table.price(Node("c", "n", 8), "NVIDIA A40", 8)
+    assert isinstance(found, NodePrice)
+    assert found.per_gpu_hour_whole.amount == Decimal("0.4")
+    assert isinstance(table.price(Node("c", "n", 8), "NVIDIA A400", 8), Refusal)
 
 
 def test_an_own_price_in_another_currency_is_converted() -> None:
