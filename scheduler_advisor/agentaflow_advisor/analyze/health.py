@@ -57,6 +57,7 @@ CERTAIN, LIKELY, HINT = 0.95, 0.8, 0.5
 and a rate that has other causes, too."""
 OWN_WORD = frozenset({"row_remap_failure", "row_remap_pending", "recovery_action", "up"})
 RATES = frozenset({"pcie_width", "pcie_replays", "nvlink_links_down", THROTTLED})
+REPEATS = "repeats of the last Xid"
 FORMULA = "per_gpu_hour_residual x lost hours / window hours x 730 h"
 
 
@@ -93,7 +94,7 @@ def examine(gpu: Gpu, window_seconds: float) -> Health:
         reasons.append(
             Reason("presence", 100, "drain", "it does not answer now", "up = 0", ("up",))
         )
-    able, blind = _looks(signs.told(gpu))
+    able, blind = _looks(signs.told(gpu), gpu.dialect)
     if not quiet(gpu):
         for check in able:
             reasons += check.find(gpu, window_seconds)
@@ -107,10 +108,14 @@ def examine(gpu: Gpu, window_seconds: float) -> Health:
 
 
 @lru_cache
-def _looks(told: tuple[str, ...]) -> tuple[tuple[Check, ...], tuple[str, ...]]:
-    """The checks that what was told allows, and the names of the others."""
+def _looks(told: tuple[str, ...], dialect: str) -> tuple[tuple[Check, ...], tuple[str, ...]]:
+    """The checks that what was told allows, and the names of the others. DCGM tells the last Xid:
+    the same one again does not change it.
+    """
     able = tuple(check for check in CHECKS if check.possible(told))
-    return able, tuple(check.name for check in CHECKS if check not in able)
+    blind = tuple(check.name for check in CHECKS if check not in able)
+    repeats = dialect.startswith("dcgm") and "xids" in told
+    return able, (*blind, REPEATS) if repeats else blind
 
 
 def analyze(
