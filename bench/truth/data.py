@@ -3,60 +3,66 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Mapping
 
 from bench.table import verdict
 from bench.truth.advisor import HOUR, advice, folder, stored
-from tests.support.history import History, always
-from tools.prometheus import JOB
+from bench.truth.written import Names, Written
+from tests.support.history import Value, always
 
-TRUE = {("GPU-idle", "idle-gpu"), ("GPU-lost", "drain-gpu-node")}
-COUNTERS: tuple[tuple[str, dict[str, str]], ...] = (
-    ("clock_event_seconds_total", {"reason": "hw_thermal_slowdown"}),
-    ("ecc_errors_total", {"type": "uncorrected"}),
-    ("xid_errors_total", {"xid": "79"}),
-    ("energy_joules_total", {}),
-)
+BLANK = 9223372036854775792  # DCGM_INT64_BLANK
+IDLE, LOST = ("GPU-idle", "idle-gpu"), ("GPU-lost", "drain-gpu-node")
+TRUE = {"own": {IDLE, LOST}, "dcgm": {IDLE}}
+"""dcgm-exporter does not tell that a GPU is lost."""
+COUNTERS: Mapping[Names, tuple[tuple[str, dict[str, str], float], ...]] = {
+    "own": (
+        ("agentaflow_gpu_clock_event_seconds_total", {"reason": "hw_thermal_slowdown"}, 9e5),
+        ("agentaflow_gpu_ecc_errors_total", {"type": "uncorrected"}, 9e5),
+        ("agentaflow_gpu_xid_errors_total", {"xid": "79"}, 9e5),
+        ("agentaflow_gpu_energy_joules_total", {}, 9e9),
+    ),
+    "dcgm": (
+        ("DCGM_FI_DEV_THERMAL_VIOLATION", {}, 9e14),
+        ("DCGM_FI_DEV_ECC_DBE_VOL_TOTAL", {}, 9e5),
+        ("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", {}, 9e12),
+    ),
+}
+"""And what they stood at before."""
 
 
-def bad_data() -> bool:
+def bad_data(names: Names) -> bool:
     """Nothing may be said of them, but for the idle one and for the one that is lost."""
     now = int(time.time())
-    history = History(range(now - 25 * HOUR, now, 60))
-    half = now - 12 * HOUR
-
-    def gpu(name: str, value: Any, up: float = 1.0) -> None:
-        labels = {"job": JOB, "instance": name, "node": name, "gpu": "0", "uuid": f"GPU-{name}"}
-        history.add("agentaflow_gpu_up", labels, always(up))
-        history.add("agentaflow_gpu_info", {**labels, "name": "NVIDIA L4"}, always(1))
-        engine = {**labels, "engine": "gpu"}
-        history.add("agentaflow_gpu_utilization_ratio", engine, value)
-
-    gpu("idle", always(0.0))
-    cases = {
+    written = Written(names, range(now - 25 * HOUR, now, 60))
+    half, some = now - 12 * HOUR, written.times[700]
+    cases: dict[str, Value] = {
         "empty": lambda _: None,
         "stale": lambda at: 0.0 if at < now - HOUR else None,
         "new": lambda at: 0.0 if at > now - HOUR else None,
-        "nan": lambda at: "NaN" if at == history.times[700] else 0.0,
-        "infinite": lambda at: "+Inf" if at == history.times[700] else 0.0,
+        "nan": lambda at: "NaN" if at == some else 0.0,
+        "infinite": lambda at: "+Inf" if at == some else 0.0,
+        "blank": lambda at: float(BLANK) if at == some else 0.0,
         "gap": lambda at: None if half < at < half + 4 * HOUR else 0.0,
-        "sparse": lambda at: 0.0 if (at - history.times[0]) % 1800 == 0 else None,
-        "nonsense": lambda _: 42.0,
-        "negative": lambda _: -1.0,
-        "once": lambda at: 0.9 if at == history.times[700] else 0.0,
-        "lost": lambda _: 0.0,
+        "sparse": lambda at: 0.0 if (at - written.times[0]) % 1800 == 0 else None,
+        "nonsense": always(42.0),
+        "negative": always(-1.0),
+        "once": lambda at: 0.9 if at == some else 0.0,
     }
+    written.gpu("idle", always(0.0))
+    if names == "own":
+        written.gpu("lost", always(0.0), up=0.0)
     for name, value in cases.items():
-        gpu(name, value, up=0.0 if name == "lost" else 1.0)
-    reset = {"job": JOB, "instance": "reset", "node": "reset", "gpu": "0", "uuid": "GPU-reset"}
-    gpu("reset", always(0.5))
-    for name, labels in COUNTERS:  # high for long before the window, 0 ever since
-        history.add(f"agentaflow_gpu_{name}", {**reset, **labels}, lambda at: 9e5 * (at < half))
-    with folder() as at:
-        file = history.write(at / "history.om")
-        with stored(at, file) as url:
-            said = {(one["where"]["uuid"], one["kind"]) for one in advice(url, "24h")}
-    wrong = sorted(" ".join(each) for each in said - TRUE)
-    right = verdict("the idle and the lost GPU among bad data were found", said >= TRUE, "found")
-    text = f"wrong verdicts on bad data: {len(wrong)} of {len(cases) + 1} {', '.join(wrong)}"
-    return verdict(text.rstrip(), not wrong, "0") and right
+        written.gpu(name, value)
+    reset = written.gpu("reset", always(0.5))
+    for metric, labels, high in COUNTERS[names]:  # then 0 ever since
+        written.add(metric, {**reset, **labels}, _until(half, high))
+    with folder() as at, stored(at, written.write(at / "history.om")) as url:
+        said = {(one["where"]["uuid"], one["kind"]) for one in advice(url, "24h")}
+    wrong = sorted(" ".join(each) for each in said - TRUE[names])
+    right = verdict(f"what is true beside bad data, {names} names", said >= TRUE[names], "found")
+    text = f"wrong verdicts on bad data, {names} names: {len(wrong)} of {len(cases) + 1} "
+    return verdict((text + ", ".join(wrong)).rstrip(), not wrong, "0") and right
+
+
+def _until(end: int, high: float) -> Value:
+    return lambda at: high if at < end else 0.0

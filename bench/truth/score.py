@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass
 
 from bench.table import Row, verdict
@@ -20,7 +20,7 @@ class Score:
     judged: int = 0
 
     @classmethod
-    def of(cls, said: Collection[str], true: Collection[str], judged: int) -> Score:
+    def of(cls, said: Collection[Hashable], true: Collection[Hashable], judged: int) -> Score:
         said, true = set(said), set(true)
         return cls(len(said & true), len(said - true), len(true - said), judged)
 

@@ -117,6 +117,7 @@ class Silicon:
             nvml.NVML_FI_DEV_PCIE_COUNT_CORRECTABLE_ERRORS: floor(days / 30 + self._phase),
             nvml.NVML_FI_DEV_PERF_POLICY_POWER: _nanoseconds(behaviour.power_capped, time),
             nvml.NVML_FI_DEV_PERF_POLICY_SYNC_BOOST: 0,
+            nvml.NVML_FI_DEV_PERF_POLICY_THERMAL: too_hot,
             nvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_SW_THERM_SLOWDOWN: too_hot,
             nvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_THERM_SLOWDOWN: too_hot,
             nvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_POWER_BRAKE_SLOWDOWN: 0,

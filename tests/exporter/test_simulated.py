@@ -35,7 +35,6 @@ from agentaflow_exporter.collectors.nvlink import (
 from agentaflow_exporter.collectors.process_usage import PROCESS_MEMORY
 from agentaflow_exporter.collectors.retired_pages import RETIRED_PAGES, RETIRED_PAGES_PENDING
 from agentaflow_exporter.collectors.temperature import TEMPERATURE_MARGIN
-from agentaflow_exporter.collectors.throttle import POLICY_SECONDS
 from agentaflow_exporter.collectors.xid import (
     XID_ERRORS,
     XID_LAST,
@@ -71,7 +70,6 @@ ABSENT = {
     NVLINK_TRANSMIT_PACKETS,
     NVLINK_RECEIVE_PACKETS,
     TEMPERATURE_MARGIN,
-    POLICY_SECONDS,
     *mig.COLLECTOR.metrics[1:],  # no board is cut
     *mig_gpm.COLLECTOR.metrics,
     *sram.COLLECTOR.metrics,
@@ -245,11 +243,17 @@ def test_energy_is_the_integral_of_power(role: str) -> None:
     assert gpu.fields(energy)[energy] - before == pytest.approx(millijoules, rel=0.005)
 
 
-def test_slowdown_seconds_are_the_time_of_the_slowdown() -> None:
-    """The counter of a clock event goes up while its bit is set, and only then."""
+@pytest.mark.parametrize(
+    "field",
+    [
+        nvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_THERM_SLOWDOWN,
+        nvml.NVML_FI_DEV_PERF_POLICY_THERMAL,
+    ],
+)
+def test_slowdown_seconds_are_the_time_of_the_slowdown(field: int) -> None:
+    """The counters of heat go up while its bit is set, and only then."""
     clock = Clock()
     gpu = a_gpu_with("hot_node", clock)
-    field = nvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_THERM_SLOWDOWN
     before, seconds = gpu.fields(field)[field], 0
     for second in range(3600):
         clock.time = NOW + second + 0.5

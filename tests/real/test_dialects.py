@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from agentaflow_advisor.advice import SIGNALS
+from agentaflow_advisor.analyses import run
 from agentaflow_advisor.analyze import Findings, IdleSettings, idle
 from agentaflow_advisor.model import Gpu, Snapshot
 from agentaflow_advisor.observe import Prometheus, take
 from agentaflow_advisor.price import PriceTable, price_nodes
+from agentaflow_advisor.settings import Settings
 from agentaflow_exporter.backfill import Plan
+from agentaflow_exporter.simulated import SimulatedFleet
 from tests.support import renamed
 from tests.support.renamed import Series, save, simulate
 from tools.prometheus import PrometheusServer
@@ -88,7 +93,7 @@ def servers(
         yield started
 
 
-def look(server: PrometheusServer, at: float | None = float(END), **options: str) -> Snapshot:
+def look(server: PrometheusServer, at: float | None = float(END), **options: Any) -> Snapshot:
     with Prometheus(server.url) as prometheus:
         return take(
             prometheus,
@@ -102,6 +107,72 @@ def look(server: PrometheusServer, at: float | None = float(END), **options: str
 
 def found(snapshot: Snapshot) -> Findings:
     return idle.analyze(snapshot, price_nodes(snapshot, PriceTable.load()), IdleSettings())
+
+
+STORIES: Mapping[str, tuple[str, ...]] = {
+    "busy_training": (),
+    "idle_notebook": ("idle-gpu",),
+    "forgotten_process": ("forgotten-process",),
+    "unallocated": ("unallocated-gpu",),
+    "oversized_inference": ("smaller-gpu",),
+    "ecc_errors": ("drain-gpu-node",),
+    "hot_node": ("thermal-throttling",),
+}
+"""What each is worth; all GPUs of a hot node together."""
+OTHERWISE: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "dcgm": {"ecc_errors": ("reset-gpu",)},
+    "nvidia_gpu_exporter": {
+        "forgotten_process": ("idle-gpu",),
+        "unallocated": ("idle-gpu",),
+        "oversized_inference": (),
+    },
+}
+"""By what an exporter does not tell. DCGM has one last Xid, so that the same again is no event, and
+the error is known by its counter alone; nvidia_gpu_exporter knows no pods."""
+REFUSED: Mapping[str, Mapping[str, str]] = {
+    "agentaflow": {},
+    "dcgm": {
+        "clocks of": "the power brake",
+        "health of": "slowdowns by the power brake, time lost, repeats of the last Xid",
+    },
+    "nvidia_gpu_exporter": {
+        "health of": "PCIe replays, NVLinks, time lost",
+        "holders of GPUs": "nvidia_gpu_exporter knows none",
+        "analysis activity": "no series tells sm_active_high, sm_active_mean",
+    },
+}
+"""What is refused for it, as subject and reason, beside what is for pods of several GPUs and for
+want of Kubernetes, whoever tells the GPUs."""
+EVERYWHERE = ("fleet", "simulated/training/")
+
+
+@pytest.mark.parametrize("name", ["agentaflow", "dcgm", "dcgm-4.6", "nvidia_gpu_exporter"])
+def test_every_story_gets_the_same_advice_from_all_analyses(servers: Servers, name: str) -> None:
+    """By kind, node and GPU; what an exporter's silence changes is listed, and refused."""
+    snapshot = look(servers(name), signals=SIGNALS)
+    settings = Settings.model_validate({"rightsizing_min_held_seconds": WINDOW * 0.9})
+    prices = price_nodes(snapshot, PriceTable.load())
+    findings = run(snapshot, prices, settings).findings
+    family = name.removesuffix("-4.6")
+    worth = {**STORIES, **OTHERWISE.get(family, {})}
+    fleet = SimulatedFleet(PLAN.nodes, PLAN.gpus_per_node, PLAN.seed)
+    stories = [fleet.truth(node, gpu) for node in fleet.nodes for gpu in range(8)]
+    assert {story.name for story in stories} >= STORIES.keys()
+    expected = {
+        (kind, story.node, "" if story.name == "hot_node" else str(story.gpu))
+        for story in stories
+        for kind in worth.get(story.name, ())
+    }
+    assert {(e.kind, e.where.node, e.where.gpu) for e in findings.recommendations} == expected
+    refused = {
+        each.subject: each.reason
+        for each in findings.refusals
+        if not each.subject.startswith(EVERYWHERE)
+    }
+    assert len(refused) == len(REFUSED[family])
+    for subject, reason in REFUSED[family].items():
+        (said,) = (why for what, why in refused.items() if what.startswith(subject))
+        assert reason in said
 
 
 def gpus(snapshot: Snapshot) -> dict[str, Gpu]:

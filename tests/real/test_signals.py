@@ -90,6 +90,7 @@ def dcgm(made: History) -> None:
         ("DEV_SLOWDOWN_TEMP", always(90)),
         ("DEV_POWER_VIOLATION", lambda at: reset(at) * 1e9),
         ("DEV_SYNC_BOOST_VIOLATION", always(7e9)),
+        ("DEV_THERMAL_VIOLATION", lambda at: reset(at) * 5e8),
         ("DEV_ECC_DBE_VOL_TOTAL", growing(10)),
         ("DEV_ECC_SBE_VOL_TOTAL", always(3)),
         ("DEV_UNCORRECTABLE_REMAPPED_ROWS", jump(1, 3)),
@@ -206,7 +207,8 @@ def test_measures(snapshot: Snapshot, dialect: str, expected: dict[str, object])
 def test_seconds_of_throttling_by_reason(snapshot: Snapshot, dialect: str) -> None:
     """Counters through their reset, in seconds; a reason that did not act has 0."""
     seconds = seen(snapshot, dialect).counts["throttled_seconds"]
-    assert seconds == {"sw_power_cap": pytest.approx(360, rel=0.05), "sync_boost": 0}
+    thermal = {"thermal": pytest.approx(180, rel=0.05)} if dialect == "dcgm" else {}
+    assert seconds == {"sw_power_cap": pytest.approx(360, rel=0.05), "sync_boost": 0, **thermal}
 
 
 def test_xids_within_the_window(snapshot: Snapshot) -> None:

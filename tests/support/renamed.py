@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -25,7 +25,34 @@ SMI = {
     "agentaflow_gpu_energy_joules_total": "nvidia_smi_energy_joules_total",
     "agentaflow_gpu_info": "nvidia_smi_gpu_info",
     "agentaflow_gpu_pcie_link_width": "nvidia_smi_pcie_link_width_current",
+    "agentaflow_gpu_pcie_link_width_max": "nvidia_smi_pcie_link_width_max",
+    "agentaflow_gpu_row_remap_pending": "nvidia_smi_remapped_rows_pending",
+    "agentaflow_gpu_row_remap_failure": "nvidia_smi_remapped_rows_failure",
+    "agentaflow_gpu_recovery_action": "nvidia_smi_gpu_recovery_action",
 }
+SMI_OF: Mapping[tuple[str, str, str], str] = {
+    ("utilization_ratio", "engine", "gpu"): "utilization_gpu_ratio",
+    ("temperature_celsius", "sensor", "gpu"): "temperature_gpu",
+    ("processes", "type", "compute"): "compute_apps",
+    ("power_limit_watts", "limit", "enforced"): "enforced_power_limit_watts",
+    ("power_limit_watts", "limit", "default"): "power_default_limit_watts",
+    ("ecc_errors_total", "type", "uncorrected"): "ecc_errors_uncorrected_volatile_total",
+    ("ecc_errors_total", "type", "corrected"): "ecc_errors_corrected_volatile_total",
+    ("remapped_rows", "type", "uncorrectable"): "remapped_rows_uncorrectable",
+    **{
+        ("clock_event_seconds_total", "reason", reason): (
+            f"clocks_event_reasons_counters_{reason}_seconds"
+        )
+        for reason in (
+            "sw_power_cap",
+            "sync_boost",
+            "sw_thermal_slowdown",
+            "hw_thermal_slowdown",
+            "hw_power_brake_slowdown",
+        )
+    },
+}
+"""Our metric and one of its labels → nvidia_gpu_exporter's metric of that alone."""
 
 
 def simulate(plan: Plan, folder: Path) -> list[Series]:
@@ -91,14 +118,11 @@ def nvidia_smi(series: Iterable[Series]) -> Iterator[Series]:
         told = {**target, "cluster": labels["cluster"], "uuid": bare}
         if name == "agentaflow_gpu_info":
             yield SMI[name], {**told, "name": labels["name"], "index": labels["gpu"]}, rest
-        elif name == "agentaflow_gpu_utilization_ratio":
-            if labels["engine"] == "gpu":
-                yield "nvidia_smi_utilization_gpu_ratio", told, rest
-        elif name == "agentaflow_gpu_temperature_celsius":
-            if labels["sensor"] == "gpu":
-                yield "nvidia_smi_temperature_gpu", told, rest
-        elif name == "agentaflow_gpu_processes":
-            if labels["type"] == "compute":
-                yield "nvidia_smi_compute_apps", told, rest
+        elif name == "agentaflow_gpu_xid_errors_total":
+            yield "nvidia_smi_xid_errors_total", {**told, "xid": labels["xid"]}, rest
         elif name in SMI:
             yield SMI[name], told, rest
+        for label, value in labels.items():
+            of = SMI_OF.get((name.removeprefix("agentaflow_gpu_"), label, value))
+            if of:
+                yield f"nvidia_smi_{of}", told, rest

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 
+from agentaflow_advisor.analyze import signs
 from agentaflow_advisor.analyze.allocation import MICRO
 from agentaflow_advisor.analyze.findings import Findings, ordered, stable_id
 from agentaflow_advisor.analyze.grounds import grounds
@@ -19,6 +20,7 @@ from agentaflow_advisor.analyze.idleness import USAGE, span
 from agentaflow_advisor.analyze.settings import bounded
 from agentaflow_advisor.analyze.signs import CHECKS, VITAL, Check, Reason, Remedy, quiet
 from agentaflow_advisor.analyze.signs import SIGNALS as SIGNS
+from agentaflow_advisor.analyze.slowdowns import THROTTLED
 from agentaflow_advisor.model import (
     HOURS_PER_MONTH,
     Enforceable,
@@ -54,7 +56,8 @@ CERTAIN, LIKELY, HINT = 0.95, 0.8, 0.5
 """Ranks, not measured frequencies: the driver's own word, an error that is known to be the board's,
 and a rate that has other causes, too."""
 OWN_WORD = frozenset({"row_remap_failure", "row_remap_pending", "recovery_action", "up"})
-RATES = frozenset({"pcie_width", "pcie_replays", "nvlink_links_down", "throttled_seconds"})
+RATES = frozenset({"pcie_width", "pcie_replays", "nvlink_links_down", THROTTLED})
+REPEATS = "repeats of the last Xid"
 FORMULA = "per_gpu_hour_residual x lost hours / window hours x 730 h"
 
 
@@ -91,7 +94,7 @@ def examine(gpu: Gpu, window_seconds: float) -> Health:
         reasons.append(
             Reason("presence", 100, "drain", "it does not answer now", "up = 0", ("up",))
         )
-    able, blind = _looks((*gpu.measures, *gpu.counts))
+    able, blind = _looks(signs.told(gpu), gpu.dialect)
     if not quiet(gpu):
         for check in able:
             reasons += check.find(gpu, window_seconds)
@@ -105,11 +108,14 @@ def examine(gpu: Gpu, window_seconds: float) -> Health:
 
 
 @lru_cache
-def _looks(told: tuple[str, ...]) -> tuple[tuple[Check, ...], tuple[str, ...]]:
-    """The checks that these signals allow, and the names of the others."""
-    names = frozenset(told)
-    able = tuple(check for check in CHECKS if check.possible(names))
-    return able, tuple(check.name for check in CHECKS if check not in able)
+def _looks(told: tuple[str, ...], dialect: str) -> tuple[tuple[Check, ...], tuple[str, ...]]:
+    """The checks that what was told allows, and the names of the others. DCGM tells the last Xid:
+    the same one again does not change it.
+    """
+    able = tuple(check for check in CHECKS if check.possible(told))
+    blind = tuple(check.name for check in CHECKS if check not in able)
+    repeats = dialect.startswith("dcgm") and "xids" in told
+    return able, (*blind, REPEATS) if repeats else blind
 
 
 def analyze(

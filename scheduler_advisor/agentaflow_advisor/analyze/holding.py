@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from agentaflow_advisor.analyze.idleness import IdleSettings
-from agentaflow_advisor.model import Gpu, Snapshot
+from agentaflow_advisor.model import Gpu, Refusal, Snapshot
 
 Holder = Literal["pod", "process", "nobody", "unknown"]
 
@@ -45,6 +45,21 @@ def _missing(snapshot: Snapshot) -> Mapping[tuple[str, str], int]:
         for node in snapshot.nodes
         if node.known
     }
+
+
+def unattributed(snapshot: Snapshot) -> Iterator[Refusal]:
+    """One for each cluster in which nobody tells which pods hold its GPUs."""
+    silent: dict[str, list[Gpu]] = {}
+    for gpu in snapshot.gpus:
+        if gpu.up and gpu.cluster not in snapshot.attributed:
+            silent.setdefault(gpu.cluster, []).append(gpu)
+    for cluster, gpus in silent.items():
+        why = " or ".join(sorted({witness(gpu) for gpu in gpus}))
+        yield Refusal(
+            f"holders of GPUs in cluster {cluster}" if cluster else "holders of GPUs",
+            f"which pods hold the {len(gpus)} GPUs is not known ({why}): no pod can be "
+            "right-sized, and no process without a pod be told",
+        )
 
 
 def witness(gpu: Gpu) -> str:

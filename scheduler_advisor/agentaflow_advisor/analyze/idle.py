@@ -28,7 +28,7 @@ from agentaflow_advisor.model import (
 )
 from agentaflow_advisor.price import NodeKey, NodePrice
 
-SIGNALS = frozenset(USAGE) | {"info", "up", "memory_used_max", "processes", "pods"}
+SIGNALS = frozenset(USAGE) | {"info", "up", "memory_used_max", "processes", "pods", "mig_enabled"}
 KINDS: Mapping[Holder, str] = {
     "pod": "idle-gpu",
     "process": "forgotten-process",

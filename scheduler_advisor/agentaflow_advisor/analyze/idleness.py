@@ -111,6 +111,8 @@ def doubt(gpu: Gpu, snapshot: Snapshot, settings: IdleSettings) -> str:
     if window < settings.min_window_seconds:
         least = span(settings.min_window_seconds)
         return f"a window of {span(window)} is too short, {least} is the least"
+    if usage is None and gpu.measures.get("mig_enabled", 0.0) > 0:
+        return "it is cut into MIG instances, of which no utilization of the whole is told"
     if usage is None:
         return "no usable utilization in the window: not supported, not scraped, or not plausible"
     if usage.newest_age_seconds > settings.max_age_seconds:

@@ -14,6 +14,7 @@ from decimal import Decimal
 from agentaflow_advisor.analyze import sharing
 from agentaflow_advisor.analyze.findings import Findings, ordered, stable_id
 from agentaflow_advisor.analyze.grounds import grounds
+from agentaflow_advisor.analyze.holding import unattributed
 from agentaflow_advisor.analyze.idleness import USAGE, IdleSettings
 from agentaflow_advisor.analyze.needs import SM_HIGH, Need, RightsizingSettings, needs
 from agentaflow_advisor.analyze.smaller import Homes, Smaller
@@ -73,7 +74,7 @@ def analyze(
 ) -> Findings:
     """One recommendation for a GPU at most; a refusal for each held one that cannot be judged."""
     found: list[Recommendation] = []
-    refused: list[Refusal] = []
+    refused: list[Refusal] = list(unattributed(snapshot))
     homes = Homes(snapshot, table, settings)
     alone: list[tuple[Need, NodePrice]] = []
     for need in sorted(needs(snapshot, settings, idle), key=_name):

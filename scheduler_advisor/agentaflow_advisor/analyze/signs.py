@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from agentaflow_advisor.analyze.idleness import span
+from agentaflow_advisor.analyze.slowdowns import BRAKE, HOT, THERMAL, THROTTLED
 from agentaflow_advisor.analyze.xids import APPLICATION, CRITICAL, INFORMATION, WARNING
 from agentaflow_advisor.model import Gpu
 
@@ -69,12 +70,17 @@ class Check:
     """One look at a GPU. Without any of `needs` it can say nothing."""
 
     name: str
-    needs: tuple[tuple[str, ...], ...]  # one whole tuple of these suffices
+    needs: tuple[tuple[str, ...], ...]  # signals or reasons; one whole tuple of these suffices
     find: Callable[[Gpu, float], list[Reason]]  # of the GPU and the window in seconds
 
-    def possible(self, told: frozenset[str]) -> bool:
-        """Of a GPU of which these signals were told."""
-        return any(told.issuperset(names) for names in self.needs)
+    def possible(self, told: Collection[str]) -> bool:
+        """Of a GPU of which these were told (see `told`)."""
+        return any(all(name in told for name in names) for names in self.needs)
+
+
+def told(gpu: Gpu) -> tuple[str, ...]:
+    """The signals of which it was told something, and the reasons whose seconds were."""
+    return (*gpu.measures, *gpu.counts, *gpu.counts.get(THROTTLED, ()))
 
 
 def _xids(gpu: Gpu, _: float) -> list[Reason]:
@@ -154,16 +160,18 @@ def _recovery(gpu: Gpu, _: float) -> list[Reason]:
 
 
 def _heat(gpu: Gpu, window: float) -> list[Reason]:
-    told = gpu.counts["throttled_seconds"]
-    hot, brake = told.get("hw_thermal_slowdown", 0.0), told.get("hw_power_brake_slowdown", 0.0)
-    found: list[Reason] = []
-    if hot > HEAT_RATIO * window:
-        said = f"heat halved its clocks for {span(hot)}: look at fans, air and paste"
-        found += _if(True, "cooling", 20, "check", said, "nvml.h", "throttled_seconds")
-    if brake > HEAT_RATIO * window:
-        said = f"its power brake was pulled for {span(brake)}: look at the power supply"
-        found += _if(True, "cooling", 20, "check", said, "nvml.h", "throttled_seconds")
-    return found
+    """By hardware, where that is told apart; else by any of the thermal reasons."""
+    seconds = gpu.counts[THROTTLED]
+    did = "halved" if HOT in seconds else "held down"
+    hot = seconds[HOT] if HOT in seconds else seconds[THERMAL]
+    said = f"heat {did} its clocks for {span(hot)}: look at fans, air and paste"
+    return _if(hot > HEAT_RATIO * window, "cooling", 20, "check", said, "nvml.h", THROTTLED)
+
+
+def _brake(gpu: Gpu, window: float) -> list[Reason]:
+    pulled = gpu.counts[THROTTLED][BRAKE]
+    said = f"its power brake was pulled for {span(pulled)}: look at the power supply"
+    return _if(pulled > HEAT_RATIO * window, "cooling", 20, "check", said, "nvml.h", THROTTLED)
 
 
 def _lost(gpu: Gpu, window: float) -> list[Reason]:
@@ -194,22 +202,24 @@ CHECKS: tuple[Check, ...] = (
     Check("PCIe replays", (("pcie_replays",),), _replays),
     Check("NVLinks", (("nvlink_links_down",), ("nvlink_errors",)), _links),
     Check("recovery action", (("recovery_action",),), _recovery),
-    Check("clock slowdowns", (("throttled_seconds",),), _heat),
+    Check("slowdowns by heat", ((HOT,), (THERMAL,)), _heat),
+    Check("slowdowns by the power brake", ((BRAKE,),), _brake),
     Check("time lost", (("lost_seconds",),), _lost),
 )
 VITAL = frozenset({"Xid errors", "memory errors", "memory repairs"})
 """Without one of these a score says little."""
-SIGNALS = frozenset(signal for check in CHECKS for names in check.needs for signal in names) | {
-    "remapped_rows_uncorrectable_new"
-}
+SLOWDOWNS = (HOT, THERMAL, BRAKE)
+SIGNALS = (
+    frozenset(signal for check in CHECKS for names in check.needs for signal in names)
+    - frozenset(SLOWDOWNS)
+) | {THROTTLED, "remapped_rows_uncorrectable_new"}
 WIDTHS = frozenset({"pcie_width", "pcie_width_max"})
-SLOWDOWNS = ("hw_thermal_slowdown", "hw_power_brake_slowdown")
-EVENTS = tuple(sorted(SIGNALS - WIDTHS - {"xids", "throttled_seconds"}))
+EVENTS = tuple(sorted(SIGNALS - WIDTHS - {"xids", THROTTLED}))
 
 
 def quiet(gpu: Gpu) -> bool:
     """Whether no check can find anything: so it is with most GPUs, and quickly seen."""
-    told, slowed = gpu.measures.get, gpu.counts.get("throttled_seconds", {}).get
+    told, slowed = gpu.measures.get, gpu.counts.get(THROTTLED, {}).get
     return not (
         gpu.counts.get("xids")
         or any(map(told, EVENTS))

@@ -6,16 +6,27 @@ such, and what is counted as lost is that times a factor that the settings state
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
 
+from agentaflow_advisor.analyze import slowdowns
 from agentaflow_advisor.analyze.allocation import MICRO, seen_seconds
 from agentaflow_advisor.analyze.findings import Findings, ordered, stable_id
-from agentaflow_advisor.analyze.grounds import grounds
+from agentaflow_advisor.analyze.grounds import grounds_of
 from agentaflow_advisor.analyze.idleness import USAGE, span
 from agentaflow_advisor.analyze.settings import bounded
+from agentaflow_advisor.analyze.slowdowns import (
+    BRAKE,
+    CAP,
+    HEAT,
+    LIMITS,
+    THROTTLED,
+    Cause,
+    Throttled,
+    causes,
+)
 from agentaflow_advisor.model import (
     HOURS_PER_MONTH,
     Gpu,
@@ -28,13 +39,8 @@ from agentaflow_advisor.model import (
 )
 from agentaflow_advisor.price import NodeKey, NodePrice
 
-Cause = Literal["heat", "brake", "cap", "limit", "unknown cap"]
-LIMITS = ("power_limit_watts", "power_limit_default_watts")
-SIGNALS = frozenset(USAGE) | {"info", "up", "present", "throttled_seconds", *LIMITS}
-HEAT = ("hw_thermal_slowdown", "sw_thermal_slowdown")
-BRAKE = "hw_power_brake_slowdown"
-CAP = "sw_power_cap"
-SLOWDOWN = "hw_slowdown"  # heat or brake, where the driver does not tell which
+Held = tuple[Gpu, Throttled]
+SIGNALS = frozenset(USAGE) | {"info", "up", "present", THROTTLED, *LIMITS}
 KINDS: Mapping[Cause, str] = {
     "heat": "thermal-throttling",
     "brake": "power-brake",
@@ -63,31 +69,6 @@ class ThrottlingSettings:
         bounded("loss_ratio", self.loss_ratio, 0, 1, "a ratio")
 
 
-@dataclass(frozen=True, slots=True)
-class Throttled:
-    """How long something held a GPU's clocks down. Reasons that overlap count once at least."""
-
-    cause: Cause
-    seconds: float
-    reasons: tuple[str, ...]
-
-
-def causes(gpu: Gpu, seen: float) -> tuple[Throttled, ...]:
-    """Of the reasons that were told; `limit` is a board that works at its own default limit."""
-    told = gpu.counts.get("throttled_seconds", {})
-    found = []
-    heat = [reason for reason in HEAT if told.get(reason, 0.0) > 0]
-    if heat:  # the two may overlap: the longer one is certain
-        found.append(Throttled("heat", max(told[reason] for reason in heat), tuple(heat)))
-    if told.get(BRAKE, 0.0) > 0:
-        found.append(Throttled("brake", told[BRAKE], (BRAKE,)))
-    if told.get(SLOWDOWN, 0.0) > 0 and not {*HEAT[:1], BRAKE} & told.keys():
-        found.append(Throttled("heat", told[SLOWDOWN], (SLOWDOWN,)))
-    if told.get(CAP, 0.0) > 0:
-        found.append(Throttled(_cap(gpu), told[CAP], (CAP,)))
-    return tuple(Throttled(each.cause, min(each.seconds, seen), each.reasons) for each in found)
-
-
 def told(snapshot: Snapshot, settings: ThrottlingSettings) -> frozenset[str]:
     """UUIDs of GPUs that heat or their power supply held down for long enough to be told here."""
     return frozenset(
@@ -103,24 +84,55 @@ def analyze(
     prices: Mapping[NodeKey, NodePrice | Refusal],
     settings: ThrottlingSettings,
 ) -> Findings:
-    """A recommendation for each GPU and cause; a refusal for each GPU that tells no reasons."""
-    found: list[Recommendation] = []
+    """A recommendation for each GPU and cause, or for a node most of whose GPUs have the cause; a
+    refusal for each GPU that tells no reasons, and for the causes that nobody tells of some.
+    """
+    held: defaultdict[tuple[NodeKey, Cause], list[Held]] = defaultdict(list)
     refused: list[Refusal] = []
+    blind: Counter[tuple[str, str, tuple[str, ...]]] = Counter()
     for gpu in snapshot.gpus:
         reason = _doubt(gpu, _seen(gpu, snapshot))
         if reason:
             refused.append(Refusal(gpu.name, reason))
             continue
-        price = prices.get((gpu.cluster, gpu.node))
+        if unseen := slowdowns.blind(gpu):
+            blind[gpu.cluster, gpu.model or "GPUs of no known model", unseen] += 1
         for each in _notable(gpu, snapshot, settings):
             if each.cause == "unknown cap":
                 refused.append(Refusal(gpu.name, _unknown(each)))
-                continue
-            if isinstance(price, Refusal):
-                refused.append(price)
-            known = price if isinstance(price, NodePrice) else None
-            found.append(_recommend(gpu, each, known, snapshot, settings))
-    return ordered(found, refused)
+            else:
+                held[(gpu.cluster, gpu.node), each.cause].append((gpu, each))
+    found: list[Recommendation] = []
+    for (place, _), group in held.items():
+        price = prices.get(place)
+        if isinstance(price, Refusal):
+            refused.append(price)
+        known = price if isinstance(price, NodePrice) else None
+        for members in _together(group, snapshot):
+            found.append(_recommend(members, known, snapshot, settings))
+    return ordered(found, [*refused, *_not_looked_at(blind)])
+
+
+def _together(group: list[Held], snapshot: Snapshot) -> Iterator[list[Held]]:
+    """All of them, where they are most of a node: then its air or its power is to blame. With a GPU
+    in doubt nothing is said of the node as a whole.
+    """
+    first = group[0][0]
+    there = snapshot.gpus_by_node[first.cluster, first.node]
+    if len(group) > max(1, len(there) / 2) and not any(gpu.doubt for gpu in there):
+        yield sorted(group, key=lambda each: (each[0].index, each[0].uuid))
+    else:
+        yield from ([each] for each in group)
+
+
+def _not_looked_at(blind: Mapping[tuple[str, str, tuple[str, ...]], int]) -> Iterator[Refusal]:
+    for (cluster, model, unseen), count in blind.items():
+        place = f" in cluster {cluster}" if cluster else ""
+        yield Refusal(
+            f"clocks of {model}{place}",
+            f"for how long {' and '.join(unseen)} held the clocks of {count} GPUs down, nobody "
+            "tells",
+        )
 
 
 def _seen(gpu: Gpu, snapshot: Snapshot) -> float:
@@ -129,8 +141,6 @@ def _seen(gpu: Gpu, snapshot: Snapshot) -> float:
 
 def _notable(gpu: Gpu, snapshot: Snapshot, settings: ThrottlingSettings) -> Iterator[Throttled]:
     """The causes that held it down for long enough; to work at the board's own limit is none."""
-    if not gpu.counts["throttled_seconds"]:
-        return
     seen = _seen(gpu, snapshot)
     for each in _worst(causes(gpu, seen)):
         if each.cause != "limit" and each.seconds >= max(1.0, settings.min_ratio * seen):
@@ -140,8 +150,8 @@ def _notable(gpu: Gpu, snapshot: Snapshot, settings: ThrottlingSettings) -> Iter
 def _doubt(gpu: Gpu, seen: float) -> str:
     if gpu.doubt:
         return gpu.doubt
-    if "throttled_seconds" not in gpu.counts:
-        return "nobody tells for how long its clocks were held down (throttled_seconds)"
+    if not {*HEAT, BRAKE, CAP} & gpu.counts.get(THROTTLED, {}).keys():
+        return f"nobody tells for how long its clocks were held down ({THROTTLED})"
     return "" if seen > 0 else "it was not seen in the window"
 
 
@@ -154,14 +164,6 @@ def _worst(found: tuple[Throttled, ...]) -> tuple[Throttled, ...]:
     return tuple(longest.values())
 
 
-def _cap(gpu: Gpu) -> Cause:
-    """An admin's cap is below the limit that the board comes with."""
-    limit, default = (gpu.measures.get(name) for name in LIMITS)
-    if limit is None or default is None:
-        return "unknown cap"
-    return "cap" if limit < default - 0.5 else "limit"
-
-
 def _unknown(each: Throttled) -> str:
     return (
         f"power held its clocks down for {span(each.seconds)}, but its limits are not told "
@@ -170,41 +172,74 @@ def _unknown(each: Throttled) -> str:
 
 
 def _recommend(
-    gpu: Gpu,
-    each: Throttled,
+    members: Sequence[Held],
     price: NodePrice | None,
     snapshot: Snapshot,
     settings: ThrottlingSettings,
 ) -> Recommendation:
-    usage = gpu.utilization
-    covered = seen_seconds(gpu) / snapshot.window_seconds
+    """About one GPU, or about the node of several."""
+    (gpu, first), several = members[0], len(members) > 1
+    one = () if several else (gpu.uuid,)
     return Recommendation(
-        id=stable_id(KINDS[each.cause], gpu.cluster, gpu.node, gpu.uuid),
-        kind=KINDS[each.cause],
-        what=_what(gpu, each, price, snapshot),
-        where=Where(gpu.cluster, gpu.node, gpu.index, gpu.uuid),
-        saves=_saving(each, price, snapshot, settings) if price and each.cause != "cap" else None,
-        confidence=min(1.0, covered) * (0.8 if usage else 0.5),
-        evidence=grounds(gpu, snapshot, {"throttled_seconds", *LIMITS}),
-        enforceable="device" if each.cause == "cap" else "none",
-        risk=RISKS[each.cause],
+        id=stable_id(KINDS[first.cause], gpu.cluster, gpu.node, *one),
+        kind=KINDS[first.cause],
+        what=_what(members, price, snapshot),
+        where=Where(gpu.cluster, gpu.node, *(() if several else (gpu.index, gpu.uuid))),
+        saves=_saving(members, price, snapshot, settings)
+        if price and first.cause != "cap"
+        else None,
+        confidence=min(_confidence(each, snapshot) for each, _ in members),
+        evidence=grounds_of([each for each, _ in members], snapshot, {THROTTLED, *LIMITS}),
+        enforceable="device" if first.cause == "cap" and not several else "none",
+        risk=RISKS[first.cause],
     )
 
 
-def _what(gpu: Gpu, each: Throttled, price: NodePrice | None, snapshot: Snapshot) -> str:
+def _confidence(gpu: Gpu, snapshot: Snapshot) -> float:
+    covered = seen_seconds(gpu) / snapshot.window_seconds
+    return min(1.0, covered) * (0.8 if gpu.utilization else 0.5)
+
+
+def _what(members: Sequence[Held], price: NodePrice | None, snapshot: Snapshot) -> str:
+    gpu = members[0][0]
     model = f" ({gpu.model})" if gpu.model else ""
-    long = f"for {span(each.seconds)} of {span(snapshot.window_seconds)}"
-    match each.cause:
+    long = f"for {_spans(members)} of {span(snapshot.window_seconds)}"
+    if len(members) > 1:
+        there = len(snapshot.gpus_by_node[gpu.cluster, gpu.node])
+        subject = f"{len(members)} of {there} GPUs{model} of {gpu.node}"
+        said = f"were {_did(members)} {long} each"
+    else:
+        subject = f"GPU {gpu.index or gpu.uuid}{model} on {gpu.node}"
+        said = f"was {_did(members)} {long}"
+    bound = f"; that cost {_bound(members, price, snapshot)} a month at most" if price else ""
+    return f"{subject} {said}{bound}"
+
+
+def _spans(members: Sequence[Held]) -> str:
+    seconds = [each.seconds for _, each in members]
+    low, high = span(min(seconds)), span(max(seconds))
+    return low if low == high else f"{low} to {high}"
+
+
+def _did(members: Sequence[Held]) -> str:
+    """Of caps the lowest, with the default of its board."""
+    match members[0][1].cause:
         case "heat":
-            said = f"was slowed down by heat {long}"
+            return "slowed down by heat"
         case "brake":
-            said = f"was slowed down by its power brake {long}"
+            return "slowed down by the power brake"
         case _:
-            limit, default = (gpu.measures[name] for name in LIMITS)
-            said = f"ran at a power limit of {limit:.0f} W that somebody set below its default "
-            said += f"of {default:.0f} W {long}"
-    bound = f"; that cost {_bound(each, price, snapshot)} a month at most" if price else ""
-    return f"GPU {gpu.index or gpu.uuid}{model} on {gpu.node} {said}{bound}"
+            limits = ((gpu.measures[LIMITS[0]], gpu.measures[LIMITS[1]]) for gpu, _ in members)
+            limit, default = min(limits)
+            return (
+                f"held at a power limit of {limit:.0f} W that somebody set below its default of "
+                f"{default:.0f} W"
+            )
+
+
+def _bound(members: Sequence[Held], price: NodePrice, snapshot: Snapshot) -> Money:
+    hours = sum((_month_hours(each, snapshot) for _, each in members), Decimal(0))
+    return price.per_gpu_hour_residual * hours
 
 
 def _month_hours(each: Throttled, snapshot: Snapshot) -> Decimal:
@@ -212,23 +247,20 @@ def _month_hours(each: Throttled, snapshot: Snapshot) -> Decimal:
     return (min(Decimal(1), part) * HOURS_PER_MONTH).quantize(MICRO)
 
 
-def _bound(each: Throttled, price: NodePrice, snapshot: Snapshot) -> Money:
-    return price.per_gpu_hour_residual * _month_hours(each, snapshot)
-
-
 def _saving(
-    each: Throttled, price: NodePrice, snapshot: Snapshot, settings: ThrottlingSettings
+    members: Sequence[Held], price: NodePrice, snapshot: Snapshot, settings: ThrottlingSettings
 ) -> Saving:
-    bound = _bound(each, price, snapshot)
+    bound = _bound(members, price, snapshot)
     factor = Decimal(str(settings.loss_ratio))
+    reasons = {reason: None for _, each in members for reason in each.reasons}
     return Saving(
         per_month=bound * factor,
         formula=FORMULA,
         inputs={
             "per_gpu_hour_residual": str(price.per_gpu_hour_residual.rounded(4)),
-            "throttled_hours": f"{each.seconds / 3600:.3f}",
+            "throttled_hours": f"{sum(each.seconds for _, each in members) / 3600:.3f}",
             "window_hours": f"{snapshot.window_seconds / 3600:g}",
-            "reasons": ", ".join(each.reasons),
+            "reasons": ", ".join(reasons),
             "loss_factor": f"{factor} (stated, not measured)",
             "upper_bound_per_month": str(bound),
             "hours_per_month": str(HOURS_PER_MONTH),

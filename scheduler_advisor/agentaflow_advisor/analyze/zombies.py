@@ -14,7 +14,7 @@ from typing import Literal
 from agentaflow_advisor.analyze.allocation import attributed_clusters, seen_seconds
 from agentaflow_advisor.analyze.findings import Findings, ordered, stable_id
 from agentaflow_advisor.analyze.grounds import grounds
-from agentaflow_advisor.analyze.holding import Holders
+from agentaflow_advisor.analyze.holding import Holders, unattributed
 from agentaflow_advisor.analyze.idleness import USAGE, Idle, IdleSettings, judge, span
 from agentaflow_advisor.analyze.settings import bounded
 from agentaflow_advisor.model import (
@@ -122,7 +122,7 @@ def analyze(
     holders, endings = Holders(snapshot, idle), Endings(snapshot, settings)
     told = attributed_clusters(snapshot)
     found: list[Recommendation] = []
-    refused: list[Refusal] = []
+    refused: list[Refusal] = list(unattributed(snapshot))
     for gpu in snapshot.gpus:
         if gpu.up is not True:
             continue

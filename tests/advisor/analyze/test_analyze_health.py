@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from agentaflow_advisor.analyze import Findings, HealthSettings, SettingsError, health
 from agentaflow_advisor.analyze.health import examine
 from agentaflow_advisor.analyze.signs import ACTIONS, CHECKS, XIDS, quiet
+from agentaflow_advisor.analyze.signs import told as told_of
 from agentaflow_advisor.analyze.xids import APPLICATION, CRITICAL, INFORMATION, WARNING
 from agentaflow_advisor.model import Gpu, Money, Node, Query, Refusal, Snapshot, Usage
 from agentaflow_advisor.price import NodeKey, NodePrice
@@ -38,7 +39,8 @@ SOUND: Mapping[str, float] = {
     "recovery_action": 0.0,
     "lost_seconds": 0.0,
 }
-QUIET: Mapping[str, Mapping[str, float]] = {"xids": {}, "throttled_seconds": {}}
+COOL: Mapping[str, float] = {"hw_thermal_slowdown": 0.0, "hw_power_brake_slowdown": 0.0}
+QUIET: Mapping[str, Mapping[str, float]] = {"xids": {}, "throttled_seconds": COOL}
 
 
 def gpu(
@@ -50,7 +52,7 @@ def gpu(
 ) -> Gpu:
     """A busy GPU whose every signal is told and in order; names of signals change those."""
     measures = {**SOUND, **{name: changes.pop(name) for name in [*changes] if name in MEASURES}}
-    counts = {"xids": xids or {}, "throttled_seconds": throttled or {}}
+    counts = {"xids": xids or {}, "throttled_seconds": {**COOL, **(throttled or {})}}
     made = Gpu("c", "n", str(index), f"GPU-{index}", model="NVIDIA H100 80GB HBM3", up=True)
     return replace(made, **{"utilization": BUSY, "measures": measures, "counts": counts, **changes})
 
@@ -222,6 +224,35 @@ def test_every_code_of_the_catalogue_is_weighed_once() -> None:
     assert all(0 < points <= 100 for points, *_ in (*XIDS.values(), *ACTIONS.values()))
 
 
+@pytest.mark.parametrize(
+    ("seconds", "blind"),
+    [
+        ({"sw_power_cap": 0.0}, {"slowdowns by heat", "slowdowns by the power brake"}),
+        ({"thermal": 0.0, "sw_power_cap": 0.0}, {"slowdowns by the power brake"}),
+        ({"sw_thermal_slowdown": 0.0}, {"slowdowns by heat", "slowdowns by the power brake"}),
+        (COOL, set()),
+    ],
+)
+def test_only_reasons_that_were_told_were_looked_at(
+    seconds: dict[str, float], blind: set[str]
+) -> None:
+    """A score of 100 says which slowdowns nobody told; software's are no sign of a sick board."""
+    one = replace(gpu(), counts={"xids": {}, "throttled_seconds": seconds})
+    assert set(examine(one, DAY).blind) == blind
+    assert examine(one, DAY).score == 100
+    told = [each.reason for each in find(one).refusals]
+    assert all(any(name in reason for reason in told) for name in blind)
+
+
+def test_heat_as_dcgm_tells_it_is_a_sign() -> None:
+    """Whether hardware or software slowed it down is not told apart there, nor said."""
+    seconds = {"thermal": 7200.0, "sw_power_cap": 0.0}
+    one = replace(gpu(), counts={"xids": {}, "throttled_seconds": seconds})
+    (found,) = find(one).recommendations
+    assert found.kind == "check-gpu"
+    assert "heat held down its clocks for 2 h" in found.what
+
+
 counts = st.dictionaries(
     st.sampled_from([*CRITICAL, *WARNING, *APPLICATION, "999"]), st.integers(0, 5).map(float)
 )
@@ -273,8 +304,8 @@ def test_a_gpu_that_is_seen_to_be_quiet_is_one_in_which_no_check_finds_anything(
     one = replace(
         gpu(), measures=measures, counts=counts if xids is None else {**counts, "xids": xids}
     )
-    signals = frozenset({*one.measures, *one.counts})
-    found = [each for check in CHECKS if check.possible(signals) for each in check.find(one, DAY)]
+    told_all = told_of(one)
+    found = [each for check in CHECKS if check.possible(told_all) for each in check.find(one, DAY)]
     assert not (quiet(one) and found)
 
 

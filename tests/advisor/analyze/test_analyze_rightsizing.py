@@ -335,6 +335,25 @@ def test_ids_hang_on_names() -> None:
     assert one.id != other.id
 
 
+@pytest.mark.parametrize(("hours", "part"), [(24, 1.0), (12, 0.5), (1, 1 / 24)])
+def test_less_than_a_day_of_evidence_proves_so_much_less(hours: int, part: float) -> None:
+    """Peaks come once a day: of real pods' homes by an hour of evidence a third was too small."""
+    seconds = hours * 3600.0
+    use = Usage(
+        maximum=0.1,
+        high=0.1,
+        mean=0.1,
+        samples=10**9,
+        newest_age_seconds=15.0,
+        covered_seconds=seconds,
+    )
+    one = gpu(utilization=use, held=(Held("research", seconds),), present_seconds=seconds)
+    (found,) = find(
+        one, settings=RightsizingSettings(min_held_seconds=60), window_seconds=seconds
+    ).recommendations
+    assert found.confidence == pytest.approx(part * (0.8 if found.kind == "smaller-gpu" else 0.9))
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("memory_headroom_ratio", -0.1), ("max_activity_ratio", 1.1), ("min_held_seconds", -1)],

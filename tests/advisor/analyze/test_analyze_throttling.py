@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -23,15 +24,27 @@ PRICE = NodePrice(
 )
 
 
+COOL: Mapping[str, float] = {
+    "hw_thermal_slowdown": 0.0,
+    "sw_thermal_slowdown": 0.0,
+    BRAKE: 0.0,
+    "sw_power_cap": 0.0,
+}
+
+
 def gpu(index: int = 0, limit: float | None = 700.0, **seconds: float) -> Gpu:
-    """700 W by default; `seconds` are by reason."""
+    """700 W by default, and every reason told; `seconds` are by reason."""
     measures = {"power_limit_default_watts": 700.0}
     if limit is not None:
         measures["power_limit_watts"] = limit
     made = Gpu("c", "n", str(index), f"GPU-{index}", up=True, utilization=BUSY)
-    return replace(
-        made, present_seconds=DAY, measures=measures, counts={"throttled_seconds": seconds}
-    )
+    told = {**COOL, **seconds}
+    return replace(made, present_seconds=DAY, measures=measures, counts={"throttled_seconds": told})
+
+
+def telling(index: int = 0, **seconds: float) -> Gpu:
+    """One of whose clocks nothing is told but these."""
+    return replace(gpu(index), counts={"throttled_seconds": seconds})
 
 
 def find(*gpus: Gpu, price: NodePrice | Refusal = PRICE, **changes: float) -> Findings:
@@ -68,11 +81,10 @@ def test_the_loss_factor_is_a_setting() -> None:
     [
         (gpu(sw_thermal_slowdown=DAY), {"thermal-throttling"}),
         (gpu(hw_power_brake_slowdown=DAY), {"power-brake"}),
-        (gpu(hw_slowdown=DAY), {"thermal-throttling"}),
-        (gpu(hw_slowdown=DAY, hw_power_brake_slowdown=DAY), {"power-brake"}),
+        (gpu(thermal=DAY), {"thermal-throttling"}),
         (gpu(limit=400.0, sw_power_cap=DAY), {"power-cap"}),
         (gpu(limit=700.0, sw_power_cap=DAY), set()),
-        (gpu(sync_boost=DAY), set()),
+        (gpu(sync_boost=DAY, hw_power_brake_slowdown=0.0), set()),
         (gpu(hw_thermal_slowdown=DAY / 100), set()),
         (gpu(sw_thermal_slowdown=0.0), set()),
     ],
@@ -100,6 +112,7 @@ def test_two_kinds_of_heat_may_overlap() -> None:
     ("one", "reason"),
     [
         (replace(gpu(), counts={}), "nobody tells for how long"),
+        (telling(sync_boost=DAY), "nobody tells for how long"),
         (gpu(limit=None, sw_power_cap=DAY), "its limits are not told"),
         (replace(gpu(sw_thermal_slowdown=DAY), doubt="two clocks"), "two clocks"),
         (replace(gpu(sw_thermal_slowdown=DAY), present_seconds=0.0), "not seen in the window"),
@@ -121,6 +134,82 @@ def test_without_a_price_the_hours_stay() -> None:
     assert findings.refusals == (refusal,)
 
 
+@pytest.mark.parametrize(
+    ("one", "causes"),
+    [
+        (telling(sw_power_cap=0.0), "heat and the power brake"),
+        (telling(thermal=0.0, sw_power_cap=0.0), "the power brake"),
+        (telling(hw_power_brake_slowdown=0.0), "heat and a power limit"),
+        (telling(sw_thermal_slowdown=0.0, sw_power_cap=0.0, hw_power_brake_slowdown=0.0), "heat"),
+        (telling(hw_thermal_slowdown=0.0, sw_power_cap=0.0, hw_power_brake_slowdown=0.0), "heat"),
+    ],
+)
+def test_a_reason_that_nobody_tells_was_not_looked_at(one: Gpu, causes: str) -> None:
+    """Seconds of one reason are no word about another; software and hardware slow down alone."""
+    (refusal,) = find(one, replace(one, uuid="GPU-1", index="1")).refusals
+    assert refusal == Refusal(
+        "clocks of GPUs of no known model in cluster c",
+        f"for how long {causes} held the clocks of 2 GPUs down, nobody tells",
+    )
+
+
+def test_what_is_told_of_some_reasons_stays_told() -> None:
+    """Software's slowdown is heat, although hardware's is not told."""
+    findings = find(telling(sw_thermal_slowdown=DAY))
+    assert [each.kind for each in findings.recommendations] == ["thermal-throttling"]
+    assert len(findings.refusals) == 1
+
+
+def test_where_every_reason_is_told_there_is_no_refusal() -> None:
+    """As our own exporter tells them of a driver since R575."""
+    assert find(gpu()) == Findings((), ())
+
+
+def test_a_badly_cooled_node_is_one_finding() -> None:
+    """All eight by hand: 8 x 638.75 USD a month, hours of all GPUs, from the least to the most."""
+    hot = [gpu(index, hw_thermal_slowdown=DAY / 4) for index in range(7)]
+    findings = find(*hot, gpu(7, hw_thermal_slowdown=DAY / 2))
+    (found,) = findings.recommendations
+    assert (found.where.node, found.where.gpu, found.where.uuid) == ("n", "", "")
+    assert found.what == (
+        "8 of 8 GPUs of n were slowed down by heat for 6 h to 12 h of 1 d each; "
+        "that cost 11,497.50 USD a month at most"
+    )
+    assert found.saves
+    assert found.saves.per_month == Money(Decimal("638.75") * 9)
+    assert found.saves.inputs["throttled_hours"] == "54.000"
+    alone = find(hot[0]).recommendations[0]
+    assert (found.kind, found.risk) == (alone.kind, alone.risk)
+
+
+@pytest.mark.parametrize(("hot", "found"), [(1, 1), (2, 2), (3, 1), (4, 1)])
+def test_most_of_a_node_is_its_node(hot: int, found: int) -> None:
+    """More than half of its four GPUs, and one alone never."""
+    gpus = [gpu(index, thermal=DAY if index < hot else 0.0) for index in range(4)]
+    told = find(*gpus).recommendations
+    assert len(told) == found
+    assert all((each.where.uuid == "") == (found < hot) for each in told)
+
+
+def test_the_id_of_a_nodes_finding_does_not_hang_on_its_gpus() -> None:
+    """Seven hot GPUs today and eight tomorrow are the same finding; heat and brake are two."""
+    seven = find(*(gpu(index, thermal=DAY if index else 0.0) for index in range(8)))
+    eight = find(*(gpu(index, thermal=DAY) for index in range(8)))
+    assert [each.id for each in seven.recommendations] == [
+        each.id for each in eight.recommendations
+    ]
+    both = find(*(gpu(index, thermal=DAY, hw_power_brake_slowdown=DAY) for index in range(8)))
+    assert {each.kind for each in both.recommendations} == {"thermal-throttling", "power-brake"}
+    assert len({each.id for each in both.recommendations}) == 2
+
+
+def test_with_a_gpu_in_doubt_nothing_is_said_of_its_node_as_a_whole() -> None:
+    """What is said of a node would rest on all of it: the sound ones are told one by one."""
+    hot = [gpu(index, thermal=DAY) for index in range(4)]
+    findings = find(*hot[:3], replace(hot[3], doubt="two clocks"))
+    assert sorted(each.where.gpu for each in findings.recommendations) == ["0", "1", "2"]
+
+
 @pytest.mark.parametrize("name", ["min_ratio", "loss_ratio"])
 def test_settings_out_of_bounds(name: str) -> None:
     """By name."""
@@ -132,7 +221,7 @@ reasons = st.dictionaries(
     st.sampled_from(
         [
             "sw_power_cap",
-            "hw_slowdown",
+            "thermal",
             "hw_thermal_slowdown",
             "sw_thermal_slowdown",
             BRAKE,
@@ -157,10 +246,10 @@ fleets = st.lists(gpus, max_size=6, unique_by=lambda one: one.uuid)
 def test_no_recommendation_without_seconds_and_none_beyond_the_price(fleet: list[Any]) -> None:
     """Every finding has a reason that was told; its loss and its bound are at most the price."""
     for found in find(*fleet, loss_ratio=1.0).recommendations:
-        (one,) = [one for one in fleet if one.uuid == found.where.uuid]
-        assert any(one.counts["throttled_seconds"].values())
+        about = [one for one in fleet if found.where.uuid in ("", one.uuid)]
+        assert any(any(one.counts.get("throttled_seconds", {}).values()) for one in about)
         if found.saves:
-            assert found.saves.per_month.amount <= Decimal(7) * 730
+            assert found.saves.per_month.amount <= Decimal(7) * 730 * len(about)
 
 
 @given(fleets, st.randoms(use_true_random=False))

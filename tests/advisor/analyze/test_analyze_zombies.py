@@ -143,10 +143,14 @@ def test_what_is_no_zombie(one: Gpu) -> None:
 
 
 def test_without_pod_attribution_nothing_is_held_by_no_pod() -> None:
-    """Where no pod is known at all, the absence of pods says nothing."""
+    """Where no pod is known at all, the absence of pods says nothing, and that is said."""
     seen = replace(look(gpu()), gpus=(gpu(),))
     settings = (ZombieSettings(), IdleSettings())
-    assert zombies.analyze(seen, {("c", "n"): PRICE}, *settings) == Findings((), ())
+    findings = zombies.analyze(seen, {("c", "n"): PRICE}, *settings)
+    assert findings.recommendations == ()
+    (refusal,) = findings.refusals
+    assert refusal.subject == "holders of GPUs in cluster c"
+    assert "agentaflow_gpu_pod_info is absent" in refusal.reason
 
 
 def test_a_pod_past_its_grace_period() -> None:

@@ -23,8 +23,14 @@ GPU = f"{PLACE}, UUID"
 HOLDER = "namespace, pod, container"
 MEBIBYTE = 2**20
 WHOLE = 'GPU_I_ID=""'
-REASONS: Mapping[str, str] = {"POWER": "sw_power_cap", "SYNC_BOOST": "sync_boost"}
-"""Of its counters of held-down clocks, those that mean what a reason of NVML's means."""
+REASONS: Mapping[str, str] = {
+    "POWER": "sw_power_cap",
+    "SYNC_BOOST": "sync_boost",
+    "THERMAL": "thermal",
+}
+"""Of its counters of held-down clocks, those that mean what a reason of NVML's means, and the one
+that is by any of the thermal reasons (nvml.h, NVML_PERF_POLICY_THERMAL). No analysis asks for
+BOARD_LIMIT, LOW_UTIL and RELIABILITY: they are no loss, or nobody says whose."""
 
 OLD: Mapping[str, str] = {
     "utilization": "DCGM_FI_DEV_GPU_UTIL",
