@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.alert_mutants import survivors
 from tests.support.parts import need
 from tools.alert_rules import rules, thresholds, values
 from tools.programs import promtool_of, version_of
@@ -18,27 +17,6 @@ ALERTS = Path(__file__).parents[2] / "alerts"
 RULES = sorted((ALERTS / "templates").glob("*.yaml"))
 RECORDING = sorted((ALERTS / "rules").glob("agentaflow-recording-*.yaml"))
 TESTS = sorted(path.name for path in (ALERTS / "tests").glob("*.yaml"))
-ALERT_RULES = {
-    rule["alert"]: rule
-    for path in RULES
-    for group in yaml.safe_load((ALERTS / "rules" / path.name).read_text())["groups"]
-    for rule in group["rules"]
-    if "alert" in rule
-}
-TO_THE_LAST_BIT = "an amount of money is hardly ever the budget to its last bit"
-EITHER_WILL_DO = "`and` compares all labels, so that one of both would do; two read less"
-NOT_NOTICED = {
-    "AgentaflowCostBurnsFast": {">= for >": TO_THE_LAST_BIT, ">= for > #2": TO_THE_LAST_BIT},
-    "AgentaflowCostBurnsSlowly": {">= for >": TO_THE_LAST_BIT, ">= for > #2": TO_THE_LAST_BIT},
-    "AgentaflowPowerThrottling": {
-        'without reason="sw_power_cap"': EITHER_WILL_DO,
-        'without reason="sw_power_cap" #2': EITHER_WILL_DO,
-    },
-    "AgentaflowGpuHeldIdle": {
-        'without engine="gpu"': EITHER_WILL_DO,
-        'without engine="gpu" #2': EITHER_WILL_DO,
-    },
-}
 
 
 def version(major: int) -> str:
@@ -57,7 +35,7 @@ def each_promtool(request: pytest.FixtureRequest) -> Path:
 
 
 def run(promtool: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([promtool, *arguments], capture_output=True, text=True, timeout=60)
+    return subprocess.run([promtool, *arguments], capture_output=True, text=True, timeout=300)
 
 
 def test_the_rules_are_valid(each_promtool: Path) -> None:
@@ -80,15 +58,6 @@ def test_rules_do_as_their_tests_say(each_promtool: Path, name: str) -> None:
     """An alert fires, misses, ends; what is recorded keeps gaps, NaN, resets and lost GPUs."""
     ended = run(each_promtool, "test", "rules", ALERTS / "tests" / name)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-
-
-@pytest.mark.parametrize("name", ALERT_RULES)
-def test_the_tests_notice_each_small_change_of_an_alert(
-    promtool: Path, tmp_path: Path, name: str
-) -> None:
-    """No label matcher, bound, window, wait or rounding is without a test, save NOT_NOTICED."""
-    left = survivors(promtool, ALERTS, ALERT_RULES[name], tmp_path)
-    assert left == set(NOT_NOTICED.get(name, ()))
 
 
 @pytest.mark.parametrize(
