@@ -18,7 +18,7 @@ $(VENV)/.stamp: pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,bench]'
 	@touch $@
 
-parts: venv ## Prometheus, Thanos and the Kubernetes control plane (about 10 minutes, once)
+parts: venv ## Prometheus, Thanos and the Kubernetes control plane (about 12 minutes, once)
 	@$(BIN)/python -m tools.realparts
 
 check: venv ## the fast inner loop: style, types, layers, unit tests

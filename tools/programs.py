@@ -20,6 +20,7 @@ OLDEST_PROMETHEUS = (2, 42)
 OLDEST_NODE_EXPORTER = (1, 3)
 OLDEST_THANOS = (0, 30)
 OLDEST_ALERTMANAGER = (0, 25)
+GO_PROMETHEUS = "3.16.0"  # in Go's numbering v0.316.0
 OPERATOR = "v0.85.0"  # the Prometheus operator, of which only a CRD is taken
 ALERTMANAGER_NAMES = ("alertmanager", "prometheus-alertmanager")  # its own, Debian's
 NODE_EXPORTER_NAMES = ("node_exporter", "prometheus-node-exporter")  # its own, Debian's
@@ -43,6 +44,17 @@ def prometheus_program(name: str) -> Path | None:
         return Path(on_path)
     cached = CACHE / "prometheus" / "current" / name
     return cached.resolve() if cached.exists() else None
+
+
+def promtool_of(major: int) -> Path | None:
+    """`promtool` of Prometheus 2 (2.42 or newer) or 3 (3.16 or newer)."""
+    oldest = OLDEST_PROMETHEUS if major == 2 else tuple(map(int, GO_PROMETHEUS.split(".")[:2]))
+    on_path = shutil.which("promtool")
+    cached = [CACHE / "prometheus" / each / "promtool" for each in ("current", GO_PROMETHEUS)]
+    for program in [*([Path(on_path)] if on_path else []), *cached]:
+        if program.exists() and oldest <= version_of(str(program)) < (major + 1,):
+            return program.resolve()
+    return None
 
 
 def node_exporter() -> Path | None:
@@ -127,6 +139,10 @@ def missing(part: str) -> Sequence[str]:
             for name in ("prometheus", "promtool")
             if prometheus_program(name) is None
         ]
+    if part == "prometheus-3":
+        oldest = GO_PROMETHEUS.rpartition(".")[0]
+        there = promtool_of(3) is not None
+        return [] if there else [f"promtool: no {oldest} or newer on PATH, none in {CACHE}"]
     if part == "alertmanager":
         return [
             f"{name}: no 0.25 or newer on PATH, none in {CACHE}"

@@ -2,9 +2,9 @@
 
 `python -m tools.realparts` fills the cache with what is not there yet (programs.py): Prometheus by
 apt's download, unpacked there (nothing is installed on the system), else by Go; so too
-node_exporter, a peer that only `make bench` needs; Alertmanager, the control plane, Thanos and
-a CRD of the Prometheus operator by Go, from modules; Chromium by apt and Grafana's libraries by
-npm.
+node_exporter, a peer that only `make bench` needs; promtool of Prometheus 3, Alertmanager, the
+control plane, Thanos and a CRD of the Prometheus operator by Go, from modules; Chromium by apt and
+Grafana's libraries by npm.
 Standard library only, so that it runs before anything else.
 """
 
@@ -24,6 +24,7 @@ from tools.programs import (
     CACHE,
     CLUSTER_PROGRAMS,
     CLUSTER_SOURCE,
+    GO_PROMETHEUS,
     OLDEST_NODE_EXPORTER,
     OLDEST_PROMETHEUS,
     OPERATOR,
@@ -35,12 +36,12 @@ from tools.programs import (
     version_of,
 )
 
-GO_PROMETHEUS = "3.16.0"  # in Go's numbering v0.316.0
 GO_NODE_EXPORTER = "v1.9.1"
 GO_ALERTMANAGER = "v0.31.1"  # newer ones lack files that they are built from
 PARTS = (
     "compiler",
     "prometheus",
+    "prometheus-3",
     "alertmanager",
     "kubernetes",
     "prometheus-operator",
@@ -61,6 +62,7 @@ def install(wanted: Sequence[str]) -> None:
     make = {
         "compiler": _install_compiler,
         "prometheus": _install_prometheus,
+        "prometheus-3": _install_promtool_of_3,
         "alertmanager": _install_alertmanager,
         "kubernetes": _build_cluster,
         "prometheus-operator": _fetch_operator,
@@ -86,10 +88,22 @@ def _install_compiler() -> None:
 
 
 def _install_prometheus() -> None:
-    if not (_by_apt("prometheus", "prometheus", OLDEST_PROMETHEUS) or _prometheus_by_go()):
+    if _by_apt("prometheus", "prometheus", OLDEST_PROMETHEUS):
+        return
+    if not _prometheus_by_go("prometheus", "promtool"):
         raise PartMissing(
             "prometheus: not on PATH, and neither apt nor Go 1.26 is there to fetch it;"
             " put prometheus and promtool (2.42 or newer) on PATH"
+        )
+    _make_current("prometheus", CACHE / "prometheus" / GO_PROMETHEUS)
+
+
+def _install_promtool_of_3() -> None:
+    # No server: the rules' tests need none, and it would take as long again.
+    if not _prometheus_by_go("promtool"):
+        raise PartMissing(
+            f"promtool {GO_PROMETHEUS}: not on PATH, and Go 1.26 is not there to build it;"
+            " put promtool (3.16 or newer) on PATH"
         )
 
 
@@ -161,18 +175,17 @@ def _alertmanager_by_go() -> bool:
     return True
 
 
-def _prometheus_by_go() -> bool:
+def _prometheus_by_go(*names: str) -> bool:
     if not shutil.which("go"):
         return False
     folder = CACHE / "prometheus" / GO_PROMETHEUS
     module_version = f"v0.{GO_PROMETHEUS.replace('.', '', 1)}"
     ldflags = f"-s -w -X github.com/prometheus/common/version.Version={GO_PROMETHEUS}"
-    for name in ("prometheus", "promtool"):
+    for name in names:
         package = f"github.com/prometheus/prometheus/cmd/{name}@{module_version}"
         command = ["go", "install", "-trimpath", "-tags", "remove_all_sd", "-ldflags", ldflags]
         environment = {"CGO_ENABLED": "0", "GOBIN": str(folder)}
         run(f"{name} {GO_PROMETHEUS}: go install", [*command, package], environment=environment)
-    _make_current("prometheus", folder)
     return True
 
 

@@ -72,6 +72,9 @@ def generate(options: argparse.Namespace) -> int:
 
 
 def check(options: argparse.Namespace) -> int:
+    if not options.folder.is_dir():
+        print(f"{options.folder}: no such folder; run `generate` with it first", file=sys.stderr)
+        return 1
     stale = [
         options.folder / name
         for name, text in rendered().items()
@@ -99,5 +102,5 @@ def push(options: argparse.Namespace) -> int:
     for done in grafana.push(
         boards, folder=options.folder, message=options.message, overwrite=options.overwrite
     ):
-        print(f"{done.outcome:9}  {done.uid:24}  {done.title}")
+        print(f"{done.outcome:9}  {done.uid:24}  {done.title}", flush=True)
     return 0

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
+from requests.auth import HTTPBasicAuth
 
 SECONDS = 30
+FOLDER_UID = re.compile(r"[A-Za-z0-9_-]{1,40}")
 OF_THE_SERVER = ("id", "version")
 """Fields that Grafana sets itself: they say nothing about whether a board changed."""
 
@@ -31,17 +35,24 @@ class Grafana:
     """A Grafana at `url`. Give a service account's token, or a user and a password."""
 
     def __init__(self, url: str, *, token: str = "", user: str = "", password: str = "") -> None:
-        self.url = url.rstrip("/")
+        """Raises PushFailed for a URL or token that can be none; the message shows neither."""
+        self.url = _checked_url(url)
         self._session = requests.Session()
         self._session.headers["Accept"] = "application/json"
-        if token:
-            self._session.headers["Authorization"] = f"Bearer {token}"
+        if token := token.strip():
+            self._session.headers["Authorization"] = f"Bearer {_checked_token(token)}"
             self._session.trust_env = False  # a netrc entry would replace the token
         elif user:
-            self._session.auth = (user, password)
+            # As bytes, since requests can send no more than Latin-1 of a text.
+            self._session.auth = HTTPBasicAuth(_bytes(user), _bytes(password))
 
     def ensure_folder(self, uid: str, title: str) -> None:
         """Make the folder if there is none with that uid. Raises PushFailed."""
+        if not FOLDER_UID.fullmatch(uid):
+            raise PushFailed(
+                f"--folder: {uid!r} is no uid; take at most 40 letters, digits, - and _, and give"
+                " the name that people read with --folder-title"
+            )
         if self._ask("GET", f"/api/folders/{uid}") is None:
             self._ask("POST", "/api/folders", {"uid": uid, "title": title})
 
@@ -52,9 +63,14 @@ class Grafana:
         folder: str = "",
         message: str = "",
         overwrite: bool = False,
-    ) -> list[Pushed]:
+    ) -> Iterator[Pushed]:
         """Send those that differ from what is there, each by its uid. Raises PushFailed."""
-        return [self._push(board, folder, message, overwrite) for board in boards]
+        for board in boards:
+            try:
+                done = self._push(board, folder, message, overwrite)
+            except PushFailed as error:
+                raise PushFailed(f"{board['uid']}: {error}") from error
+            yield done
 
     def _push(self, board: dict[str, Any], folder: str, message: str, overwrite: bool) -> Pushed:
         uid, title = board["uid"], board["title"]
@@ -98,6 +114,34 @@ class Grafana:
                 " give the URL that Grafana's own pages begin with"
             )
         return said
+
+
+def _checked_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise PushFailed("--grafana-url: not a web address; give http://HOST or https://HOST")
+    if "@" in parts.netloc:
+        raise PushFailed(
+            "--grafana-url: a password in a URL is seen by others; give user and password in"
+            " $GRAFANA_USER and $GRAFANA_PASSWORD"
+        )
+    return url.rstrip("/")
+
+
+def _checked_token(token: str) -> str:
+    if not re.fullmatch(r"[!-~]+", token):
+        raise PushFailed(
+            "$GRAFANA_TOKEN: has a line break, a space or a letter that no token has; give it as"
+            " Grafana showed it"
+        )
+    return token
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _same(there: dict[str, Any], board: dict[str, Any], folder: str) -> bool:

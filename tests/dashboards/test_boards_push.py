@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -104,7 +105,7 @@ def test_nobody_there_is_one_line(
     url = f"http://127.0.0.1:{free_port()}"
     assert main(["push", "--grafana-url", url]) == 1
     error = capsys.readouterr().err
-    assert error.startswith(f"{url}: cannot be reached")
+    assert error.startswith(f"agentaflow-fleet: {url}: cannot be reached")
     assert error.count("\n") == 1
 
 
@@ -122,3 +123,97 @@ def test_an_unknown_board_is_named(server: Kept, capsys: pytest.CaptureFixture[s
     assert push(server, "fleat") == 1
     assert "no board fleat; there are fleet, cluster" in capsys.readouterr().err
     assert server.boards == {}
+
+
+@pytest.mark.parametrize("token", ["ab\ncd", "glsa_\u20ac", "two words", "\udcff"])
+def test_a_token_that_can_be_none_is_not_shown(
+    server: Kept,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    token: str,
+) -> None:
+    """A line break, a space or another script in it: a line that names the variable only."""
+    monkeypatch.setenv("GRAFANA_TOKEN", token)
+    assert push(server) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("$GRAFANA_TOKEN: ")
+    assert error.count("\n") == 1
+    assert not any(part in error for part in token.split())
+
+
+def test_a_line_break_at_the_end_of_a_token_is_none_of_it(
+    server: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a file or a Secret has it."""
+    monkeypatch.setenv("GRAFANA_TOKEN", f"{TOKEN}\n")
+    assert push(server, "fleet") == 0
+
+
+def test_a_password_may_have_any_letter(
+    server: Kept, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One beyond Latin-1 is sent, and refused by Grafana as a wrong one is."""
+    monkeypatch.delenv("GRAFANA_TOKEN")
+    monkeypatch.setenv("GRAFANA_USER", "admin")
+    monkeypatch.setenv("GRAFANA_PASSWORD", "geheim\u20ac")
+    assert push(server, "fleet") == 1
+    error = capsys.readouterr().err
+    assert "Invalid API key" in error
+    assert "geheim" not in error
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("http://admin:geheim@127.0.0.1:3000", "a password in a URL is seen by others"),
+        ("admin:geheim@127.0.0.1:3000", "give http://HOST or https://HOST"),
+        ("http://admin:geheim@[::1", "give http://HOST or https://HOST"),
+        ("https://", "give http://HOST or https://HOST"),
+    ],
+)
+def test_a_password_in_the_url_is_not_shown(
+    capsys: pytest.CaptureFixture[str], url: str, says: str
+) -> None:
+    """It is refused, with the place for it, and so is what is no URL."""
+    assert main(["push", "--grafana-url", url]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("--grafana-url: ")
+    assert says in error
+    assert "geheim" not in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("folder", ["a/b c", "..", "x" * 41])
+def test_a_folder_that_has_no_uid_is_told(
+    server: Kept, capsys: pytest.CaptureFixture[str], folder: str
+) -> None:
+    """A title for a uid is refused before anything is asked or sent."""
+    assert push(server, "--folder", folder) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"--folder: {folder!r} is no uid")
+    assert "--folder-title" in error
+    assert (server.folders, server.boards) == ({}, {})
+
+
+def test_what_was_sent_before_a_failure_is_told(
+    server: Kept, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line for each board that arrived; the error names the one that did not."""
+    push(server, "node")
+    capsys.readouterr()
+    server.boards["agentaflow-node"]["title"] = "edited"
+    server.saved_meanwhile = True
+    assert push(server, "fleet", "node", "gpu") == 1
+    said = capsys.readouterr()
+    assert [line.split()[:2] for line in said.out.splitlines()] == [["created", "agentaflow-fleet"]]
+    assert said.err.startswith("agentaflow-node: ")
+    assert "agentaflow-gpu" not in server.boards
+
+
+def test_a_folder_to_check_that_is_not_there_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not a line for each file that it lacks."""
+    folder = tmp_path / "none"
+    assert main(["check", str(folder)]) == 1
+    assert capsys.readouterr().err == f"{folder}: no such folder; run `generate` with it first\n"

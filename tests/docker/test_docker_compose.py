@@ -45,7 +45,8 @@ def mounts(service: dict[str, Any]) -> list[tuple[str, str, str]]:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_each_profile_has_one_exporter_beside_prometheus_and_advisor(profile: str) -> None:
     """Either the simulated fleet or the real GPUs, never both."""
-    assert list(composed(profile)) == [f"exporter-{profile}", "prometheus", "advisor", "grafana"]
+    beside = ["prometheus", "alertmanager", "advisor", "grafana"]
+    assert list(composed(profile)) == [f"exporter-{profile}", *beside]
 
 
 def test_without_a_choice_the_fleet_is_simulated() -> None:
@@ -107,6 +108,20 @@ def test_prometheus_scrapes_the_exporter_of_its_profile(profile: str) -> None:
     mounted = {source: target for source, target, _ in mounts(composed(profile)["prometheus"])}
     assert mounted["../alerts/rules"] == "/etc/prometheus/rules"
     assert mounted[f"./prometheus/{profile}.yml"] == "/etc/prometheus/prometheus.yml"
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_prometheus_tells_its_alerts_to_alertmanager(profile: str) -> None:
+    """Under the service's name and port; it routes by the example that amtool checks elsewhere."""
+    config = yaml.safe_load((FOLDER / "prometheus" / f"{profile}.yml").read_text())
+    (to,) = config["alerting"]["alertmanagers"]
+    assert to == {"static_configs": [{"targets": ["alertmanager:9093"]}]}
+    service = composed(profile)["alertmanager"]
+    assert service["ports"] == ["127.0.0.1:9093:9093"]
+    mounted = {target: source for source, target, _ in mounts(service)}
+    assert mounted["/etc/alertmanager/alertmanager.yml"] == "../alerts/alertmanager.yaml"
+    assert "--config.file=/etc/alertmanager/alertmanager.yml" in service["command"]
+    assert f"--storage.path={list(mounted)[-1]}" in service["command"]
 
 
 def test_grafana_opens_on_our_boards() -> None:

@@ -43,6 +43,15 @@ def test_a_prometheus_on_path_that_is_too_old_is_passed_over(tmp_path: Path) -> 
     assert "prometheus: no 2.42 or newer on PATH" in ended.stdout
 
 
+@pytest.mark.parametrize(("version", "taken"), [("3.16.2", True), ("3.4.0", False)])
+def test_rules_are_tested_on_a_prometheus_3_too(tmp_path: Path, version: str, taken: bool) -> None:
+    """Beside the oldest promtool one of 3.16 or newer is wanted; on PATH it needs no Go."""
+    program(tmp_path / "bin", "promtool", f"promtool, version {version} (branch: x)")
+    environment = {"PATH": f"{tmp_path}/bin:/bin", "XDG_CACHE_HOME": str(tmp_path)}
+    assert ("promtool: no 3.16" not in check("prometheus-3", **environment).stdout) is taken
+    assert ("promtool: no 3.16" not in check(**environment).stdout) is taken
+
+
 @pytest.mark.parametrize("name", ["node_exporter", "prometheus-node-exporter"])
 def test_a_node_exporter_on_path_is_taken(tmp_path: Path, name: str) -> None:
     """The peer of the benches is found by its own name and by Debian's."""
@@ -87,7 +96,7 @@ def test_an_unknown_part_is_named(tmp_path: Path) -> None:
     ended = check("promethius", XDG_CACHE_HOME=str(tmp_path))
     assert ended.returncode == 2
     there = (
-        "compiler, prometheus, alertmanager, kubernetes, prometheus-operator, thanos, browser,"
-        " node-exporter"
+        "compiler, prometheus, prometheus-3, alertmanager, kubernetes, prometheus-operator, thanos,"
+        " browser, node-exporter"
     )
     assert f"no such part: promethius (there are {there})" in ended.stderr
