@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from agentaflow_advisor.model import Placement, Refusal, Workload
-from agentaflow_advisor.place.gangs import declared, size
+from agentaflow_advisor.place.gangs import incomplete
 from agentaflow_advisor.place.queue import unjudged
 from agentaflow_advisor.place.run import Beside, Result, Run
 from agentaflow_advisor.place.topology import Topology
@@ -41,11 +41,11 @@ def units(
     """
     members: defaultdict[str, dict[str, Workload]] = defaultdict(dict)
     for pod in (*workloads, *queued):
-        if gang := declared(pod):
-            members[gang][pod.ref] = pod
+        if pod.gang:
+            members[pod.gang][pod.ref] = pod
     coming: defaultdict[str, list[Workload]] = defaultdict(list)
     for pod in queued:
-        coming[declared(pod) or pod.ref].append(pod)
+        coming[pod.gang or pod.ref].append(pod)
     for gang, pods in coming.items():
         if gang in members:
             yield _gang(gang, tuple(pods), members[gang], objections, row_of)
@@ -62,15 +62,10 @@ def _gang(
 ) -> Unit:
     there = tuple(row_of[name] for name in sorted(members) if name in row_of)
     refused = next((name for name in sorted(members) if name in objections), None)
-    lacking = ""
-    try:
-        told = size(members.values())
-    except ValueError as error:
-        return Unit(pods, gang, there, str(error))
     if refused is not None:
         lacking = f"{refused} may not be placed: {objections[refused]}"
-    elif told and not there and told > len(pods):  # once it has begun, one may be replaced
-        lacking = f"{len(pods)} of its {told} pods {'is' if len(pods) == 1 else 'are'} there"
+    else:
+        lacking = incomplete(members.values()) or ""
     return Unit(pods, gang, there, lacking)
 
 
