@@ -78,17 +78,47 @@ def attempt(run: Run, unit: Unit) -> tuple[tuple[Result, ...], bool]:
         why = f"its gang {unit.gang} {_WHOLE}: {unit.lacking}"
         return tuple(Refusal(pod.ref, why) for pod in unit.pods), False
     begun = len(run.steps)
+    placed, refused = _one_by_one(run, unit, begun)
+    if refused and len(unit.pods) > 1:
+        run.undo(begun)
+        placed, refused = _as_packed(run, unit, placed, refused)
+    if refused:
+        run.undo(begun)
+        return _refused(unit, refused, len(placed)), True
+    if unit.gang:
+        placed = _told(run, unit, begun, placed)
+    return tuple(placed[number] for number in range(len(unit.pods))), False
+
+
+Placed = tuple[dict[int, Placement], Refusal | None]
+"""By number of the pod; and why one of them found no room."""
+
+
+def _one_by_one(run: Run, unit: Unit, begun: int) -> Placed:
+    """Where the strategy likes each, those that ask for most first."""
     placed: dict[int, Placement] = {}
     for number in sorted(range(len(unit.pods)), key=lambda number: _largest(unit.pods[number])):
         beside = _beside(run, unit, begun) if unit.gang else None
         result = run.place(unit.pods[number], beside)
         if isinstance(result, Refusal):
-            run.undo(begun)
-            return _refused(unit, result, len(placed)), True
+            return placed, result
         placed[number] = result
-    if unit.gang:
-        placed = _told(run, unit, begun, placed)
-    return tuple(placed[number] for number in range(len(unit.pods))), False
+    return placed, None
+
+
+def _as_packed(run: Run, unit: Unit, placed: Mapping[int, Placement], refused: Refusal) -> Placed:
+    """Where all of them fit at once, if that is anywhere; else what the other way came to."""
+    found = run.packed(unit.pods)
+    if found.rows is None:
+        unsure = "" if found.all_tried else " (not all ways to place its unlike pods were tried)"
+        return dict(placed), replace(refused, reason=refused.reason + unsure)
+    there: dict[int, Placement] = {}
+    for number, (pod, row) in enumerate(zip(unit.pods, found.rows, strict=True)):
+        result = run.place(pod, only=row)
+        if isinstance(result, Refusal):
+            return there, result
+        there[number] = result
+    return there, None
 
 
 def _largest(pod: Workload) -> tuple[float, ...]:
