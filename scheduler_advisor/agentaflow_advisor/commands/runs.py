@@ -78,13 +78,13 @@ def executor(jobs: int, dask: str | None) -> Iterator[Executor]:
 @contextmanager
 def _on_dask(address: str) -> Iterator[Executor]:
     try:
-        from distributed import Client
+        from agentaflow_advisor.commands.dask import Connection
     except ImportError as error:
         raise SettingsError(
             f"--dask: {error.name} is not installed: pip install 'agentaflow[scale]'"
         ) from error
     try:
-        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+        client = Connection(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise SchedulerUnreachable(
             f"no Dask scheduler answers at {address}: {one_line(error)}. "
