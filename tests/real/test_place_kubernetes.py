@@ -169,3 +169,43 @@ def test_a_gang_of_the_cluster_gets_one_nvlink_domain_or_nothing(
         each["why"].endswith("in the NVLink domain of the other one of its gang")
         for each in placements
     )
+
+
+def test_who_would_have_to_go_is_named_unless_its_budget_keeps_it(
+    agentaflow: Cli, kubernetes: ControlPlane
+) -> None:
+    """A pod of a real ReplicaSet, of lower priority; then a PodDisruptionBudget covers it."""
+    namespace = opened(kubernetes)
+    high = f"high-{namespace}"
+    body: dict[str, Any] = {"metadata": {"name": high}, "value": 100}
+    kubernetes.must("POST", "/apis/scheduling.k8s.io/v1/priorityclasses", body)
+    labels, pods = {MANAGED: "true", "app": "web"}, f"/api/v1/namespaces/{namespace}/pods"
+    one = manifest("web", "nvidia.com/gpu", 8, namespace=namespace, labels=labels)
+    one["spec"] |= {"schedulingGates": [], "nodeSelector": {HOSTNAME: "place-a0"}}
+    template = {"metadata": {"labels": labels}, "spec": one["spec"]}
+    spec = {"replicas": 1, "selector": {"matchLabels": {"app": "web"}}, "template": template}
+    sets = f"/apis/apps/v1/namespaces/{namespace}/replicasets"
+    kubernetes.must("POST", sets, {"metadata": {"name": "web"}, "spec": spec})
+
+    def running() -> str:
+        items = kubernetes.must("GET", pods)["items"]
+        names = [each["metadata"]["name"] for each in items if each["status"]["phase"] == "Running"]
+        return str(names[0]) if names else ""
+
+    victim = eventually(running, what="the pod of the ReplicaSet runs")
+    urgent = manifest("urgent", "nvidia.com/gpu", 8, namespace=namespace, labels={MANAGED: "true"})
+    urgent["spec"] |= {"priorityClassName": high, "nodeSelector": {HOSTNAME: "place-a0"}}
+    kubernetes.must("POST", pods, urgent)
+    look = ("place", "--strategy", "priority", "--dry-run", "-o", "json")
+    (refusal,) = [one for one in agentaflow(*look).json["refusals"] if namespace in one["subject"]]
+    assert (refusal["node"], refusal["victims"]) == ("place-a0", [f"{namespace}/{victim}"])
+    budget = {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}}
+    budgets = f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets"
+    kubernetes.must("POST", budgets, {"metadata": {"name": "keep"}, "spec": budget})
+    eventually(
+        lambda: kubernetes.must("GET", f"{budgets}/keep").get("status", {}).get("expectedPods"),
+        what="the budget counted",
+    )
+    (refusal,) = [one for one in agentaflow(*look).json["refusals"] if namespace in one["subject"]]
+    assert "victims" not in refusal
+    kubernetes.must("DELETE", f"{sets}/web?propagationPolicy=Background")
