@@ -7,7 +7,7 @@ from typing import Any
 from distributed import Client
 
 
-class Connection(Client):
+class Connection(Client):  # type: ignore[misc]  # it has no types
     """Where its start fails, `Client` is closed when it is forgotten: 20 s, then a traceback."""
 
     def start(self, **options: Any) -> None:
