@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from lightkube import Client
 
-from agentaflow_advisor.act.apply import Applier, Clock, apply_decision, recover, revert
+from agentaflow_advisor.act.apply import Applier, Clock, apply_together, recover, revert
 from agentaflow_advisor.act.channels import CHANNELS
 from agentaflow_advisor.act.errors import ApiTrouble
 from agentaflow_advisor.analyze.idleness import USAGE
@@ -121,7 +121,7 @@ def act(
     approve_by_standing(journal, policy, now=clock.now())
     for decision in journal.list((State.APPROVED,)):
         with suppress(WrongState):  # another process was first
-            done.append(apply_decision(applier, decision))
+            done += apply_together(applier, decision)
     return tuple(done)
 
 

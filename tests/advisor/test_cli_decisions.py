@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from agentaflow_advisor.decide.journal import Journal
 from agentaflow_advisor.decide.proposal import uuid7
@@ -162,6 +163,29 @@ items:
 """
 
 
+def asking(gpus: str) -> str:
+    """A Pod that asks for them."""
+    limits = f"{{limits: {{nvidia.com/gpu: {gpus}}}}}"
+    containers = f"[{{name: c, resources: {limits}}}]"
+    return f"kind: Pod\nmetadata: {{name: p}}\nspec: {{containers: {containers}}}\n"
+
+
+def test_the_pods_of_a_template_are_explained(scene: Scene) -> None:
+    """As many as would run at once, each by its number."""
+    file = scene.folder / "deployment.yaml"
+    pod = yaml.safe_load(asking("4"))
+    document = {
+        "kind": "Deployment",
+        "metadata": {"name": "web", "namespace": "serving"},
+        "spec": {"replicas": 4, "template": {"spec": pod["spec"]}},
+    }
+    file.write_text(yaml.safe_dump(document))
+    answer = scene.run("place", "-f", str(file), "-o", "json").json
+    assert [each["pod"] for each in answer["placements"]] == ["web-0", "web-1", "web-2"]
+    (refusal,) = answer["refusals"]
+    assert refusal["subject"] == "serving/web-3"
+
+
 def test_a_manifest_is_explained_and_not_recorded(scene: Scene) -> None:
     """A pod of a file needs neither gate nor label, and leaves no decision."""
     file = scene.folder / "pod.yaml"
@@ -177,7 +201,19 @@ def test_a_manifest_is_explained_and_not_recorded(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("kind: Deployment\n", "kind Deployment is not understood"),
+        ("kind: CronJob\n", "kind CronJob is not understood; give Pod, Deployment"),
+        ("kind: []\n", "kind [] is not understood"),
+        ("kind: Deployment\nmetadata: {name: d}\n", "Pod d-0 cannot be read"),
+        (
+            "kind: Job\nmetadata: {name: j}\nspec: {parallelism: 1000000}\n",
+            "parallelism of Job j is 1000000; give a number from 1 to 1000",
+        ),
+        ("kind: List\nitems: 5\n", "items of a List is 5; give a list of manifests"),
+        ("kind: Pod\nmetadata: 7\nspec: {containers: [{name: c}]}\n", "Pod without a name cannot"),
+        (asking("-3"), "nvidia.com/gpu is '-3'; give a whole number, 0 or more"),
+        (asking("0.5"), "nvidia.com/gpu is '0.5'; give a whole number, 0 or more"),
+        (asking("9" * 23), "; give a whole number, 0 or more, 1e+15 at most"),
+        (asking("1, cpu: -1"), "cpu is '-1'; give an amount, 0 or more"),
         ("- just\n- a list\n", "kind None is not understood"),
         ("", "holds no Pod"),
         ("kind: [\n", "is not YAML"),

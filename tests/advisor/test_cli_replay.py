@@ -136,3 +136,79 @@ def test_an_unknown_strategy_or_weight_ends_with_code_2(
     ran = cli("replay", *lists, "--strategy", name)
     assert ran.code == 2
     assert "least_waste" in ran.error
+
+
+NODES = "sn,cpu_milli,memory_mib,gpu,model\nn0,64000,262144,8,T4\n"
+PODS = "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec\np0,1000,1024,1,500,\n"
+MANY = "9" * 25
+
+
+@pytest.mark.parametrize(
+    ("nodes", "pods", "said"),
+    [
+        (NODES, PODS.replace(",1,500,", ",0,0,"), "PODS: no pod asks for a GPU: give a list"),
+        (NODES, PODS.replace("500", "²"), "PODS:2: gpu_milli is '²': give a whole number"),
+        (NODES, PODS.replace(",1,", f",{MANY},"), "PODS:2: num_gpu is 99999999999999999999… (25"),
+        (NODES, PODS.replace(",1,", ",10001,"), "PODS:2: num_gpu is 10001: give 10000 at most"),
+        (NODES, PODS.replace("1000,", f"{MANY},", 1), "PODS:2: cpu_milli is 9999999999999999"),
+        (NODES, PODS.replace(",500,", ",500,H100"), "PODS:2: gpu_spec names 'H100', which is the"),
+        (NODES, PODS + "p0,1000,1024,1,500,\n", "PODS:3: name is 'p0' as in line 2: give each"),
+        (NODES, PODS + "p1,1000,1024\n", "PODS:3: the row ends before num_gpu: give each column"),
+        (NODES.replace("262144", MANY), PODS, "NODES:2: memory_mib is 99999999999999999999… (25"),
+        (
+            NODES.replace(",8,", ",2000000000,"),
+            PODS,
+            "NODES:2: gpu is 2000000000: give 128 at most",
+        ),
+        (
+            NODES.replace(",8,T4", ",8"),
+            PODS,
+            "NODES:2: the row ends before model: give each column",
+        ),
+        (NODES + "n0,64000,262144,8,T4\n", PODS, "NODES:3: sn is 'n0' as in line 2: give each"),
+        (NODES.replace(",model", "").replace(",T4", ""), PODS, "NODES:1: column model is missing"),
+    ],
+)
+@pytest.mark.parametrize("command", ["replay", "defragment"])
+def test_lists_that_cannot_be_used_are_one_line(
+    cli: Cli, tmp_path: Path, command: str, nodes: str, pods: str, said: str
+) -> None:
+    """The file, its line, the column, what is there, and what may be."""
+    files = {"NODES": tmp_path / "n.csv", "PODS": tmp_path / "p.csv"}
+    files["NODES"].write_text(nodes)
+    files["PODS"].write_text(pods)
+    ran = cli(command, "--nodes", str(files["NODES"]), "--pods", str(files["PODS"]), "--seeds", "1")
+    assert ran.code == 2
+    name, rest = said.split(":", 1)
+    assert ran.error.startswith(f"{files[name]}:{rest}")
+    assert ran.error.count("\n") <= 1
+
+
+def test_a_byte_order_mark_is_no_part_of_a_column(cli: Cli, tmp_path: Path) -> None:
+    """As spreadsheets write it. A single seed is one."""
+    nodes, pods = tmp_path / "n.csv", tmp_path / "p.csv"
+    nodes.write_text(NODES, encoding="utf-8-sig")
+    pods.write_text(PODS, encoding="utf-8-sig")
+    chosen = ("--nodes", str(nodes), "--pods", str(pods), "--seeds", "1", "--jobs", "1")
+    ran = cli("replay", *chosen)
+    assert ran.code == 0
+    assert "mean ± sd of 1 seed;" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--seeds", "²"], "--seeds ²: give numbers and ranges such as 42-51 or 1,2,3"),
+        (["--seeds", "1-9999999999"], "--seeds 1-9999999999: give 1 to 1000 different numbers"),
+        (["--seeds", "9" * 5000], "give numbers and ranges such as 42-51 or 1,2,3"),
+        (["--jobs", "5000"], "256"),
+        (["--strategy", "least_waste:residue=" + "9" * 400], "numbers from 0 to 1000"),
+    ],
+)
+def test_options_beyond_all_measure_are_one_line(
+    cli: Cli, lists: tuple[str, ...], options: list[str], said: str
+) -> None:
+    """Said at once, not found out by running."""
+    ran = cli("replay", *lists, *options)
+    assert ran.code == 2
+    assert said in ran.error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,8 +85,20 @@ def test_workers_give_the_answer_that_processes_give(
     assert len({task["worker"] for task in stream.data if "once" in str(task["key"])}) == 2
 
 
-def test_nobody_at_the_address(cli: Cli, lists: list[str]) -> None:
-    """One line and exit code 3."""
-    ran = cli("replay", *lists, "--seeds", "1", "--dask", f"tcp://127.0.0.1:{free_port()}")
-    assert ran.code == 3
-    assert "no Dask scheduler answers" in ran.err
+def test_workers_simulate_too(cli: Cli, scheduler: str, lists: list[str]) -> None:
+    """Jobs that come and go: the same figures."""
+    asked = ["simulate", *lists, "--num-jobs", "300", "--seeds", "1-4", "-o", "json"]
+    here, there = cli(*asked, "--jobs", "1").json, cli(*asked, "--dask", scheduler).json
+    for ours, theirs in zip(here["outcomes"], there["outcomes"], strict=True):
+        assert ours["overall"] == theirs["overall"]
+
+
+@pytest.mark.parametrize("address", ["garbage", "tcp://127.0.0.1:PORT", "http://127.0.0.1:PORT"])
+def test_nobody_at_the_address(lists: list[str], address: str) -> None:
+    """One line and exit code 3; nothing of Dask comes after it."""
+    address = address.replace("PORT", str(free_port()))
+    command = [str(BIN / "agentaflow"), "replay", *lists, "--seeds", "1", "--dask", address]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 3
+    assert ran.stderr.startswith(f"agentaflow: no Dask scheduler answers at {address}: ")
+    assert ran.stderr.count("\n") == 1

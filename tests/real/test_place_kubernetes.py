@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from agentaflow_advisor.model.names import GANG, GANG_SIZE, GATE, MANAGED
+from agentaflow_advisor.model.names import GANG, GANG_SIZE, GATE, HOSTNAME, MANAGED
 from tests.support.cli import Cli
 from tests.support.fake_prometheus import Card, fake_prometheus
 from tools.control_plane import ControlPlane
@@ -87,15 +87,72 @@ def test_a_pod_of_a_file_that_asks_for_a_slice_is_explained(
     assert f"no node can take it: 5 nodes: too few free {SLICE}; 1 node: not known" in text
 
 
+def opened(cluster: ControlPlane) -> str:
+    """A namespace of its own that has opted in."""
+    namespace = f"place-{secrets.token_hex(4)}"
+    body = {"metadata": {"name": namespace, "labels": {MANAGED: "true"}}}
+    cluster.must("POST", "/api/v1/namespaces", body)
+    account = f"/api/v1/namespaces/{namespace}/serviceaccounts/default"
+    eventually(lambda: cluster.request("GET", account)[0] == 200, what=account)
+    return namespace
+
+
+def emptied(cluster: ControlPlane, namespace: str, *names: str) -> None:
+    """Those pods are gone."""
+    for name in names:
+        path = f"/api/v1/namespaces/{namespace}/pods/{name}"
+        cluster.must("DELETE", f"{path}?gracePeriodSeconds=0")
+        eventually(partial(_gone, cluster, path), what=f"{name} gone")
+
+
+def _gone(cluster: ControlPlane, path: str) -> bool:
+    return bool(cluster.request("GET", path)[0] == 404)
+
+
+def test_a_gang_that_lost_its_room_after_the_approval_is_not_released_in_half(
+    agentaflow: Cli, kubernetes: ControlPlane
+) -> None:
+    """A node is taken between the yes and the apply: both stay gated; later both are bound."""
+    namespace, gang = opened(kubernetes), ("pair-0", "pair-1")
+    pods = f"/api/v1/namespaces/{namespace}/pods"
+    told = {"namespace": namespace, "labels": {MANAGED: "true", GANG: "pair"}}
+    for name in gang:
+        kubernetes.must("POST", pods, manifest(name, "nvidia.com/gpu", 8, **told))
+    _agree(agentaflow)
+    late = manifest("late", "nvidia.com/gpu", 1, namespace=namespace)
+    late["spec"] |= {"schedulingGates": [], "nodeSelector": {HOSTNAME: "place-b1"}}
+    kubernetes.must("POST", pods, late)
+    bound = partial(_node, kubernetes, f"{pods}/late")
+    eventually(lambda: bound() == "place-b1", what="late bound")
+    refused = agentaflow("apply", "--channel", "scheduling-gate")
+    assert (refused.code, refused.out.count("gang_whole: it goes whole or not at all")) == (5, 1)
+    assert refused.out.count("node_has_room: node place-b1: too few free GPUs") == 2
+    for name in gang:
+        pod = kubernetes.must("GET", f"{pods}/{name}")
+        assert pod["spec"]["schedulingGates"] == [{"name": GATE}]
+    emptied(kubernetes, namespace, "late")
+    _agree(agentaflow)
+    assert agentaflow("apply", "--channel", "scheduling-gate", "--wait", "30").code == 0
+    nodes = {_node(kubernetes, f"{pods}/{name}") for name in gang}
+    assert nodes == {"place-b0", "place-b1"}
+    emptied(kubernetes, namespace, *gang)
+
+
+def _agree(agentaflow: Cli) -> None:
+    placed = agentaflow("place", "-o", "json").json["placements"]
+    assert {each["node"] for each in placed} == {"place-b0", "place-b1"}
+    assert agentaflow("approve", *(each["decision"] for each in placed)).code == 0
+
+
+def _node(cluster: ControlPlane, path: str) -> str:
+    return str(cluster.must("GET", path)["spec"].get("nodeName", ""))
+
+
 def test_a_gang_of_the_cluster_gets_one_nvlink_domain_or_nothing(
     agentaflow: Cli, kubernetes: ControlPlane
 ) -> None:
     """Created by the API server, gated: first one pod of two, then both."""
-    namespace = f"place-{secrets.token_hex(4)}"
-    body = {"metadata": {"name": namespace, "labels": {MANAGED: "true"}}}
-    kubernetes.must("POST", "/api/v1/namespaces", body)
-    account = f"/api/v1/namespaces/{namespace}/serviceaccounts/default"
-    eventually(lambda: kubernetes.request("GET", account)[0] == 200, what=account)
+    namespace = opened(kubernetes)
     told: dict[str, Any] = {
         "namespace": namespace,
         "labels": {MANAGED: "true", GANG: "ring"},
@@ -112,3 +169,43 @@ def test_a_gang_of_the_cluster_gets_one_nvlink_domain_or_nothing(
         each["why"].endswith("in the NVLink domain of the other one of its gang")
         for each in placements
     )
+
+
+def test_who_would_have_to_go_is_named_unless_its_budget_keeps_it(
+    agentaflow: Cli, kubernetes: ControlPlane
+) -> None:
+    """A pod of a real ReplicaSet, of lower priority; then a PodDisruptionBudget covers it."""
+    namespace = opened(kubernetes)
+    high = f"high-{namespace}"
+    body: dict[str, Any] = {"metadata": {"name": high}, "value": 100}
+    kubernetes.must("POST", "/apis/scheduling.k8s.io/v1/priorityclasses", body)
+    labels, pods = {MANAGED: "true", "app": "web"}, f"/api/v1/namespaces/{namespace}/pods"
+    one = manifest("web", "nvidia.com/gpu", 8, namespace=namespace, labels=labels)
+    one["spec"] |= {"schedulingGates": [], "nodeSelector": {HOSTNAME: "place-a0"}}
+    template = {"metadata": {"labels": labels}, "spec": one["spec"]}
+    spec = {"replicas": 1, "selector": {"matchLabels": {"app": "web"}}, "template": template}
+    sets = f"/apis/apps/v1/namespaces/{namespace}/replicasets"
+    kubernetes.must("POST", sets, {"metadata": {"name": "web"}, "spec": spec})
+
+    def running() -> str:
+        items = kubernetes.must("GET", pods)["items"]
+        names = [each["metadata"]["name"] for each in items if each["status"]["phase"] == "Running"]
+        return str(names[0]) if names else ""
+
+    victim = eventually(running, what="the pod of the ReplicaSet runs")
+    urgent = manifest("urgent", "nvidia.com/gpu", 8, namespace=namespace, labels={MANAGED: "true"})
+    urgent["spec"] |= {"priorityClassName": high, "nodeSelector": {HOSTNAME: "place-a0"}}
+    kubernetes.must("POST", pods, urgent)
+    look = ("place", "--strategy", "priority", "--dry-run", "-o", "json")
+    (refusal,) = [one for one in agentaflow(*look).json["refusals"] if namespace in one["subject"]]
+    assert (refusal["node"], refusal["victims"]) == ("place-a0", [f"{namespace}/{victim}"])
+    budget = {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}}
+    budgets = f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets"
+    kubernetes.must("POST", budgets, {"metadata": {"name": "keep"}, "spec": budget})
+    eventually(
+        lambda: kubernetes.must("GET", f"{budgets}/keep").get("status", {}).get("expectedPods"),
+        what="the budget counted",
+    )
+    (refusal,) = [one for one in agentaflow(*look).json["refusals"] if namespace in one["subject"]]
+    assert "victims" not in refusal
+    kubernetes.must("DELETE", f"{sets}/web?propagationPolicy=Background")

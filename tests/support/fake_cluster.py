@@ -76,7 +76,7 @@ class FakeCluster:
         if fault == "edited" and request.url.path in self.objects:
             self.edit(request.url.path)
         if fault[0].isdigit() and "after" not in fault:
-            return _failure(int(fault[:3]))
+            return failure(int(fault[:3]))
         response: httpx2.Response = act()
         if fault == "lost after":
             raise httpx2.RemoteProtocolError("peer closed", request=request)
@@ -84,7 +84,7 @@ class FakeCluster:
             raise Killed
         if fault == "truncated":
             return httpx2.Response(response.status_code, content=response.content[:40])
-        return _failure(int(fault[:3])) if fault.endswith("after") else response
+        return failure(int(fault[:3])) if fault.endswith("after") else response
 
     def _get(self, request: httpx2.Request) -> httpx2.Response:
         path = request.url.path
@@ -98,16 +98,16 @@ class FakeCluster:
             ]
             return httpx2.Response(200, json={"metadata": {}, "items": items})
         if path not in self.objects:
-            return _failure(404)
+            return failure(404)
         return httpx2.Response(200, json=self.objects[path])
 
     def _patch(self, request: httpx2.Request, *, dry_run: bool) -> httpx2.Response:
         patch, now = json.loads(request.content), self.objects.get(request.url.path)
         if now is None:
-            return _failure(404)
+            return failure(404)
         for name in ("uid", "resourceVersion"):
             if patch["metadata"].get(name, now["metadata"][name]) != now["metadata"][name]:
-                return _failure(409)
+                return failure(409)
         if not dry_run:
             self.version += 1
             patch["metadata"]["resourceVersion"] = str(self.version)
@@ -129,6 +129,6 @@ def merged(target: Any, patch: Any) -> Any:
     return result
 
 
-def _failure(code: int) -> httpx2.Response:
+def failure(code: int) -> httpx2.Response:
     status = {"kind": "Status", "status": "Failure", "code": code, "message": f"injected {code}"}
     return httpx2.Response(code, json=status)

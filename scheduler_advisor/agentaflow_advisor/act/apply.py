@@ -7,90 +7,63 @@ read of the object tells whether it happened. Only such a read, or the server's 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from lightkube import Client
-
+from agentaflow_advisor.act import gangs
+from agentaflow_advisor.act.applier import Applier, Clock
 from agentaflow_advisor.act.channels import CHANNELS
 from agentaflow_advisor.act.errors import (
     ApiTrouble,
     Conflict,
-    Following,
     Rejected,
     Unanswered,
     Unreadable,
 )
-from agentaflow_advisor.act.facts import stopped, surroundings
+from agentaflow_advisor.act.facts import stopped
+from agentaflow_advisor.act.judgement import judge, judged, look
 from agentaflow_advisor.act.points import Point
-from agentaflow_advisor.decide.approval import overdue
 from agentaflow_advisor.decide.errors import WrongState
-from agentaflow_advisor.decide.guards import EVERYWHERE, PACING, Context, vetoes
-from agentaflow_advisor.decide.guards.pacing import HOUR
-from agentaflow_advisor.decide.journal import Journal
-from agentaflow_advisor.decide.policy import Policy
+from agentaflow_advisor.decide.guards import PACING, reasons, vetoes
 from agentaflow_advisor.model import Decision, Settled, State, Target
 
+__all__ = ["Applier", "Clock", "apply_decision", "apply_together", "recover", "revert"]
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """Time as this room uses it; tests bring their own."""
-
-    now: Callable[[], float] = time.time  # seconds since the epoch
-    monotonic: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
-
-
-def _leading() -> str | None:
-    return None
-
-
-def _unwatched(_: Point) -> None:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class Applier:
-    """All that carrying decisions out needs. `prometheus_now` may raise ObserveError."""
-
-    journal: Journal
-    client: Client
-    policy: Policy
-    prometheus_now: Callable[[], float]  # seconds since the epoch, Prometheus' clock
-    actor: str = "agentaflow"
-    clock: Clock = field(default_factory=Clock)
-    follower: Callable[[], str | None] = _leading  # why another process is the one that acts
-    reached: Callable[[Point], None] = _unwatched  # told of each point that is passed
 
 
 def apply_decision(applier: Applier, decision: Decision) -> Decision:
     """Carry out an approved decision, or go on with an intended one; its new state is the answer.
 
-    Where the API server cannot be read, or a guard of pace holds it back, the state stays, `reason`
-    says why, and a later call or recover() goes on. Raises JournalError: WrongState where it is not
-    approved.
+    The rest of its gang goes with it. Where the API server cannot be read, or a guard of pace holds
+    it back, the state stays, `reason` says why, and a later call or recover() goes on. Raises
+    JournalError: WrongState where it is not approved.
     """
+    done = apply_together(applier, decision)
+    return next(each for each in done if each.id == decision.id)
+
+
+def apply_together(applier: Applier, decision: Decision) -> tuple[Decision, ...]:
+    """The same, and the answer is what became of each of its gang."""
     with applier.journal.acting():
         decision = applier.journal.get(decision.id)
-        if decision.state is State.APPROVED:
-            decision = _intend(applier, decision)
-        elif decision.state is not State.INTENDED:
+        if decision.state not in (State.APPROVED, State.INTENDED):
             raise WrongState(
                 f"decision {decision.id} is {decision.state}, not approved;"
                 f" see `agentaflow journal show {decision.id}`"
             )
-        return _carry_out(applier, decision) if decision.state is State.INTENDED else decision
+        return _whole(applier, gangs.fellows(applier.journal, decision))
 
 
 def recover(applier: Applier) -> tuple[Decision, ...]:
     """Replay every intended decision first: an earlier process may have died on the way."""
+    done: dict[str, Decision] = {}
     with applier.journal.acting():
-        intended = applier.journal.list((State.INTENDED,))
-        return tuple(_carry_out(applier, decision) for decision in intended)
+        for decision in applier.journal.list((State.INTENDED,)):
+            if decision.id not in done:
+                gang = _whole(applier, gangs.fellows(applier.journal, decision))
+                done |= {each.id: each for each in gang}
+    return tuple(done.values())
 
 
 def revert(applier: Applier, decision: Decision, reason: str) -> Decision:
@@ -118,46 +91,129 @@ def revert(applier: Applier, decision: Decision, reason: str) -> Decision:
         return _settle(applier, decision, replace(undone, reason=f"{reason}: {undone.reason}"))
 
 
+def _whole(applier: Applier, gang: Sequence[Decision]) -> tuple[Decision, ...]:
+    """A gang goes whole or not at all, as long as none of it has gone."""
+    if len(gang) == 1:
+        return (_alone(applier, gang[0]),)
+    pause, trouble = FIRST_PAUSE_SECONDS, ""
+    for _ in _attempts(applier):
+        try:
+            ended = _prepare(applier, gang)
+        except Conflict as conflict:
+            trouble = str(conflict)
+        except Unanswered as silence:
+            trouble = str(silence)
+            applier.clock.sleep(min(silence.retry_after_seconds or pause, LONGEST_PAUSE_SECONDS))
+            pause *= 2
+        except Unreadable as refusal:
+            trouble = str(refusal)
+            break
+        else:
+            return ended or _go(applier, gang)
+        gang = [applier.journal.get(each.id) for each in gang]
+    return tuple(replace(applier.journal.get(each.id), reason=trouble) for each in gang)
+
+
+def _prepare(applier: Applier, gang: Sequence[Decision]) -> tuple[Decision, ...]:
+    """All judged beside each other, intended and rehearsed; or what became of it instead."""
+    looked = [look(applier, each) for each in gang]
+    verdicts = [
+        facts if isinstance(facts, Settled) else judged(applier, each, facts)
+        for each, facts in zip(gang, gangs.beside(gang, looked), strict=True)
+    ]
+    if ends := gangs.none_goes(gang, verdicts):
+        return _end(applier, gang, ends)
+    if held := gangs.held_back(gang, verdicts):
+        return tuple(replace(each, reason=f"waits: {held}") for each in gang)
+    gang = [_intended(applier, each) for each in gang]
+    for each, facts in zip(gang, verdicts, strict=True):
+        if isinstance(facts, Settled):
+            continue  # it has gone already
+        try:
+            _write(applier, each, facts.target, dry_run=True)
+        except Rejected as refusal:
+            return _end(applier, gang, gangs.refused(gang, each, str(refusal)))
+        applier.reached(Point.AFTER_REHEARSAL)
+    return ()
+
+
+def _go(applier: Applier, gang: Sequence[Decision]) -> tuple[Decision, ...]:
+    """Each is written; one that was refused all the same says who went without it."""
+    now = (applier.journal.get(each.id) for each in gang)
+    done = [_carry_out(applier, each, rehearsed=True) for each in now]
+    for number, reason in gangs.left_behind(done):
+        done[number] = applier.journal.remark(
+            done[number].id,
+            actor=applier.actor,
+            at=applier.clock.now(),
+            reason=reason,
+            detail={},
+        )
+    return tuple(done)
+
+
+def _end(
+    applier: Applier, gang: Sequence[Decision], ends: Sequence[Settled]
+) -> tuple[Decision, ...]:
+    done = []
+    for decision, settled in zip(gang, ends, strict=True):
+        if settled.state is State.APPLIED:
+            decision = _intended(applier, decision)
+        if decision.state is State.INTENDED:
+            settled = _after_intent(decision, settled)
+        done.append(_settle(applier, decision, settled))
+    return tuple(done)
+
+
+def _alone(applier: Applier, decision: Decision) -> Decision:
+    if decision.state is State.APPROVED:
+        decision = _intend(applier, decision)
+    return _carry_out(applier, decision) if decision.state is State.INTENDED else decision
+
+
 def _intend(applier: Applier, decision: Decision) -> Decision:
     """Judged before it is intended, so that a veto leaves no trace of an intent."""
-    if reason := overdue(decision, applier.policy, applier.clock.now()):
-        return _settle(applier, decision, Settled(State.EXPIRED, reason))
     try:
-        judged = _judge(applier, decision)
+        verdict = judge(applier, decision)
     except (Unanswered, Unreadable) as trouble:
         return replace(decision, reason=str(trouble))
-    if isinstance(judged, Settled):
-        if judged.state is not State.APPLIED:
-            return _settle(applier, decision, judged)
-    elif held := vetoes(decision, judged, PACING):
-        return replace(decision, reason=f"waits: {_reasons(held)}")
+    if isinstance(verdict, Settled):
+        if verdict.state is not State.APPLIED:
+            return _settle(applier, decision, verdict)
+    elif held := vetoes(decision, verdict, PACING):
+        return replace(decision, reason=f"waits: {reasons(held)}")
+    return _intended(applier, decision)
+
+
+def _intended(applier: Applier, decision: Decision) -> Decision:
+    if decision.state is State.INTENDED:
+        return decision
     applier.reached(Point.BEFORE_INTENT)
     intended = _settle(applier, decision, Settled(State.INTENDED, ""))
     applier.reached(Point.AFTER_INTENT)
     return intended
 
 
-def _carry_out(applier: Applier, decision: Decision) -> Decision:
+def _carry_out(applier: Applier, decision: Decision, *, rehearsed: bool = False) -> Decision:
     """Read, judge, rehearse, write; again while nobody can tell whether it happened."""
     pause = FIRST_PAUSE_SECONDS
-    rehearsed = False
     trouble: Exception | None = None
     for _ in _attempts(applier):
         try:
-            judged = _judge(applier, decision)
-            if isinstance(judged, Settled):
-                return _settle(applier, decision, _after_intent(decision, judged))
+            verdict = judge(applier, decision)
+            if isinstance(verdict, Settled):
+                return _settle(applier, decision, _after_intent(decision, verdict))
             if not rehearsed:
-                _write(applier, decision, judged.target, dry_run=True)
+                _write(applier, decision, verdict.target, dry_run=True)
                 rehearsed = True
                 applier.reached(Point.AFTER_REHEARSAL)
-            _write(applier, decision, judged.target, dry_run=False)
+            _write(applier, decision, verdict.target, dry_run=False)
             applier.reached(Point.AFTER_WRITE)
             return _settle(
                 applier, decision, Settled(State.APPLIED, "the API server took the change")
             )
         except Conflict as conflict:
-            trouble = conflict  # judged anew on what is there now, never pushed through
+            trouble = conflict  # verdict anew on what is there now, never pushed through
         except Unanswered as silence:
             trouble = silence
             applier.clock.sleep(min(silence.retry_after_seconds or pause, LONGEST_PAUSE_SECONDS))
@@ -172,11 +228,11 @@ def _carry_out(applier: Applier, decision: Decision) -> Decision:
 def _refused(applier: Applier, decision: Decision, refusal: Rejected) -> Decision:
     """Failed, unless the object says that an earlier attempt went through after all."""
     try:
-        judged = _judge(applier, decision)
+        verdict = judge(applier, decision)
     except (Unanswered, Unreadable) as still:
         return replace(decision, reason=str(still))
-    if isinstance(judged, Settled) and judged.state is State.APPLIED:
-        return _settle(applier, decision, judged)
+    if isinstance(verdict, Settled) and verdict.state is State.APPLIED:
+        return _settle(applier, decision, verdict)
     return _settle(applier, decision, Settled(State.FAILED, str(refusal)))
 
 
@@ -186,41 +242,6 @@ def _attempts(applier: Applier) -> Iterator[None]:
         yield
         if applier.clock.monotonic() >= deadline:
             return
-
-
-def _judge(applier: Applier, decision: Decision) -> Context | Settled:
-    """The facts, with the object as it is now, if the write may go out; else what became of it.
-
-    Raises Unanswered or Unreadable: then nothing is known, and nothing ends.
-    """
-    if why := applier.follower():
-        raise Following(why)
-    channel, client = CHANNELS[decision.action.channel], applier.client
-    target = channel.read(client, decision.action)
-    if isinstance(target, Settled):
-        return target
-    if settled := channel.settled(decision.action, decision, target):
-        return settled
-    now = applier.clock.now()
-    context = Context(
-        policy=applier.policy,
-        target=target,
-        now=now,
-        recent=applier.journal.carried_out_since(now - HOUR, but=decision.id),
-        agreed=applier.journal.agreed(),
-    )
-    context = channel.gather(client, decision.action, target, context)
-    context = surroundings(client, context, applier.prometheus_now)
-    # the kill switch is read last, nearest to the write
-    context = replace(context, stopped=stopped(client, applier.policy.namespace))
-    if found := vetoes(decision, context, (*EVERYWHERE, *channel.guards)):
-        return Settled(State.VETOED, _reasons(found), found)
-    applier.reached(Point.AFTER_JUDGEMENT)
-    return context
-
-
-def _reasons(found: tuple[tuple[str, str], ...]) -> str:
-    return "; ".join(f"{guard}: {why}" for guard, why in found)
 
 
 def _after_intent(decision: Decision, settled: Settled) -> Settled:
@@ -238,11 +259,11 @@ def _write(applier: Applier, decision: Decision, target: Target, *, dry_run: boo
 def _give_up(applier: Applier, decision: Decision, trouble: Exception | None) -> Decision:
     """Expired only when a last read shows that it did not happen."""
     try:
-        judged = _judge(applier, decision)
+        verdict = judge(applier, decision)
     except (Unanswered, Unreadable) as still:
         return replace(decision, reason=str(still))
-    if isinstance(judged, Settled):
-        return _settle(applier, decision, _after_intent(decision, judged))
+    if isinstance(verdict, Settled):
+        return _settle(applier, decision, _after_intent(decision, verdict))
     limit = f"{applier.policy.attempts} attempts and {applier.policy.deadline_seconds:g} s"
     reason = f"not carried out within {limit}: {trouble}"
     return _settle(applier, decision, Settled(State.EXPIRED, reason))

@@ -18,7 +18,6 @@ from agentaflow_advisor.model import Action, Disruptions, Settled, State, Target
 from agentaflow_advisor.model.names import KILL_SWITCH
 from agentaflow_advisor.observe import kubernetes
 from agentaflow_advisor.observe.errors import ObserveError
-from agentaflow_advisor.place.gangs import declared
 
 CRASHING = "CrashLoopBackOff"
 
@@ -104,15 +103,14 @@ def surroundings(client: Client, context: Context, prometheus_now: Callable[[], 
 def node_and_pods(client: Client, node: str, context: Context) -> Context:
     """The node, the pods on it, and those not bound yet: some of them may have been sent there.
 
-    The pods of the target's namespace too, where it may be one of several.
+    The pods of the target's namespace too, where it is of a gang.
     """
     pod = context.target.pod
-    alone = pod is not None and not pod.owner and not declared(pod)
     return replace(
         context,
         node=read(lambda: kubernetes.node(client.get(Node, node))),
         others=(*pods(client, node=node), *pods(client, node="")),
-        siblings=() if alone else pods(client, namespace=context.target.namespace),
+        siblings=pods(client, namespace=pod.namespace) if pod and pod.gang else (),
     )
 
 

@@ -28,11 +28,17 @@ Since = Annotated[str | None, typer.Option(metavar="TIME", help="Of the trace, j
 Window = Annotated[str | None, typer.Option(metavar="DURATION", help="And for so long: 28d.")]
 NumNodes = Annotated[
     int | None,
-    typer.Option(min=1, metavar="N", help="Nodes; without it, of a trace, as many as --load says."),
+    typer.Option(
+        min=1,
+        max=100_000,
+        metavar="N",
+        help="Nodes; without it, of a trace, as many as --load says.",
+    ),
 ]
 GpusPerNode = Annotated[int, typer.Option(min=1, max=64, metavar="N", help="For a trace.")]
 Load = Annotated[
-    float, typer.Option(min=0.01, max=10, help="GPUs asked for at a time, of those there are.")
+    float,
+    typer.Option(metavar="RATIO", help="GPUs asked for at a time, of those there are: 0.01 to 10."),
 ]
 Nodes = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Nodes as CSV, as for replay; with --pods.")
@@ -46,7 +52,8 @@ Median = Annotated[
     str, typer.Option(metavar="DURATION", help="With --pods: the median of log-normal durations.")
 ]
 Sigma = Annotated[
-    float, typer.Option(min=0, max=4, help="With --pods: the sigma of their logarithm.")
+    float,
+    typer.Option(metavar="SIGMA", help="With --pods: the sigma of their logarithm, 0 to 4."),
 ]
 
 
@@ -68,6 +75,8 @@ class Asked:
 
     def workload(self) -> Workload:
         """Raises SettingsError and TraceError."""
+        _within("--load", self.load, 0.01, 10)
+        _within("--sigma", self.sigma, 0, 4)
         if self.trace and not (self.nodes or self.pods):
             return self._recorded(self.trace)
         if self.nodes and self.pods and not self.trace:
@@ -104,6 +113,11 @@ class Asked:
             self.sigma,
             self.num_nodes,
         )
+
+
+def _within(option: str, value: float, least: float, most: float) -> None:
+    if not least <= value <= most:  # nothing compares with NaN
+        raise SettingsError(f"{option} {value:g}: give a number from {least:g} to {most:g}")
 
 
 def seconds_of(option: str, text: str) -> float:

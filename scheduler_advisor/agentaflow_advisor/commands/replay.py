@@ -17,7 +17,7 @@ from agentaflow_advisor.configuration import SettingsError
 from agentaflow_advisor.place.replays import Outcome, Replay, Spread
 from agentaflow_advisor.place.scorers import KINDS, OURS, WEIGHTS
 from agentaflow_advisor.place.traces import demands, machines
-from agentaflow_advisor.render import Column, plain
+from agentaflow_advisor.render import Column, counted, plain
 from agentaflow_advisor.reports.replayed import plot as drawn
 
 _SHOWN = (80, 90, 100, 110, 130)
@@ -124,9 +124,9 @@ def _show(
         rows.append(("at least", *(_percent(least, load) for load in _SHOWN), "", ""))
     session.output.table(columns, rows)
     session.output.line(
-        f"GPUs left unallocated when so many were asked for, in percent, mean ± sd of "
-        f"{len(outcomes[0].seeds)} seeds; fragmented: of what is idle at the end; seconds of CPU "
-        "for each seed"
+        "GPUs left unallocated when so many were asked for, in percent, mean ± sd of "
+        f"{counted(len(outcomes[0].seeds), 'seed')}; fragmented: of what is idle at the end; "
+        "seconds of CPU for each seed"
     )
 
 

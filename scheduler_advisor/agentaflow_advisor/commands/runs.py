@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -12,13 +13,16 @@ import typer
 
 from agentaflow_advisor.configuration import SettingsError
 from agentaflow_advisor.observe.errors import SchedulerUnreachable, one_line
-from agentaflow_advisor.place.scorers import KINDS, kind_named
+from agentaflow_advisor.place.scorers import KINDS, MOST_WEIGHT, OURS, WEIGHTS, kind_named
 
 CONNECT_SECONDS = 10
 _MOST_SEEDS = 1000
+_RANGE = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")
 SEEDS = "42-51"  # those of the FGD paper
 Seeds = Annotated[str, typer.Option(metavar="LIST", help="Such as 42-51, or 1,2,3.")]
-Jobs = Annotated[int, typer.Option(min=0, metavar="N", help="Processes; 0 for one per core.")]
+Jobs = Annotated[
+    int, typer.Option(min=0, max=256, metavar="N", help="Processes; 0 for one per core.")
+]
 Dask = Annotated[
     str | None,
     typer.Option(
@@ -32,6 +36,11 @@ Dask = Annotated[
 def known(name: str) -> str:
     """The strategy of that name. Raises SettingsError."""
     kind = kind_named(name)
+    if kind is None and name.lower().replace("-", "_").startswith(f"{OURS.name}:"):
+        raise SettingsError(
+            f"--strategy {name}: give {OURS.name}:WEIGHT=NUMBER,… with {', '.join(WEIGHTS)} and "
+            f"numbers from 0 to {MOST_WEIGHT}"
+        )
     if kind is None:
         names = ", ".join(kind.name for kind in KINDS)
         raise SettingsError(f"--strategy {name}: there is none of that name: give one of {names}")
@@ -42,10 +51,11 @@ def numbers(text: str) -> list[int]:
     """Numbers and ranges between commas. Raises SettingsError."""
     found: list[int] = []
     for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()):
+        told = _RANGE.fullmatch(part.strip())
+        if told is None:
             raise SettingsError(f"--seeds {text}: give numbers and ranges such as 42-51 or 1,2,3")
-        found += range(int(first), int(last or first) + 1)
+        first, last = int(told[1]), int(told[2] or told[1])
+        found += range(first, min(last, first + _MOST_SEEDS) + 1)
     if not 0 < len(found) <= _MOST_SEEDS or len(set(found)) < len(found):
         raise SettingsError(f"--seeds {text}: give 1 to {_MOST_SEEDS} different numbers")
     return found
@@ -68,13 +78,13 @@ def executor(jobs: int, dask: str | None) -> Iterator[Executor]:
 @contextmanager
 def _on_dask(address: str) -> Iterator[Executor]:
     try:
-        from distributed import Client
+        from agentaflow_advisor.commands.dask import Connection
     except ImportError as error:
         raise SettingsError(
             f"--dask: {error.name} is not installed: pip install 'agentaflow[scale]'"
         ) from error
     try:
-        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+        client = Connection(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise SchedulerUnreachable(
             f"no Dask scheduler answers at {address}: {one_line(error)}. "

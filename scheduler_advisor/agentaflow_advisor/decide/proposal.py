@@ -48,6 +48,7 @@ def _release(pod: Workload, placement: Placement) -> Action:
         "spec_hash": pod.spec_hash,
         "marker": pod.annotations.get(DECISION),
         "owner": pod.owner or "",
+        "gang": pod.gang,
         "node": placement.node,
         "hostname": placement.hostname,
     }

@@ -26,6 +26,7 @@ class Action:
     marker: str | None = None  # the object's decision annotation when it was proposed
     node: str = ""  # the node that it is about, or sends to
     owner: str = ""  # Kind/name of the object's controller
+    gang: str = ""  # of what starts together or not at all; empty where it has none
 
     @property
     def ref(self) -> str:

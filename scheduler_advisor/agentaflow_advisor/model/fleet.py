@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 
-from agentaflow_advisor.model.names import GATE, SCHEDULER, STRATEGY
+from agentaflow_advisor.model.names import GANG_LABELS, GATE, SCHEDULER, SIZE_LABELS, STRATEGY
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -209,6 +209,18 @@ class Workload:
         return f"{self.namespace}/{self.name}"
 
     @property
+    def gang(self) -> str:
+        """The name of the gang that it says it is of, all of which starts together; empty where it
+        says none.
+        """
+        told = ((label, self.says(label)) for label in GANG_LABELS)
+        return next((f"{self.namespace}/{label}={value}" for label, value in told if value), "")
+
+    def says(self, label: str) -> str | None:
+        """By a label or an annotation of that name."""
+        return self.labels.get(label) or self.annotations.get(label)
+
+    @property
     def spec_hash(self) -> str:
         """Of all that a placement rests on: tells a change of it from a mere status write."""
         rests_on = (
@@ -222,5 +234,6 @@ class Workload:
             sorted(self.unmodelled),
             *([sorted(self.extended.items())] if self.extended else ()),
             *([asked] if (asked := self.annotations.get(STRATEGY)) else ()),
+            *([self.gang, *map(self.says, SIZE_LABELS)] if self.gang else ()),
         )
         return hashlib.sha256(json.dumps(rests_on).encode()).hexdigest()[:16]

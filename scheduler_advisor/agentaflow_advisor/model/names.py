@@ -20,3 +20,24 @@ KILL_SWITCH = "agentaflow-kill-switch"  # ConfigMap in the advisor's namespace
 LEASE = "agentaflow"  # in the advisor's namespace: who of several acts
 FIELD_MANAGER = "agentaflow"
 HOSTNAME = "kubernetes.io/hostname"
+
+GANG_LABELS = (
+    GANG,
+    "scheduling.k8s.io/pod-group",
+    "scheduling.x-k8s.io/pod-group",
+    "pod-group.scheduling.sigs.k8s.io",
+    "volcano.sh/group-name",
+    "scheduling.volcano.sh/group-name",
+    "scheduling.k8s.io/group-name",
+    "kueue.x-k8s.io/pod-group-name",
+    "jobset.sigs.k8s.io/jobset-uid",
+    "jobset.sigs.k8s.io/jobset-name",
+    "leaderworkerset.sigs.k8s.io/group-key",
+)
+"""Labels, or annotations, whose value several pods of a namespace share that run together."""
+SIZE_LABELS = (
+    GANG_SIZE,
+    "kueue.x-k8s.io/pod-group-total-count",
+    "leaderworkerset.sigs.k8s.io/size",
+)
+"""Labels, or annotations, that tell of how many pods a gang is."""

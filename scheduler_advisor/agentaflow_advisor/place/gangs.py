@@ -1,71 +1,59 @@
-"""Gangs of a live cluster: pods that run together, by their labels, annotations or controllers."""
+"""Gangs of a live cluster: what starts together, as pods declare it, and what is moved together."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from agentaflow_advisor.model import Workload
-from agentaflow_advisor.model.names import GANG, GANG_SIZE
+from agentaflow_advisor.model.names import DECISION, SIZE_LABELS
 
-GANG_LABELS = (
-    GANG,
-    "scheduling.k8s.io/pod-group",
-    "scheduling.x-k8s.io/pod-group",
-    "pod-group.scheduling.sigs.k8s.io",
-    "volcano.sh/group-name",
-    "scheduling.volcano.sh/group-name",
-    "scheduling.k8s.io/group-name",
-    "kueue.x-k8s.io/pod-group-name",
-    "jobset.sigs.k8s.io/jobset-uid",
-    "jobset.sigs.k8s.io/jobset-name",
-    "leaderworkerset.sigs.k8s.io/group-key",
-)
-"""Labels, or annotations, whose value several pods of a namespace share that run together."""
-SIZE_LABELS = (
-    GANG_SIZE,
-    "kueue.x-k8s.io/pod-group-total-count",
-    "leaderworkerset.sigs.k8s.io/size",
-)
-"""Labels, or annotations, that tell of how many pods a gang is."""
 REPLICATED = frozenset({"ReplicaSet", "ReplicationController", "StatefulSet"})
-"""Controllers whose pods can be replaced one by one; those of any other are a gang."""
+"""Controllers whose pods can be replaced one by one; those of any other are moved together."""
 OF_THE_NODE = frozenset({"DaemonSet", "Node"})
 
 
 def gangs(pods: Iterable[Workload]) -> Mapping[str, str]:
-    """Uid → name of its gang, for pods that have one of more than one pod; those of one controller
-    that are not replaced one by one are one, too.
+    """Uid → name of its gang, for pods that are moved with others: those of a declared gang, and
+    those of one controller that are not replaced one by one. The latter may start alone.
     """
     named: defaultdict[str, list[str]] = defaultdict(list)
     for pod in pods:
-        if name := declared(pod) or _controlled(pod):
+        if name := pod.gang or _controlled(pod):
             named[name].append(pod.uid)
     return {uid: name for name, uids in named.items() if len(uids) > 1 for uid in uids}
 
 
-def declared(pod: Workload) -> str:
-    """The name of the gang that the pod says it is of; empty where it says none."""
-    for label in GANG_LABELS:
-        if value := _said(pod, label):
-            return f"{pod.namespace}/{label}={value}"
-    return ""
+def incomplete(members: Collection[Workload]) -> str | None:
+    """Why a gang of these pods, those that have ended among them, cannot start; None where it can.
+
+    Once one of them has a node it has begun, and the others may be replaced. Those that have ended
+    well have run, unless there are more than its size: then they are of an earlier run.
+    """
+    live = [pod for pod in members if pod.phase not in ("Succeeded", "Failed")]
+    if any(pod.node is not None or DECISION in pod.annotations for pod in live):
+        return None
+    try:
+        wanted = _size(live)
+    except ValueError as problem:
+        return str(problem)
+    all_of_it = len(live) + sum(pod.phase == "Succeeded" for pod in members)
+    there = all_of_it if all_of_it <= wanted else len(live)
+    if there >= wanted:
+        return None
+    return f"{there} of its {wanted} pods {'is' if there == 1 else 'are'} there"
 
 
-def size(pods: Iterable[Workload]) -> int | None:
-    """Of how many pods their gang is, by the largest number that one of them says; None without.
+def _size(pods: Iterable[Workload]) -> int:
+    """Of how many pods their gang is, by the largest number that one of them says; 0 without.
 
     Raises ValueError where that is no number.
     """
-    told = [value for pod in pods for label in SIZE_LABELS if (value := _said(pod, label))]
+    told = [value for pod in pods for label in SIZE_LABELS if (value := pod.says(label))]
     for value in told:
         if not (value.isascii() and value.isdigit()):
             raise ValueError(f"its size {value!r} is no whole number")
-    return max(map(int, told), default=None)
-
-
-def _said(pod: Workload, label: str) -> str | None:
-    return pod.labels.get(label) or pod.annotations.get(label)
+    return max(map(int, told), default=0)
 
 
 def _controlled(pod: Workload) -> str:

@@ -13,6 +13,9 @@ from agentaflow_advisor.place.jobs import Job
 from agentaflow_advisor.place.traces import TraceError, rows, whole
 from agentaflow_advisor.place.workloads import members
 
+_LATEST = 2.5e11  # seconds since the epoch, in the year 9892
+_LONGEST = 1e10  # seconds, three centuries
+_HIGHEST = 2_147_483_647  # as Kubernetes has it
 _JOBS = ("timestamp", "duration", "num_gpus")
 
 
@@ -51,7 +54,7 @@ def moment(text: str) -> float:
     except ValueError:
         told = datetime.fromisoformat(text)
         return (told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp()
-    if not math.isfinite(value):
+    if not abs(value) <= _LATEST:
         raise ValueError(text)
     return value
 
@@ -61,7 +64,7 @@ def _job(path: Path, line: int, row: Mapping[str, str], gpus_per_node: int) -> J
     if not gpus:
         raise TraceError(f"{path}:{line}: num_gpus is '0': give a job with a GPU, or leave it out")
     try:
-        submitted = moment(row["timestamp"] or "")
+        submitted = moment(row["timestamp"])
     except ValueError as error:
         raise TraceError(
             f"{path}:{line}: timestamp is {row['timestamp']!r}: give seconds or a time such as "
@@ -71,7 +74,7 @@ def _job(path: Path, line: int, row: Mapping[str, str], gpus_per_node: int) -> J
     return Job(
         row.get("name") or f"job-{line}",
         submitted,
-        _duration(path, line, row["duration"] or ""),
+        _duration(path, line, row["duration"]),
         Demand(0, 0, gpus // count),
         count,
         row.get("cluster") or "",
@@ -84,16 +87,21 @@ def _duration(path: Path, line: int, text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
-    if not 0 <= seconds < math.inf:
-        raise TraceError(f"{path}:{line}: duration is {text!r}: give seconds, 0 or more")
+    if not 0 <= seconds <= _LONGEST:
+        raise TraceError(
+            f"{path}:{line}: duration is {text!r}: give seconds, 0 or more, {_LONGEST:g} at most"
+        )
     return seconds
 
 
 def _priority(path: Path, line: int, text: str) -> int:
     try:
-        return int(text)
+        number = int(text)
     except ValueError as error:
         raise TraceError(f"{path}:{line}: priority is {text!r}: give a whole number") from error
+    if abs(number) > _HIGHEST:
+        raise TraceError(f"{path}:{line}: priority is {text}: give {_HIGHEST} at most")
+    return number
 
 
 def _text(seconds: float) -> str:

@@ -14,6 +14,7 @@ from agentaflow_advisor.place.columns import Columns
 from agentaflow_advisor.place.feasibility import EvidenceSettings, unusable
 from agentaflow_advisor.place.filters import Filters
 from agentaflow_advisor.place.fleet import Booleans, Integers
+from agentaflow_advisor.place.packing import Ask, Packing, pack
 from agentaflow_advisor.place.queue import asked_strategy
 from agentaflow_advisor.place.strategy import (
     Aging,
@@ -85,12 +86,15 @@ class Run:
             for each in (*others, strategy)
         }
 
-    def place(self, pod: Workload, beside: Beside | None = None) -> Result:
+    def place(self, pod: Workload, beside: Beside | None = None, only: int = -1) -> Result:
         """The node for this pod, which is taken for it, or why none has room. With others of its
-        gang `beside` it, near them. What cannot be judged (queue.unjudged) is not to be asked.
+        gang `beside` it, near them; or at that row `only`. What cannot be judged (queue.unjudged)
+        is not to be asked.
         """
         ask, view = Capacity.of_workload(pod), self._view(pod)
         able, refused = self._judge(pod, ask, view)
+        if only >= 0:
+            able = able & (np.arange(len(able)) == only)
         if not able.any():
             return Refusal(pod.ref, f"no node can take it: {counted(refused)}")
         ranks = view.strategy.rank(self._offers(pod, ask, view))
@@ -140,6 +144,20 @@ class Run:
             room[row] = room[row].minus(ask)
         self.kept.update(dict.fromkeys(room, name))
         return tuple(self.nodes[row].name for row in sorted(room))
+
+    def packed(self, pods: Sequence[Workload]) -> Packing:
+        """Rows on which all of them fit at once, whatever the strategy would choose."""
+        asked = [Capacity.of_workload(pod) for pod in pods]
+        names = list(dict.fromkeys(name for ask in asked for name in ask.amounts()))
+        asks = []
+        for pod, ask in zip(pods, asked, strict=True):
+            able, _ = self._judge(pod, ask, self._view(pod))
+            amounts = ask.amounts()
+            told = tuple(amounts.get(name, 0) for name in names)
+            asks.append(Ask(told, frozenset(np.flatnonzero(able).tolist())))
+        left = np.stack([self.columns.of_resource(name) for name in names], axis=1)
+        rows = sorted(frozenset().union(*(ask.rows for ask in asks)))
+        return pack(asks, {row: tuple(left[row].tolist()) for row in rows})
 
     def open_to(self, pod: Workload) -> Booleans:
         """The rows that could take it if there were room."""

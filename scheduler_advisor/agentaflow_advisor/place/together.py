@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from agentaflow_advisor.model import Placement, Refusal, Workload
-from agentaflow_advisor.place.gangs import declared, size
+from agentaflow_advisor.place.gangs import incomplete
 from agentaflow_advisor.place.queue import unjudged
 from agentaflow_advisor.place.run import Beside, Result, Run
 from agentaflow_advisor.place.topology import Topology
@@ -41,11 +41,11 @@ def units(
     """
     members: defaultdict[str, dict[str, Workload]] = defaultdict(dict)
     for pod in (*workloads, *queued):
-        if gang := declared(pod):
-            members[gang][pod.ref] = pod
+        if pod.gang:
+            members[pod.gang][pod.ref] = pod
     coming: defaultdict[str, list[Workload]] = defaultdict(list)
     for pod in queued:
-        coming[declared(pod) or pod.ref].append(pod)
+        coming[pod.gang or pod.ref].append(pod)
     for gang, pods in coming.items():
         if gang in members:
             yield _gang(gang, tuple(pods), members[gang], objections, row_of)
@@ -62,15 +62,10 @@ def _gang(
 ) -> Unit:
     there = tuple(row_of[name] for name in sorted(members) if name in row_of)
     refused = next((name for name in sorted(members) if name in objections), None)
-    lacking = ""
-    try:
-        told = size(members.values())
-    except ValueError as error:
-        return Unit(pods, gang, there, str(error))
     if refused is not None:
         lacking = f"{refused} may not be placed: {objections[refused]}"
-    elif told and not there and told > len(pods):  # once it has begun, one may be replaced
-        lacking = f"{len(pods)} of its {told} pods {'is' if len(pods) == 1 else 'are'} there"
+    else:
+        lacking = incomplete(members.values()) or ""
     return Unit(pods, gang, there, lacking)
 
 
@@ -83,17 +78,47 @@ def attempt(run: Run, unit: Unit) -> tuple[tuple[Result, ...], bool]:
         why = f"its gang {unit.gang} {_WHOLE}: {unit.lacking}"
         return tuple(Refusal(pod.ref, why) for pod in unit.pods), False
     begun = len(run.steps)
+    placed, refused = _one_by_one(run, unit, begun)
+    if refused and len(unit.pods) > 1:
+        run.undo(begun)
+        placed, refused = _as_packed(run, unit, placed, refused)
+    if refused:
+        run.undo(begun)
+        return _refused(unit, refused, len(placed)), True
+    if unit.gang:
+        placed = _told(run, unit, begun, placed)
+    return tuple(placed[number] for number in range(len(unit.pods))), False
+
+
+Placed = tuple[dict[int, Placement], Refusal | None]
+"""By number of the pod; and why one of them found no room."""
+
+
+def _one_by_one(run: Run, unit: Unit, begun: int) -> Placed:
+    """Where the strategy likes each, those that ask for most first."""
     placed: dict[int, Placement] = {}
     for number in sorted(range(len(unit.pods)), key=lambda number: _largest(unit.pods[number])):
         beside = _beside(run, unit, begun) if unit.gang else None
         result = run.place(unit.pods[number], beside)
         if isinstance(result, Refusal):
-            run.undo(begun)
-            return _refused(unit, result, len(placed)), True
+            return placed, result
         placed[number] = result
-    if unit.gang:
-        placed = _told(run, unit, begun, placed)
-    return tuple(placed[number] for number in range(len(unit.pods))), False
+    return placed, None
+
+
+def _as_packed(run: Run, unit: Unit, placed: Mapping[int, Placement], refused: Refusal) -> Placed:
+    """Where all of them fit at once, if that is anywhere; else what the other way came to."""
+    found = run.packed(unit.pods)
+    if found.rows is None:
+        unsure = "" if found.all_tried else " (not all ways to place its unlike pods were tried)"
+        return dict(placed), replace(refused, reason=refused.reason + unsure)
+    there: dict[int, Placement] = {}
+    for number, (pod, row) in enumerate(zip(unit.pods, found.rows, strict=True)):
+        result = run.place(pod, only=row)
+        if isinstance(result, Refusal):
+            return there, result
+        there[number] = result
+    return there, None
 
 
 def _largest(pod: Workload) -> tuple[float, ...]:

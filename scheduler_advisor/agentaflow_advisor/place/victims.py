@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agentaflow_advisor.model import Disruptions, Refusal, Snapshot, Workload
 from agentaflow_advisor.place.capacity import Capacity
 from agentaflow_advisor.place.fewest import fewest
+from agentaflow_advisor.place.fleet import Booleans
 from agentaflow_advisor.place.gangs import gangs
 from agentaflow_advisor.place.movable import MoveSettings, kept
 from agentaflow_advisor.place.queue import opted_in
@@ -56,7 +57,7 @@ class Victims:
             if able[row] and (going := self._going(pod, row, there))
         ]
         if not found:
-            return refused
+            return self._unsure(pod, refused, able)
         _, hours, node, row, going = min(found, key=lambda each: each[:3])
         del self._on[row]
         names = tuple(each.ref for each in going)
@@ -65,6 +66,18 @@ class Victims:
             f"({hours:.1f} GPU hours since they were created); nothing is evicted for it"
         )
         return Preemptable(refused.subject, refused.reason + said, node, names, round(hours, 3))
+
+    def _unsure(self, pod: Workload, refused: Refusal, able: Booleans) -> Refusal:
+        """Where budgets are not known nobody is named: said, if somebody might have been."""
+        why = self._disruptions.unknown
+        lower = any(
+            able[row] and any(one.priority < pod.priority for one in there)
+            for row, there in self._on.items()
+        )
+        if not (why and lower):
+            return refused
+        said = f"; who might go for it is not said: PodDisruptionBudgets are not known: {why}"
+        return replace(refused, reason=refused.reason + said)
 
     def _may_go(self, pod: Workload, snapshot: Snapshot) -> bool:
         own = opted_in(pod.labels) and opted_in(snapshot.namespaces.get(pod.namespace, {}))

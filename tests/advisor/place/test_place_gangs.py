@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agentaflow_advisor.model import Node, Placement, Refusal, Workload
@@ -189,6 +189,47 @@ def test_equal_pods_of_a_gang_are_placed_if_and_only_if_all_of_them_fit(
         assert sum(gpus for name in together.values() if name == f"n{i}") <= size
     if not fits:
         assert results[-1:] == explain(seen, STRATEGIES[strategy], [pods[-1]])
+
+
+def fits(free: list[int], sizes: list[int]) -> bool:
+    """Whether there is a way to put all of these into those."""
+    if not sizes:
+        return True
+    return any(
+        fits([*free[:at], left - sizes[0], *free[at + 1 :]], sizes[1:])
+        for at, left in enumerate(free)
+        if left >= sizes[0]
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.integers(1, 8), min_size=1, max_size=6),
+    st.lists(st.integers(1, 8), min_size=1, max_size=6),
+    st.sampled_from(["best_fit", "least_waste", "round_robin", "fragmentation"]),
+)
+@example([4, 8], [4, 3, 3, 2], "best_fit")
+@example([5, 6, 7, 8], [3, 3, 3, 4, 5, 7], "best_fit")
+def test_unlike_pods_of_a_gang_are_placed_if_and_only_if_all_of_them_fit(
+    free: list[int], sizes: list[int], strategy: str
+) -> None:
+    """Up to six pods on six nodes all ways are tried before the gang is refused."""
+    pods = [gated_pod(f"ring-{n}", gpus, labels=RING) for n, gpus in enumerate(sizes)]
+    nodes = [node(f"n{i}", left) for i, left in enumerate(free)]
+    together = chosen(place(snapshot(nodes, pods), STRATEGIES[strategy]))
+    assert len(together) == (len(pods) if fits(free, sizes) else 0)
+    for i, left in enumerate(free):
+        there = [pod.gpus for pod in pods if together.get(pod.name) == f"n{i}"]
+        assert sum(there) <= left
+
+
+def test_a_gang_of_too_many_unlike_pods_is_refused_with_a_word_about_it() -> None:
+    """What was not tried is said."""
+    pods = [gated_pod(f"ring-{n}", 3 + n % 2 * 2, labels=RING) for n in range(66)]
+    nodes = [node(f"n{i}", gpus=7) for i in range(38)]
+    said = reasons(place(snapshot(nodes, pods), BEST_FIT))
+    unsure = "(not all ways to place its unlike pods were tried)"
+    assert all(unsure in each for each in said.values())
 
 
 def is_of_ring(result: Result) -> bool:

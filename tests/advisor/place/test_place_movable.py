@@ -15,9 +15,8 @@ from agentaflow_advisor.model import (
     Snapshot,
     Workload,
 )
-from agentaflow_advisor.model.names import GATE
+from agentaflow_advisor.model.names import GANG_LABELS, GATE
 from agentaflow_advisor.place.consolidation import Proposal, propose
-from agentaflow_advisor.place.gangs import GANG_LABELS
 from agentaflow_advisor.place.movable import STAYS, MoveSettings
 from tests.support.fleet import gated_pod, node, running_pod, snapshot
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -161,6 +162,9 @@ def test_least_waste_uses_gpus_that_are_stranded_already() -> None:
     nodes = [node("n1", 8, cpu_cores=128.0), node("n2", 8, cpu_cores=12.0)]
     (placed,) = run("least_waste", nodes, [gated_pod("p", cpu_cores=1.0)])
     assert placed.node == "n2"
+    saved = re.match(r"n2 would save (\d\.\d\d) GPUs \(stranding (\d\.\d\d)\)", placed.why)
+    assert saved is not None, placed.why
+    assert saved[1] == saved[2] > "0.00"
 
 
 def test_least_waste_keeps_a_model_for_those_that_need_it() -> None:

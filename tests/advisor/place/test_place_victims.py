@@ -97,6 +97,21 @@ def test_budgets_are_kept_together() -> None:
     assert len(result.victims) == 1
 
 
+def test_budgets_that_cannot_be_read_are_said() -> None:
+    """Nobody is named then, but not without a word; without anybody to name nothing is said."""
+    unknown = Disruptions(unknown="403 Forbidden")
+    look = snapshot(NODES[:1], [runs("a", "n0", 8), urgent()], disruptions=unknown)
+    (result,) = place(look, Priority())
+    assert type(result) is Refusal
+    assert result.reason.endswith(
+        "; who might go for it is not said: PodDisruptionBudgets are not known: 403 Forbidden"
+    )
+    alike = snapshot(NODES[:1], [runs("a", "n0", 8, priority=100), urgent()], disruptions=unknown)
+    (result,) = place(alike, Priority())
+    assert isinstance(result, Refusal)
+    assert "not said" not in result.reason
+
+
 def test_a_node_is_named_for_one_pod_only() -> None:
     """The second in the queue finds nobody left."""
     first, second = asked(

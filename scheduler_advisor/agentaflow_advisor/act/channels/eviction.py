@@ -18,7 +18,7 @@ from agentaflow_advisor.act.precondition import marker_settles
 from agentaflow_advisor.decide.guards import Context
 from agentaflow_advisor.decide.guards.pods import (
     budget_allows,
-    gang_whole,
+    gang_leaves_whole,
     pod_of_its_own,
     pod_old_enough,
     replicas_enough,
@@ -79,7 +79,7 @@ EVICTION = Channel(
     action=EvictPod,
     does="asks for the eviction of a pod of this very uid; its PodDisruptionBudgets may refuse",
     needs=("get pods", "list pods", "list poddisruptionbudgets", "create pods/eviction"),
-    guards=(pod_of_its_own, pod_old_enough, replicas_enough, budget_allows, gang_whole),
+    guards=(pod_of_its_own, pod_old_enough, replicas_enough, budget_allows, gang_leaves_whole),
     read=read_pod,
     settled=settled,
     write=write,

@@ -44,6 +44,8 @@ class Context:
     disruptions: Disruptions = NOT_READ
     stopped: str | None = None  # why the kill switch says stop; None: it is off
     recent: tuple[Recent, ...] = ()  # newest first
+    together: tuple[Workload, ...] = ()
+    """The rest of its gang that goes with it, each on the node of its own decision."""
     agreed: Mapping[str, State] = field(default_factory=dict)
     """Uid of each object with a decision that is approved or further → that decision's state."""
 
@@ -57,6 +59,11 @@ def vetoes(
     """(guard's name, reason) of each that forbids it; all are asked, none hides another."""
     answers = ((guard.__name__, guard(decision, context)) for guard in guards)
     return tuple((name, answer.reason) for name, answer in answers if isinstance(answer, Veto))
+
+
+def reasons(found: Iterable[tuple[str, str]]) -> str:
+    """In one line."""
+    return "; ".join(f"{guard}: {why}" for guard, why in found)
 
 
 def unless(forbidden: bool, reason: str) -> Allow | Veto:

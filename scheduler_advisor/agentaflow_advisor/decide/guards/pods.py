@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from agentaflow_advisor.decide.guards.context import Context, unless
 from agentaflow_advisor.model import Allow, Decision, Veto, Workload
 from agentaflow_advisor.model.names import GATE, SCHEDULER
 from agentaflow_advisor.place.capacity import FINISHED, Capacity, occupancy
 from agentaflow_advisor.place.feasibility import refusal
-from agentaflow_advisor.place.gangs import OF_THE_NODE, gangs, size
+from agentaflow_advisor.place.gangs import OF_THE_NODE, gangs, incomplete
 
 MIRROR = "kubernetes.io/config.mirror"  # annotation of a static pod's mirror in the API
 
@@ -43,43 +45,46 @@ def node_usable(decision: Decision, context: Context) -> Allow | Veto:
 
 
 def node_has_room(decision: Decision, context: Context) -> Allow | Veto:
-    """The node has room beside what is bound there or sent there."""
+    """The node has room beside what is bound there or sent there, and the rest of its gang."""
     node, pod = context.node, context.target.pod
     if node is None or pod is None:
         return Veto(f"node {decision.action.node} is gone")
-    others = (workload for workload in context.others if workload.uid != pod.uid)
+    coming = {pod.uid, *(workload.uid for workload in context.together)}
+    others = (
+        *(workload for workload in context.others if workload.uid not in coming),
+        *(workload for workload in context.together if workload.node == node.name),
+    )
     free = occupancy((node,), others, held={}).free[node.name]
     reason = free.shortage(Capacity.of_workload(pod))
     return unless(reason is not None, f"node {node.name}: {reason}")
 
 
 def gang_whole(decision: Decision, context: Context) -> Allow | Veto:
-    """Each pod of its gang is on its way too, by a decision or by itself; or it has no gang."""
-    members = _gang(context)
-    if not members:
-        return Allow()
-    try:
-        wanted = size(members) or len(members)
-    except ValueError as problem:
-        return Veto(f"its gang cannot be told: {problem}")
-    if len(members) < wanted:
-        return Veto(f"its gang has {len(members)} of {wanted} pods")
+    """Its gang is complete, and what still waits of it is on its way too; or it has no gang."""
+    name = context.target.pod.gang if context.target.pod else ""
+    members = [pod for pod in context.siblings if name and pod.gang == name]
+    if members and (lacking := incomplete(members)) is not None:
+        return Veto(f"its gang cannot start: {lacking}")
+    return _rest_agreed(decision, context, (pod for pod in members if pod.released_by))
+
+
+def gang_leaves_whole(decision: Decision, context: Context) -> Allow | Veto:
+    """What would restart with it, its gang or its Job's pods, is to be evicted too."""
+    running = [pod for pod in context.siblings if pod.phase not in FINISHED and not pod.released_by]
+    names = gangs(running)
+    name = names.get(context.target.uid)
+    return _rest_agreed(
+        decision, context, (pod for pod in running if name and names.get(pod.uid) == name)
+    )
+
+
+def _rest_agreed(decision: Decision, context: Context, members: Iterable[Workload]) -> Allow | Veto:
     missing = sorted(
         pod.name
         for pod in members
-        if pod.uid != decision.action.uid
-        and pod.uid not in context.agreed
-        and (GATE in pod.gates) == (decision.action.channel == "scheduling-gate")
+        if pod.uid != decision.action.uid and pod.uid not in context.agreed
     )
     return unless(bool(missing), f"the rest of its gang is not approved: {', '.join(missing[:3])}")
-
-
-def _gang(context: Context) -> tuple[Workload, ...]:
-    """The pods that run together with the target, itself among them; none where it has no gang."""
-    running = [pod for pod in context.siblings if pod.phase not in FINISHED]
-    names = gangs(running)
-    name = names.get(context.target.uid)
-    return tuple(pod for pod in running if name and names.get(pod.uid) == name)
 
 
 def pod_of_its_own(_: Decision, context: Context) -> Allow | Veto:

@@ -83,7 +83,8 @@ KINDS: tuple[Kind, ...] = (
 )
 OURS = KINDS[0]
 WEIGHTS = ("residue", "stranding", "reserve")
-_NUMBER = re.compile(r"\d+(\.\d+)?")
+MOST_WEIGHT = 1000
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 _BY_NAME: Mapping[str, Kind] = {
     **{kind.paper.lower(): kind for kind in KINDS if kind.paper},
     **{kind.name: kind for kind in KINDS},
@@ -105,7 +106,7 @@ def _weighed(name: str, text: str) -> Kind | None:
     given: dict[str, Any] = {}
     for part in text.split(","):
         key, _, value = part.partition("=")
-        if key not in WEIGHTS or not _NUMBER.fullmatch(value):
+        if key not in WEIGHTS or not _NUMBER.fullmatch(value) or float(value) > MOST_WEIGHT:
             return None
         given[key] = float(value)
     chosen = least_waste.Weights(**given)

@@ -32,7 +32,10 @@ class LeastWaste(ByScore):
         return Waste(mix=mix)
 
     def explain(self, candidate: Candidate) -> str:
+        saved = candidate.value
+        sign = 1 if saved > 0 else -1
         parts = ", ".join(
-            f"{name} {-value / WHOLE:.2f}" for name, value in candidate.parts.items() if value
+            f"{name} {sign * value / WHOLE:.2f}" for name, value in candidate.parts.items() if value
         )
-        return f"would waste {max(0.0, -candidate.value) / WHOLE:.2f} GPUs ({parts or 'nothing'})"
+        verb = "save" if saved > 0 else "waste"
+        return f"would {verb} {abs(saved) / WHOLE:.2f} GPUs ({parts or 'nothing'})"
