@@ -156,6 +156,40 @@ def test_a_young_pod_is_not_evicted(stage: Stage) -> None:
     assert "the least is 600 s" in ended.reason
 
 
+def test_a_pod_of_a_daemonset_is_not_evicted(stage: Stage) -> None:
+    """It would only be made again, on the same node."""
+    template = pod_manifest("agent", namespace=stage.namespace, gates=())
+    labels = {MANAGED: "true", "app": "agent"}
+    spec = {**template["spec"], "nodeSelector": {HOSTNAME: stage.node}}
+    body = {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {"name": "agent"},
+        "spec": {
+            "selector": {"matchLabels": {"app": "agent"}},
+            "template": {"metadata": {"labels": labels}, "spec": spec},
+        },
+    }
+    del spec["schedulingGates"]
+    stage.cluster.must("POST", f"/apis/apps/v1/namespaces/{stage.namespace}/daemonsets", body)
+    pods = stage.path().rpartition("/")[0]
+    (pod,) = eventually(lambda: stage.cluster.must("GET", pods)["items"], what="its pod")
+    ended = stage.carried_out(to(EvictPod, stage, pod["metadata"]["name"]))
+    assert ended.state is State.VETOED
+    assert "pod_of_its_own" in ended.reason
+
+
+def test_a_static_pods_mirror_is_not_evicted(stage: Stage) -> None:
+    """Its node's own file makes it."""
+    manifest = pod_manifest("train", namespace=stage.namespace, gates=())
+    manifest["metadata"]["annotations"] = {"kubernetes.io/config.mirror": "6f1e"}
+    manifest["spec"] |= {"nodeName": stage.node}
+    stage.cluster.must("POST", stage.path().rpartition("/")[0], manifest)
+    ended = stage.carried_out(to(EvictPod, stage))
+    assert ended.state is State.VETOED
+    assert "pod_of_its_own" in ended.reason
+
+
 def test_half_a_gang_is_not_evicted(stage: Stage) -> None:
     """The other half would wait for it, and hold its GPUs."""
     labels = {MANAGED: "true", "agentaflow.io/gang": "ring"}
