@@ -88,10 +88,10 @@ def _named(error: httpx2.HTTPStatusError, refusal: type[ApiTrouble]) -> ApiTroub
         or code == httpx2.codes.TOO_MANY_REQUESTS
         or code >= 500
     ):
-        return Unanswered(reason, _retry_after(error.response))
+        return Unanswered(reason, code, _retry_after(error.response))
     if code in (httpx2.codes.CONFLICT, httpx2.codes.NOT_FOUND) or _is_other_uid(error):
-        return Conflict(reason)  # the next read tells what is there now
-    return refusal(reason)
+        return Conflict(reason, code)  # the next read tells what is there now
+    return refusal(reason, code)
 
 
 def _is_other_uid(error: httpx2.HTTPStatusError) -> bool:
