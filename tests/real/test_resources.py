@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,20 @@ from tests.support.decisions import decision
 from tools.control_plane import MERGE_PATCH, ControlPlane
 from tools.processes import eventually
 
-MANIFESTS = Path(__file__).parents[2] / "scheduler_advisor" / "manifests"
 GROUP = "/apis/agentaflow.io/v1alpha1"
-RESOURCE = "gpurecommendations.agentaflow.io"
 POLICY = Policy()
+
+
+@pytest.fixture
+def client(extended: ControlPlane) -> Iterator[Client]:
+    with connect(extended.kubeconfig, None) as opened:
+        yield opened
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    with Journal(tmp_path / "journal.db") as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from agentaflow_advisor.act.errors import (
     ApiTrouble,
     Conflict,
     Following,
+    OverBudget,
     Rejected,
     Unanswered,
     Unreadable,
@@ -34,6 +35,8 @@ from agentaflow_advisor.model import Decision, Settled, State, Target
 
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
+LONGEST_RETRY_AFTER_SECONDS = 10.0  # what the API server asks for is kept up to here
+BUDGET_TRIES = 3  # of an eviction that a PodDisruptionBudget refuses
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,16 +144,19 @@ def _carry_out(applier: Applier, decision: Decision) -> Decision:
     """Read, judge, rehearse, write; again while nobody can tell whether it happened."""
     pause = FIRST_PAUSE_SECONDS
     rehearsed = False
-    trouble: Exception | None = None
+    trouble: ApiTrouble | None = None
+    refusals = 0
     for _ in _attempts(applier):
         try:
             judged = _judge(applier, decision)
             if isinstance(judged, Settled):
-                return _settle(applier, decision, _after_intent(decision, judged))
+                return _settle(applier, decision, _after_intent(decision, judged, trouble))
             if not rehearsed:
                 _write(applier, decision, judged.target, dry_run=True)
                 rehearsed = True
                 applier.reached(Point.AFTER_REHEARSAL)
+                if stop := _still_ours(applier):
+                    return _settle(applier, decision, _after_intent(decision, stop))
             _write(applier, decision, judged.target, dry_run=False)
             applier.reached(Point.AFTER_WRITE)
             return _settle(
@@ -160,8 +166,13 @@ def _carry_out(applier: Applier, decision: Decision) -> Decision:
             trouble = conflict  # judged anew on what is there now, never pushed through
         except Unanswered as silence:
             trouble = silence
-            applier.clock.sleep(min(silence.retry_after_seconds or pause, LONGEST_PAUSE_SECONDS))
+            _wait(applier, silence.retry_after_seconds, pause)
             pause *= 2
+        except OverBudget as refusal:
+            trouble, refusals = refusal, refusals + 1
+            if refusals == BUDGET_TRIES or refusal.retry_after_seconds is None:
+                return _refused(applier, decision, refusal)
+            _wait(applier, refusal.retry_after_seconds, pause)
         except Rejected as refusal:
             return _refused(applier, decision, refusal)
         except Unreadable as refusal:
@@ -169,7 +180,24 @@ def _carry_out(applier: Applier, decision: Decision) -> Decision:
     return _give_up(applier, decision, trouble)
 
 
-def _refused(applier: Applier, decision: Decision, refusal: Rejected) -> Decision:
+def _still_ours(applier: Applier) -> Settled | None:
+    """The lease and the kill switch, right before the write. Raises Following, Unanswered."""
+    if why := applier.follower():
+        raise Following(why)
+    if why := stopped(applier.client, applier.policy.namespace):
+        return Settled(State.VETOED, f"kill_switch: {why}", (("kill_switch", why),))
+    return None
+
+
+def _wait(applier: Applier, asked_seconds: float | None, pause_seconds: float) -> None:
+    """As long as the API server asked for, or as the attempts before suggest; both bounded."""
+    if asked_seconds is not None:
+        applier.clock.sleep(min(asked_seconds, LONGEST_RETRY_AFTER_SECONDS))
+    else:
+        applier.clock.sleep(min(pause_seconds, LONGEST_PAUSE_SECONDS))
+
+
+def _refused(applier: Applier, decision: Decision, refusal: Rejected | OverBudget) -> Decision:
     """Failed, unless the object says that an earlier attempt went through after all."""
     try:
         judged = _judge(applier, decision)
@@ -223,9 +251,16 @@ def _reasons(found: tuple[tuple[str, str], ...]) -> str:
     return "; ".join(f"{guard}: {why}" for guard, why in found)
 
 
-def _after_intent(decision: Decision, settled: Settled) -> Settled:
-    """Once intended, a veto means that the world moved on: superseded."""
+def _after_intent(
+    decision: Decision, settled: Settled, trouble: ApiTrouble | None = None
+) -> Settled:
+    """Once intended, a veto means that the world moved on: superseded.
+
+    But where a budget has refused already, that is why it failed: our guard only sees it by now.
+    """
     if settled.state is State.VETOED:
+        if isinstance(trouble, OverBudget):
+            return replace(settled, state=State.FAILED, reason=str(trouble))
         return replace(settled, state=State.SUPERSEDED)
     return CHANNELS[decision.action.channel].gone_after_intent(decision.action, settled)
 
@@ -235,7 +270,7 @@ def _write(applier: Applier, decision: Decision, target: Target, *, dry_run: boo
     channel.write(applier.client, decision.action, decision, target, dry_run)
 
 
-def _give_up(applier: Applier, decision: Decision, trouble: Exception | None) -> Decision:
+def _give_up(applier: Applier, decision: Decision, trouble: ApiTrouble | None) -> Decision:
     """Expired only when a last read shows that it did not happen."""
     try:
         judged = _judge(applier, decision)

@@ -2,6 +2,7 @@
 
 ApiTrouble
 ├── Unanswered  timeout, reset, 429, 5xx, unparsable: it may have happened or not
+├── OverBudget  an eviction was refused by a PodDisruptionBudget: it did not happen
 ├── Conflict    409: the object is not the one that was read
 ├── Unreadable  a read was refused: nothing can be told
 │   └── Following  another process holds the lease: it is not ours to act
@@ -24,6 +25,14 @@ class Unanswered(ApiTrouble):
     def __init__(
         self, reason: str, code: int | None = None, retry_after_seconds: float | None = None
     ) -> None:
+        super().__init__(reason, code)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class OverBudget(ApiTrouble):
+    """`retry_after_seconds`: when to ask again; None where that would be for nothing."""
+
+    def __init__(self, reason: str, code: int, retry_after_seconds: float | None) -> None:
         super().__init__(reason, code)
         self.retry_after_seconds = retry_after_seconds
 
