@@ -101,7 +101,11 @@ def objections(case: Case, changes: Facts) -> dict[str, str]:
     if changes.get("owned"):
         about = changes["pod"]
     one = made(case.action, about, **changes.get("own", {}))
-    rest = {name: value for name, value in changes.items() if name != "owned"}
+    if "samples" in changes:
+        one = replace(one, evidence=replace(one.evidence, samples=changes["samples"]))
+    one = replace(one, strategy=changes.get("strategy", one.strategy))
+    apart = ("owned", "samples", "strategy")
+    rest = {name: value for name, value in changes.items() if name not in apart}
     return dict(judged(one, facts_of(case.action, rest)))
 
 
@@ -176,9 +180,18 @@ CASES = (
     Case("evidence_fresh", {"prometheus_now": float("nan")}, "nan s old"),
     Case(
         "evidence_enough",
-        policy(min_evidence_samples=20_001),
+        {**policy(min_evidence_samples=20_001), "strategy": "least_utilized"},
         "is 20000 samples, 20001 are needed",
-        policy(min_evidence_samples=20_000),
+        {**policy(min_evidence_samples=20_000), "strategy": "least_utilized"},
+    ),
+    *(
+        Case(
+            "evidence_enough",
+            {"samples": 1, "strategy": metered},
+            "is 1 samples, 2 are needed",
+            {"samples": 0, "strategy": "best_fit"},
+        )
+        for metered in ("least_utilized", "idle-gpu")
     ),
     Case("pod_gated", {"pod": replace(POD, gates=("other/gate",))}, "agentaflow.io/placement"),
     Case("node_usable", {"node": None}, "node-0 is gone"),
