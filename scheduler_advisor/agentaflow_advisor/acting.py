@@ -181,7 +181,8 @@ class Acting:
         recommendations.forget(client, home, (each.id for each in shown))
         if advice is not None:
             nodes.publish(client, nodes.statuses(snapshot, advice.active, advice.prices))
-        workloads.reconcile(client)
+        for trouble in workloads.reconcile(client):
+            self.log.warning(trouble, component="resources")
 
     def _carry_out(
         self, prometheus: Prometheus, client: Client, journal: Journal

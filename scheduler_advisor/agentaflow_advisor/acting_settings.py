@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import NoDecode
 
 from agentaflow_advisor.cost_settings import LocalPath
@@ -102,7 +110,11 @@ class ActingSettings(BaseModel):
     )
     apply_attempts: int = Field(20, ge=1, le=1000, description="At most, within that deadline.")
     decision_evidence_min_samples: int = Field(
-        0, ge=0, le=10**9, description="Nothing is acted on by fewer samples."
+        2,
+        ge=1,
+        le=10**9,
+        description="What rests on metrics is not acted on by fewer samples. A placement by a "
+        "strategy that needs no signal rests on requests alone.",
     )
     eviction_min_age_seconds: Seconds = Field(
         900.0, ge=0, le=90 * DAY, description="A younger pod is not evicted."
@@ -160,10 +172,19 @@ class ActingSettings(BaseModel):
         15.0, ge=1, le=3600, description="An advisor that has not renewed its lease is replaced."
     )
     lease_renew_seconds: Seconds = Field(
-        10.0, ge=0.5, le=3600, description="One that could not renew it stops to act by then."
+        10.0,
+        ge=0.5,
+        le=3600,
+        validate_default=True,
+        description="One that could not renew it stops to act by then, before it is replaced: "
+        "less than `lease_duration_seconds`.",
     )
     lease_retry_seconds: Seconds = Field(
-        2.0, ge=0.1, le=600, description="From one renewal, or try, to the next."
+        2.0,
+        ge=0.1,
+        le=600,
+        validate_default=True,
+        description="From one renewal, or try, to the next: less than `lease_renew_seconds`.",
     )
     standing_approvals: tuple[StandingApprovalSettings, ...] = Field(
         (),
@@ -193,6 +214,16 @@ class ActingSettings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least that `serve` tells."
     )
+
+    @field_validator("lease_renew_seconds", "lease_retry_seconds")
+    @classmethod
+    def _is_in_time(cls, value: float, info: ValidationInfo) -> float:
+        """Who could act on without having renewed would act beside its successor."""
+        order = ("lease_retry_seconds", "lease_renew_seconds", "lease_duration_seconds")
+        longer = order[order.index(str(info.field_name)) + 1]
+        if longer in info.data and value >= info.data[longer]:
+            raise ValueError(f"should be less than {longer} ({info.data[longer]:g})")
+        return value
 
     def told(self) -> tuple[Notice, ...]:
         """Where decisions are told."""

@@ -85,6 +85,8 @@ def _first_problem(error: ValidationError, flags: Mapping[str, Any], config: Pat
         where = flag(name)
     elif PREFIX + name.upper() in os.environ:
         where = PREFIX + name.upper()
+    elif config is None:
+        where = name
     else:
         where = f"{config}: {name}"
     return f"{where} {said}{shown}"

@@ -6,6 +6,7 @@ each write: a lease alone does not stop a process that slept past its end.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -144,7 +145,7 @@ class Lease:
     def _spec(self, holder: str, transitions: int, *, acquired: datetime | None) -> LeaseSpec:
         return LeaseSpec(
             holderIdentity=holder,
-            leaseDurationSeconds=max(1, round(self.duration_seconds)),
+            leaseDurationSeconds=math.ceil(self.duration_seconds),
             acquireTime=acquired,
             renewTime=datetime.now(UTC),
             leaseTransitions=transitions,

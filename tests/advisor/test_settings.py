@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -157,6 +158,26 @@ def test_a_bad_value_is_named_by_its_flag_or_variable(monkeypatch: pytest.Monkey
     assert refusal(channels=["evict"]).endswith("or 'binding', not 'evict'")
     monkeypatch.setenv("AGENTAFLOW_STRATEGY", "best")
     assert refusal().startswith("AGENTAFLOW_STRATEGY should be one of best_fit, fragmentation")
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (
+            {"lease_renew_seconds": 60},
+            "lease_renew_seconds should be less than lease_duration_seconds (15), not 60",
+        ),
+        ({"lease_duration_seconds": 10}, "lease_renew_seconds should be less than"),
+        ({"lease_retry_seconds": 10}, "lease_retry_seconds should be less than"),
+    ],
+)
+def test_a_lease_by_which_two_could_lead_is_refused(
+    config: Path, values: dict[str, int], told: str
+) -> None:
+    """Who could not renew has to stop before another may begin."""
+    config.write_text(yaml.safe_dump(values))
+    assert told in refusal(config)
+    assert load(None, {"lease_duration_seconds": 61, "lease_renew_seconds": 60})
 
 
 def test_secrets_are_not_shown(config: Path) -> None:

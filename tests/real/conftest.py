@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from agentaflow_advisor.act.resources.approvals import guarded_since
+from agentaflow_advisor.observe.cluster import connect
 from tests.support.parts import need
 from tools.control_plane import ControlPlane
+from tools.processes import eventually
 from tools.programs import has_cluster, prometheus_program
+
+MANIFESTS = Path(__file__).parents[2] / "scheduler_advisor" / "manifests"
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +49,19 @@ def own_cluster() -> Iterator[ControlPlane]:
     need("the Kubernetes control plane", has_cluster())
     with ControlPlane() as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def extended(own_cluster: ControlPlane) -> ControlPlane:
+    """A cluster with our resources and the policy on approvals."""
+    for name in ("crds", "approvals"):
+        applied = own_cluster.kubectl("apply", "-f", str(MANIFESTS / f"{name}.yaml"))
+        assert applied.returncode == 0, applied.stderr
+    for plural in ("gpunodes", "gpurecommendations", "gpuworkloads"):
+        path = f"/apis/agentaflow.io/v1alpha1/{plural}"
+        eventually(lambda path=path: own_cluster.request("GET", path)[0] == 200, what=path)
+    with connect(own_cluster.kubeconfig, None) as opened:
+        since = guarded_since(opened)
+    assert isinstance(since, float), since
+    eventually(lambda: time.time() > since + 1, what="approvals guarded")
+    return own_cluster

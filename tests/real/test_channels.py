@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from agentaflow_advisor.act.apply import apply_decision
+from agentaflow_advisor.act.apply import Clock, apply_decision
 from agentaflow_advisor.act.channels import CHANNELS
+from agentaflow_advisor.act.points import Point
 from agentaflow_advisor.configuration import load
 from agentaflow_advisor.cycle import revert_harmful
 from agentaflow_advisor.decide.errors import WrongState
@@ -126,25 +129,89 @@ def test_a_pod_that_took_the_name_is_not_evicted(stage: Stage) -> None:
     assert "deletionTimestamp" not in stage.pod()["metadata"]
 
 
-def test_a_disruption_budget_keeps_a_pod(stage: Stage) -> None:
-    """A budget that allows nothing vetoes, by its name."""
-    stage.running_pod()
+def keep(stage: Stage, name: str = "keep") -> None:
+    """A PodDisruptionBudget that allows nothing, and is counted."""
     body = {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
-        "metadata": {"name": "keep"},
+        "metadata": {"name": name},
         "spec": {"minAvailable": 1, "selector": {"matchLabels": {MANAGED: "true"}}},
     }
-    path = f"/apis/policy/v1/namespaces/{stage.namespace}/poddisruptionbudgets"
-    stage.cluster.must("POST", path, body)
+    stage.cluster.must("POST", budgets(stage), body)
     eventually(
-        lambda: stage.cluster.must("GET", f"{path}/keep").get("status", {}).get("expectedPods"),
+        lambda: (
+            stage.cluster.must("GET", f"{budgets(stage)}/{name}")
+            .get("status", {})
+            .get("expectedPods")
+        ),
         what="the budget counted",
     )
+
+
+def budgets(stage: Stage) -> str:
+    return f"/apis/policy/v1/namespaces/{stage.namespace}/poddisruptionbudgets"
+
+
+def evicted_while(stage: Stage, late: Callable[[], None], sleep: Callable[[float], None]) -> Any:
+    """The decision, where that happens after the guards have looked."""
+    stage.running_pod()
+    made = stage.decided(to(EvictPod, stage))
+
+    def reached(point: Point) -> None:
+        if point is Point.AFTER_REHEARSAL:
+            late()
+
+    with connect(stage.cluster.kubeconfig, None) as client:
+        acting = replace(stage.applier(client), reached=reached, clock=Clock(sleep=sleep))
+        return apply_decision(acting, made)
+
+
+def test_a_disruption_budget_keeps_a_pod(stage: Stage) -> None:
+    """A budget that allows nothing vetoes, by its name."""
+    stage.running_pod()
+    keep(stage)
     ended = stage.carried_out(to(EvictPod, stage))
     assert ended.state is State.VETOED
     assert "PodDisruptionBudget keep allows no disruption now" in ended.reason
     assert "deletionTimestamp" not in stage.pod()["metadata"]
+
+
+def test_a_budget_that_the_guard_did_not_see_yet_fails_it_in_the_servers_words(
+    stage: Stage,
+) -> None:
+    """The API server's own 429 is the reason; nothing was evicted."""
+    slept: list[float] = []
+    ended = evicted_while(stage, partial(keep, stage), slept.append)
+    assert (ended.state, len(slept)) == (State.FAILED, 1)
+    assert ended.reason.startswith("pdb: Kubernetes API: 429 Cannot evict pod")
+    assert "disruption budget keep" in ended.reason
+    assert "deletionTimestamp" not in stage.pod()["metadata"]
+
+
+def test_a_budget_that_lets_go_in_time_lets_the_eviction_through(stage: Stage) -> None:
+    """What was refused with 429 is asked again, as late as the API server said."""
+    path = f"{budgets(stage)}/keep"
+
+    def gone(_: float) -> None:
+        stage.cluster.must("DELETE", path)
+        eventually(lambda: stage.cluster.request("GET", path)[0] == 404, what="no budget")
+
+    ended = evicted_while(stage, partial(keep, stage), gone)
+    assert ended.state is State.APPLIED, ended.reason
+
+
+def test_two_budgets_for_one_pod_fail_its_eviction_at_once(stage: Stage) -> None:
+    """The API server answers 500, and would again."""
+
+    def two() -> None:
+        for name in ("keep", "hold"):
+            keep(stage, name)
+
+    slept: list[float] = []
+    ended = evicted_while(stage, two, slept.append)
+    assert (ended.state, slept) == (State.FAILED, [])
+    assert ended.reason.startswith("pdb: Kubernetes API: 500")
+    assert "more than one PodDisruptionBudget" in ended.reason
 
 
 def test_a_young_pod_is_not_evicted(stage: Stage) -> None:
@@ -154,6 +221,40 @@ def test_a_young_pod_is_not_evicted(stage: Stage) -> None:
     ended = stage.carried_out(to(EvictPod, stage))
     assert ended.state is State.VETOED
     assert "the least is 600 s" in ended.reason
+
+
+def test_a_pod_of_a_daemonset_is_not_evicted(stage: Stage) -> None:
+    """It would only be made again, on the same node."""
+    template = pod_manifest("agent", namespace=stage.namespace, gates=())
+    labels = {MANAGED: "true", "app": "agent"}
+    spec = {**template["spec"], "nodeSelector": {HOSTNAME: stage.node}}
+    body = {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {"name": "agent"},
+        "spec": {
+            "selector": {"matchLabels": {"app": "agent"}},
+            "template": {"metadata": {"labels": labels}, "spec": spec},
+        },
+    }
+    del spec["schedulingGates"]
+    stage.cluster.must("POST", f"/apis/apps/v1/namespaces/{stage.namespace}/daemonsets", body)
+    pods = stage.path().rpartition("/")[0]
+    (pod,) = eventually(lambda: stage.cluster.must("GET", pods)["items"], what="its pod")
+    ended = stage.carried_out(to(EvictPod, stage, pod["metadata"]["name"]))
+    assert ended.state is State.VETOED
+    assert "pod_of_its_own" in ended.reason
+
+
+def test_a_static_pods_mirror_is_not_evicted(stage: Stage) -> None:
+    """Its node's own file makes it."""
+    manifest = pod_manifest("train", namespace=stage.namespace, gates=())
+    manifest["metadata"]["annotations"] = {"kubernetes.io/config.mirror": "6f1e"}
+    manifest["spec"] |= {"nodeName": stage.node}
+    stage.cluster.must("POST", stage.path().rpartition("/")[0], manifest)
+    ended = stage.carried_out(to(EvictPod, stage))
+    assert ended.state is State.VETOED
+    assert "pod_of_its_own" in ended.reason
 
 
 def test_half_a_gang_is_not_evicted(stage: Stage) -> None:

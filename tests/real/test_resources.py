@@ -5,49 +5,26 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from lightkube import Client
 
-from agentaflow_advisor.act.resources import nodes, recommendations, workloads
+from agentaflow_advisor.act.resources import nodes, recommendations
 from agentaflow_advisor.act.resources.kinds import installed
-from agentaflow_advisor.configuration import load
-from agentaflow_advisor.cycle import propose_placements
 from agentaflow_advisor.decide.journal import Journal
 from agentaflow_advisor.decide.policy import Policy
-from agentaflow_advisor.model import Decision, Snapshot, State
-from agentaflow_advisor.model.names import APPROVED, APPROVED_BY, MANAGED, STRATEGY
-from agentaflow_advisor.observe.cluster import connect, read_cluster
-from tests.support.cli import Cli
+from agentaflow_advisor.model import Decision, State
+from agentaflow_advisor.model.names import APPROVED, APPROVED_BY
+from agentaflow_advisor.observe.cluster import connect
 from tests.support.decisions import decision
-from tests.support.stage import Stage
 from tools.control_plane import MERGE_PATCH, ControlPlane
 from tools.processes import eventually
 
-MANIFESTS = Path(__file__).parents[2] / "scheduler_advisor" / "manifests"
 GROUP = "/apis/agentaflow.io/v1alpha1"
-RESOURCE = "gpurecommendations.agentaflow.io"
 POLICY = Policy()
-
-
-def wait_for(served: Callable[[], tuple[int, Any]]) -> None:
-    eventually(lambda: served()[0] == 200, what="our resources served")
-
-
-@pytest.fixture(scope="module")
-def extended(own_cluster: ControlPlane) -> ControlPlane:
-    """A cluster with our resources and the policy on approvals."""
-    for name in ("crds", "approvals"):
-        applied = own_cluster.kubectl("apply", "-f", str(MANIFESTS / f"{name}.yaml"))
-        assert applied.returncode == 0, applied.stderr
-    for plural in ("gpunodes", "gpurecommendations", "gpuworkloads"):
-        served = partial(own_cluster.request, "GET", f"{GROUP}/{plural}")
-        wait_for(served)
-    return own_cluster
 
 
 @pytest.fixture
@@ -60,12 +37,6 @@ def client(extended: ControlPlane) -> Iterator[Client]:
 def journal(tmp_path: Path) -> Iterator[Journal]:
     with Journal(tmp_path / "journal.db") as opened:
         yield opened
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
-    monkeypatch.delenv("KUBECONFIG", raising=False)
-    return Cli(capsys)
 
 
 @pytest.fixture
@@ -240,137 +211,3 @@ def test_nodes_are_shown_with_what_is_known_of_them(extended: ControlPlane, clie
         "free": 4,
         "health": "Unknown",
     }
-
-
-def workload(**spec: Any) -> dict[str, Any]:
-    made = {"gpus": 1, "template": {"containers": [{"name": "main", "image": "example.test/x"}]}}
-    return {
-        "apiVersion": "agentaflow.io/v1alpha1",
-        "kind": "GPUWorkload",
-        "metadata": {"name": "fit", "labels": {MANAGED: "true"}},
-        "spec": {**made, **spec},
-    }
-
-
-@pytest.mark.parametrize(
-    "spec",
-    [
-        {"gpus": 0},
-        {"gangSize": 0},
-        {"template": {"containers": []}},
-        {"memory": "much"},
-        {"model": "x" * 64},
-        {"strategy": "magic"},
-    ],
-)
-def test_a_workload_that_makes_no_sense_is_refused(
-    extended: ControlPlane, home: str, spec: dict[str, Any]
-) -> None:
-    """By the API server, with the field's name."""
-    status, answer = extended.request(
-        "POST", f"{GROUP}/namespaces/{home}/gpuworkloads", workload(**spec)
-    )
-    assert status == 422
-    assert next(iter(spec)) in answer["message"]
-
-
-def test_a_workload_becomes_a_suspended_job_and_tells_its_phase(
-    extended: ControlPlane, client: Client, journal: Journal
-) -> None:
-    """Pending until it is placed; it goes with its Job."""
-    stage = Stage(extended, journal)
-    where = f"{GROUP}/namespaces/{stage.namespace}/gpuworkloads"
-    extended.must("POST", where, workload(gangSize=2, memory="1Gi", cpu="500m"))
-    workloads.reconcile(client)
-    job = stage.job()
-    assert job["spec"]["suspend"] is True
-    assert (job["spec"]["parallelism"], job["spec"]["completions"]) == (2, 2)
-    (container,) = job["spec"]["template"]["spec"]["containers"]
-    assert container["resources"]["limits"] == {
-        "nvidia.com/gpu": "1",
-        "memory": "1Gi",
-        "cpu": "500m",
-    }
-    workloads.reconcile(client)
-    assert extended.must("GET", f"{where}/fit")["status"]["phase"] == "Pending"
-    (seen,) = (w for w in read_cluster(client).workloads if w.namespace == stage.namespace)
-    assert (seen.released_by, seen.gpus) == ("suspended-job", 2)
-    extended.must(
-        "PATCH", f"{stage.jobs}/fit", {"spec": {"suspend": False}}, content_type=MERGE_PATCH
-    )
-
-    def phase() -> str:
-        workloads.reconcile(client)
-        return str(extended.must("GET", f"{where}/fit")["status"]["phase"])
-
-    eventually(lambda: phase() in ("Running", "Succeeded"), what="running")
-
-
-def test_a_workload_is_placed_by_the_strategy_that_it_asks_for(
-    extended: ControlPlane, client: Client, journal: Journal, cli: Cli
-) -> None:
-    """And one that asks for none by the one that is set; the decision and the Job say by which."""
-    stage = Stage(extended, journal)
-    extended.add_node(small := f"{stage.namespace}-small", gpus=4)
-    into = ("--into", stage.namespace, "--kubeconfig", str(extended.kubeconfig))
-    for name, asked in (("fit", ()), ("spread", ("--strategy", "round_robin"))):
-        done = cli("submit", name, "--image", "example.test/x", "--gpus", "2", *asked, *into)
-        assert done.code == 0, done.err
-    workloads.reconcile(client)
-    eventually(lambda: schedulable(client, small), what="the small node ready")
-    now, state = time.time(), read_cluster(client)
-    ours = tuple(node for node in state.nodes if node.name in (small, stage.node))
-    jobs = tuple(each for each in state.workloads if each.namespace == stage.namespace)
-    seen = Snapshot(now, 3600.0, 0.95, (), ours, jobs, state.namespaces)
-    settings = load(None, {"strategy": "best_fit"})
-    found = propose_placements(settings, seen, journal, actor="test", now=now)
-    assert {
-        (one.action.name, one.strategy, one.action.node) for one in found.decisions.values()
-    } == {
-        ("fit", "best_fit", small),
-        ("spread", "round_robin", stage.node),
-    }
-    assert stage.job("spread")["metadata"]["annotations"] == {STRATEGY: "round_robin"}
-    shown = extended.kubectl("get", "gpuw", f"--namespace={stage.namespace}", "-o", "wide").stdout
-    assert "round_robin" in shown
-
-
-def schedulable(client: Client, name: str) -> bool:
-    (node,) = (each for each in read_cluster(client).nodes if each.name == name)
-    return node.ready and not node.taints
-
-
-def test_submit_hands_in_what_kubectl_apply_would(
-    extended: ControlPlane, journal: Journal, cli: Cli, tmp_path: Path
-) -> None:
-    """From flags or from a file; what the API server refuses is told in one line."""
-    stage = Stage(extended, journal)
-    where = f"{GROUP}/namespaces/{stage.namespace}/gpuworkloads"
-    into = ("--into", stage.namespace, "--kubeconfig", str(extended.kubeconfig))
-    done = cli("submit", "fit", "--image", "example.test/x", "--gpus", "4", *into)
-    assert (done.code, done.out.strip()) == (0, f"{stage.namespace}/fit submitted")
-    assert extended.must("GET", f"{where}/fit")["spec"]["gpus"] == 4
-    again = cli("submit", "fit", "--image", "example.test/x", *into)
-    assert again.code == 5
-    assert "already exists" in again.err
-    manifest = tmp_path / "work.yaml"
-    bodies = [{**workload(), "metadata": {"name": name}} for name in ("one", "two")]
-    manifest.write_text("---\n".join(json.dumps(body) + "\n" for body in bodies))
-    assert cli("submit", "-f", str(manifest), *into).code == 0
-    assert extended.must("GET", f"{where}/two")["metadata"]["labels"] == {MANAGED: "true"}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ((), "give a NAME and --image, or -f FILE"),
-        (("fit",), "--image is missing"),
-        (("-f", "nowhere.yaml"), "cannot read nowhere.yaml"),
-        (("fit", "--image", "x", "--strategy", "magic"), "magic: give one of best_fit, "),
-    ],
-)
-def test_submit_says_what_is_missing(cli: Cli, arguments: tuple[str, ...], message: str) -> None:
-    """Before anything is sent."""
-    done = cli("submit", *arguments)
-    assert done.code == 2
-    assert message in done.err

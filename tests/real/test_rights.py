@@ -15,6 +15,7 @@ from lightkube import Client
 
 from agentaflow_advisor.act import events
 from agentaflow_advisor.act.resources import nodes, recommendations, workloads
+from agentaflow_advisor.act.resources.approvals import guarded_since
 from agentaflow_advisor.act.resources.kinds import installed
 from agentaflow_advisor.decide.journal import Journal
 from agentaflow_advisor.lease import Lease
@@ -182,6 +183,7 @@ def mirrored(cluster: ControlPlane, stage: Bound, client: Client) -> None:
     (made, *_) = stage.journal.list()
     assert installed(client)
     recommendations.publish(client, "agentaflow", [made], stage.policy)
+    assert isinstance(guarded_since(client), float)
     recommendations.forget(client, "agentaflow", [])
     nodes.publish(client, {"one": {"gpus": 1, "free": 1, "health": "Unknown"}})
     nodes.publish(client, {})

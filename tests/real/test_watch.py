@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -132,9 +133,11 @@ class Scripted:
 
     def __init__(self, *scripts: bytes, items: tuple[str, ...] = ("one",)) -> None:
         self.scripts, self.lists, self.items = list(scripts), 0, items
+        self.watches: list[str] = []
 
     def handle(self, _method: str, path: str, _body: bytes) -> Answer:
         if "watch=true" in path:
+            self.watches.append(path)
             body = self.scripts.pop(0) if self.scripts else b""
             return 200, "application/json", body
         self.lists += 1
@@ -144,8 +147,35 @@ class Scripted:
         return 200, "application/json", body
 
 
+@contextmanager
+def followed(folder: Path, url: str) -> Iterator[Watch[str]]:
+    """A watch of the things of that server."""
+    kubeconfig = folder / "kubeconfig"
+    kubeconfig.write_bytes(
+        msgspec.json.encode(
+            {
+                "clusters": [{"name": "c", "cluster": {"server": url}}],
+                "users": [{"name": "u", "user": {"token": "t"}}],
+                "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+                "current-context": "x",
+            }
+        )
+    )
+    watch = Watch(config(kubeconfig), "/api/v1/things", name_of)
+    watch.start()
+    try:
+        yield watch
+    finally:
+        watch.stop()
+
+
 def thing(name: str, version: str = "5") -> dict[str, Any]:
     return {"metadata": {"name": name, "uid": f"uid-{name}", "resourceVersion": version}}
+
+
+def turned(name: str, version: str, turn: str) -> dict[str, Any]:
+    made = thing(name, version)
+    return {"metadata": {**made["metadata"], "labels": {"turn": turn}}}
 
 
 def event(kind: str, body: dict[str, Any]) -> bytes:
@@ -170,25 +200,29 @@ def test_whatever_a_watch_says_the_view_is_what_was_listed_and_changed(
 ) -> None:
     """After it, another event is taken as if nothing had been."""
     server = Scripted(script, event("ADDED", thing("two", "8")))
-    with serve(server.handle) as url:
-        kubeconfig = tmp_path / "kubeconfig"
-        kubeconfig.write_bytes(
-            msgspec.json.encode(
-                {
-                    "clusters": [{"name": "c", "cluster": {"server": url}}],
-                    "users": [{"name": "u", "user": {"token": "t"}}],
-                    "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-                    "current-context": "x",
-                }
-            )
-        )
-        watch = Watch(config(kubeconfig), "/api/v1/things", name_of)
-        watch.start()
-        try:
-            eventually(lambda: sorted(watch.items()) == ["one", "two"], what="both")
-            assert server.lists == lists
-        finally:
-            watch.stop()
+    with serve(server.handle) as url, followed(tmp_path, url) as watch:
+        eventually(lambda: sorted(watch.items()) == ["one", "two"], what="both")
+        assert server.lists == lists
+
+
+@pytest.mark.parametrize(
+    ("late", "kept"),
+    [
+        (event("MODIFIED", turned("one", "7", "old")), "one new"),
+        (event("DELETED", turned("one", "7", "old")), "one new"),
+        (event("MODIFIED", turned("one", "x7", "other")), "one other"),
+    ],
+    ids=["older", "older end", "of unknown order"],
+)
+def test_an_event_that_comes_late_changes_nothing(tmp_path: Path, late: bytes, kept: str) -> None:
+    """What is newest stays, and the next watch goes on from there."""
+    newest = event("MODIFIED", turned("one", "10", "new"))
+    server = Scripted(newest + late, event("ADDED", thing("two", "11")))
+    with serve(server.handle) as url, followed(tmp_path, url) as watch:
+        eventually(lambda: len(watch.items()) == 2, what="both")
+        assert sorted(watch.items()) == [kept, "two"]
+        asked = "x7" if kept == "one other" else "10"
+        assert [asked in path for path in server.watches[1:2]] == [True]
 
 
 def test_a_watch_that_goes_silent_is_given_up(

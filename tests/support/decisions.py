@@ -66,10 +66,7 @@ def names(vetoes: Iterable[tuple[str, str]]) -> list[str]:
     return [guard for guard, _ in vetoes]
 
 
-GATE_GUARDS = (*EVERYWHERE, *CHANNELS[PlacePod.channel].guards, *PACING)
-"""All that judge a placement."""
-
-
 def judged(made: Decision, facts: Context) -> tuple[tuple[str, str], ...]:
-    """What they have against it."""
-    return vetoes(made, facts, GATE_GUARDS)
+    """What all guards that judge its channel have against it."""
+    own = CHANNELS[made.action.channel].guards
+    return vetoes(made, facts, (*EVERYWHERE, *own, *PACING))

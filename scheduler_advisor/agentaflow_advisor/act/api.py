@@ -12,7 +12,14 @@ from lightkube import ApiError, Client
 from lightkube.core.exceptions import ConfigError
 from lightkube.types import PatchType
 
-from agentaflow_advisor.act.errors import ApiTrouble, Conflict, Rejected, Unanswered, Unreadable
+from agentaflow_advisor.act.errors import (
+    ApiTrouble,
+    Conflict,
+    OverBudget,
+    Rejected,
+    Unanswered,
+    Unreadable,
+)
 from agentaflow_advisor.model import Target
 from agentaflow_advisor.model.names import FIELD_MANAGER
 from agentaflow_advisor.observe.errors import one_line
@@ -21,6 +28,9 @@ T = TypeVar("T")
 
 # An answer that is cut off or none of Kubernetes' fails inside lightkube in these ways.
 UNPARSABLE = (msgspec.MsgspecError, ValueError, KeyError, TypeError)
+
+
+SEVERAL_BUDGETS = "more than one PodDisruptionBudget"
 
 
 def read(get: Callable[[], T]) -> T | None:
@@ -65,7 +75,7 @@ def patch(
 
 
 def write(send: Callable[[], object]) -> None:
-    """One request that changes something. Raises Unanswered, Conflict or Rejected."""
+    """One request that changes something. Raises Unanswered, OverBudget, Conflict or Rejected."""
     try:
         send()
     except httpx2.HTTPStatusError as error:
@@ -83,15 +93,32 @@ def _named(error: httpx2.HTTPStatusError, refusal: type[ApiTrouble]) -> ApiTroub
     reason = f"Kubernetes API: {code} {error.response.reason_phrase}"
     if isinstance(error, ApiError) and error.status.message:
         reason = f"Kubernetes API: {code} {one_line(error.status.message)}"
+        if refused := _over_budget(error, reason):
+            return refused
     if (
         code == httpx2.codes.REQUEST_TIMEOUT
         or code == httpx2.codes.TOO_MANY_REQUESTS
         or code >= 500
     ):
-        return Unanswered(reason, _retry_after(error.response))
+        return Unanswered(reason, code, _retry_after(error.response))
     if code in (httpx2.codes.CONFLICT, httpx2.codes.NOT_FOUND) or _is_other_uid(error):
-        return Conflict(reason)  # the next read tells what is there now
-    return refusal(reason)
+        return Conflict(reason, code)  # the next read tells what is there now
+    return refusal(reason, code)
+
+
+def _over_budget(error: ApiError, reason: str) -> OverBudget | None:
+    """Whether PodDisruptionBudgets refused an eviction, in the words of the API server.
+
+    Several budgets for one pod are a 500 without a cause (kubernetes, eviction.go).
+    """
+    code, status = error.response.status_code, error.status
+    if code >= 500 and SEVERAL_BUDGETS in (status.message or ""):
+        return OverBudget(f"pdb: {reason}", code, None)
+    for cause in (status.details.causes if status.details else None) or ():
+        if code == httpx2.codes.TOO_MANY_REQUESTS and cause.reason == "DisruptionBudget":
+            told = f"pdb: {reason} {one_line(cause.message or '')}"
+            return OverBudget(told.strip(), code, _retry_after(error.response) or 1.0)
+    return None
 
 
 def _is_other_uid(error: httpx2.HTTPStatusError) -> bool:

@@ -16,6 +16,8 @@ from agentaflow_advisor.act.channels import CHANNELS
 from agentaflow_advisor.act.errors import (
     ApiTrouble,
     Conflict,
+    Following,
+    OverBudget,
     Rejected,
     Unanswered,
     Unreadable,
@@ -30,6 +32,8 @@ from agentaflow_advisor.model import Decision, Settled, State, Target
 __all__ = ["Applier", "Clock", "apply_decision", "apply_together", "recover", "revert"]
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
+LONGEST_RETRY_AFTER_SECONDS = 10.0  # what the API server asks for is kept up to here
+BUDGET_TRIES = 3  # of an eviction that a PodDisruptionBudget refuses
 
 
 def apply_decision(applier: Applier, decision: Decision) -> Decision:
@@ -131,7 +135,7 @@ def _prepare(applier: Applier, gang: Sequence[Decision]) -> tuple[Decision, ...]
             continue  # it has gone already
         try:
             _write(applier, each, facts.target, dry_run=True)
-        except Rejected as refusal:
+        except (Rejected, OverBudget) as refusal:
             return _end(applier, gang, gangs.refused(gang, each, str(refusal)))
         applier.reached(Point.AFTER_REHEARSAL)
     return ()
@@ -197,27 +201,35 @@ def _intended(applier: Applier, decision: Decision) -> Decision:
 def _carry_out(applier: Applier, decision: Decision, *, rehearsed: bool = False) -> Decision:
     """Read, judge, rehearse, write; again while nobody can tell whether it happened."""
     pause = FIRST_PAUSE_SECONDS
-    trouble: Exception | None = None
+    trouble: ApiTrouble | None = None
+    refusals = 0
     for _ in _attempts(applier):
         try:
             verdict = judge(applier, decision)
             if isinstance(verdict, Settled):
-                return _settle(applier, decision, _after_intent(decision, verdict))
+                return _settle(applier, decision, _after_intent(decision, verdict, trouble))
             if not rehearsed:
                 _write(applier, decision, verdict.target, dry_run=True)
                 rehearsed = True
                 applier.reached(Point.AFTER_REHEARSAL)
+                if stop := _still_ours(applier):
+                    return _settle(applier, decision, _after_intent(decision, stop))
             _write(applier, decision, verdict.target, dry_run=False)
             applier.reached(Point.AFTER_WRITE)
             return _settle(
                 applier, decision, Settled(State.APPLIED, "the API server took the change")
             )
         except Conflict as conflict:
-            trouble = conflict  # verdict anew on what is there now, never pushed through
+            trouble = conflict  # judged anew on what is there now, never pushed through
         except Unanswered as silence:
             trouble = silence
-            applier.clock.sleep(min(silence.retry_after_seconds or pause, LONGEST_PAUSE_SECONDS))
+            _wait(applier, silence.retry_after_seconds, pause)
             pause *= 2
+        except OverBudget as refusal:
+            trouble, refusals = refusal, refusals + 1
+            if refusals == BUDGET_TRIES or refusal.retry_after_seconds is None:
+                return _refused(applier, decision, refusal)
+            _wait(applier, refusal.retry_after_seconds, pause)
         except Rejected as refusal:
             return _refused(applier, decision, refusal)
         except Unreadable as refusal:
@@ -225,7 +237,24 @@ def _carry_out(applier: Applier, decision: Decision, *, rehearsed: bool = False)
     return _give_up(applier, decision, trouble)
 
 
-def _refused(applier: Applier, decision: Decision, refusal: Rejected) -> Decision:
+def _still_ours(applier: Applier) -> Settled | None:
+    """The lease and the kill switch, right before the write. Raises Following, Unanswered."""
+    if why := applier.follower():
+        raise Following(why)
+    if why := stopped(applier.client, applier.policy.namespace):
+        return Settled(State.VETOED, f"kill_switch: {why}", (("kill_switch", why),))
+    return None
+
+
+def _wait(applier: Applier, asked_seconds: float | None, pause_seconds: float) -> None:
+    """As long as the API server asked for, or as the attempts before suggest; both bounded."""
+    if asked_seconds is not None:
+        applier.clock.sleep(min(asked_seconds, LONGEST_RETRY_AFTER_SECONDS))
+    else:
+        applier.clock.sleep(min(pause_seconds, LONGEST_PAUSE_SECONDS))
+
+
+def _refused(applier: Applier, decision: Decision, refusal: Rejected | OverBudget) -> Decision:
     """Failed, unless the object says that an earlier attempt went through after all."""
     try:
         verdict = judge(applier, decision)
@@ -244,9 +273,16 @@ def _attempts(applier: Applier) -> Iterator[None]:
             return
 
 
-def _after_intent(decision: Decision, settled: Settled) -> Settled:
-    """Once intended, a veto means that the world moved on: superseded."""
+def _after_intent(
+    decision: Decision, settled: Settled, trouble: ApiTrouble | None = None
+) -> Settled:
+    """Once intended, a veto means that the world moved on: superseded.
+
+    But where a budget has refused already, that is why it failed: our guard only sees it by now.
+    """
     if settled.state is State.VETOED:
+        if isinstance(trouble, OverBudget):
+            return replace(settled, state=State.FAILED, reason=str(trouble))
         return replace(settled, state=State.SUPERSEDED)
     return CHANNELS[decision.action.channel].gone_after_intent(decision.action, settled)
 
@@ -256,7 +292,7 @@ def _write(applier: Applier, decision: Decision, target: Target, *, dry_run: boo
     channel.write(applier.client, decision.action, decision, target, dry_run)
 
 
-def _give_up(applier: Applier, decision: Decision, trouble: Exception | None) -> Decision:
+def _give_up(applier: Applier, decision: Decision, trouble: ApiTrouble | None) -> Decision:
     """Expired only when a last read shows that it did not happen."""
     try:
         verdict = judge(applier, decision)

@@ -225,6 +225,15 @@ class Journal(Database):
         query = "SELECT * FROM events WHERE decision_id = ? ORDER BY seq"
         return tuple(self._event(row) for row in self._rows(query, [self.get(decision_id).id]))
 
+    def newest(self) -> int:
+        """The number of the newest event; 0 where there is none."""
+        return int(self._rows("SELECT COALESCE(MAX(seq), 0) AS seq FROM events", [])[0]["seq"])
+
+    def events_after(self, seq: int) -> tuple[Event, ...]:
+        """What happened since that event, to whatever decision, oldest first."""
+        query = "SELECT * FROM events WHERE seq > ? ORDER BY seq"
+        return tuple(self._event(row) for row in self._rows(query, [seq]))
+
     def verify(self) -> tuple[str, ...]:
         """What is wrong with it, the first bad event before the rest; empty where all is well."""
         events = self._rows("SELECT * FROM events ORDER BY seq", [])

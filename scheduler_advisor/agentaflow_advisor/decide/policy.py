@@ -21,7 +21,7 @@ class Policy:
     proposal_ttl_seconds: float = 900.0  # a proposal not approved by then expires
     approval_ttl_seconds: float = 900.0  # an approval not carried out by then expires
     max_evidence_age_seconds: float = 1800.0  # by Prometheus' clock
-    min_evidence_samples: int = 0
+    min_evidence_samples: int = 2  # of what rests on metrics
     deadline_seconds: float = 60.0  # for one decision to be carried out, retries included
     attempts: int = 20  # at one decision, within the deadline
     min_pod_age_seconds: float = 900.0  # before it is evicted

@@ -176,7 +176,7 @@ class Watch(Generic[T]):
                 self._take(msgspec.json.decode(line, type=_Event))
 
     def _take(self, event: _Event) -> None:
-        """One change. Old ones and doubles do no harm: the newest of an object is kept."""
+        """One change. Old ones and doubles do no harm: nothing goes back behind what was seen."""
         self._heard_at = time.monotonic()
         if event.type == "ERROR":
             status = msgspec.json.decode(event.object, type=_Status)
@@ -184,6 +184,8 @@ class Watch(Generic[T]):
                 raise Expired
             raise RuntimeError(f"the watch ended: {status.code} {status.message}")
         head = msgspec.json.decode(event.object, type=_Head).metadata
+        if _older(head.resourceVersion, self._version):
+            return
         item = None
         if event.type in ("ADDED", "MODIFIED"):
             item = self.convert(bytes(event.object))
@@ -195,6 +197,15 @@ class Watch(Generic[T]):
                 else:
                     self._items[head.uid] = item
             self._version = head.resourceVersion or self._version
+
+
+def _older(version: str, seen: str) -> bool:
+    """Whether it comes before what was seen already, or is that; decimal ones are ordered
+    (KEP-5504, all objects of a resource together), of others nothing is known.
+    """
+    if not (version.isdecimal() and seen.isdecimal()):
+        return False
+    return int(version) <= int(seen)
 
 
 def _lines(answer: httpx2.Response) -> Iterator[bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agentaflow_advisor.act.apply import apply_decision, recover
+from agentaflow_advisor.act.apply import Applier, apply_decision, recover
 from agentaflow_advisor.act.facts import read_pod
+from agentaflow_advisor.act.points import Point
 from agentaflow_advisor.decide.errors import JournalLocked, WrongState
 from agentaflow_advisor.decide.journal import Journal
 from agentaflow_advisor.decide.policy import Policy
@@ -272,7 +273,7 @@ def test_an_outcome_that_nobody_can_tell_stays_intended(journal: Journal) -> Non
     cluster = FakeCluster(objects())
     made = proposed_and_approved(journal, cluster)
     cluster.faults = iter(["lost after"])
-    cluster.get_faults = iter(["none"] * 12 + ["lost before"] * 100)
+    cluster.get_faults = iter(["none"] * 13 + ["lost before"] * 100)
     assert run(journal, cluster, made).state is State.INTENDED
     cluster.get_faults = iter(())
     (ended,) = recover(applier(journal, cluster.client))
@@ -371,3 +372,42 @@ def test_a_lease_that_is_lost_holds_decisions_back_and_ends_none(journal: Journa
     assert recover(following)[0].state is State.INTENDED
     assert cluster.accepted == []
     assert recover(leading)[0].state is State.APPLIED
+
+
+def passing(applier_: Applier, point: Point, then: Callable[[], None]) -> Applier:
+    """The same, to which that happens at the point."""
+
+    def reached(at: Point) -> None:
+        if at is point:
+            then()
+
+    return replace(applier_, reached=reached)
+
+
+def test_a_switch_that_is_pulled_during_the_rehearsal_still_stops(journal: Journal) -> None:
+    """It is read again right before the write."""
+    cluster = FakeCluster(objects())
+    made = proposed_and_approved(journal, cluster)
+
+    def pull() -> None:
+        cluster.objects[SWITCH_PATH] = {"data": {"stop": "true"}}
+
+    acting = passing(applier(journal, cluster.client), Point.AFTER_REHEARSAL, pull)
+    ended = apply_decision(acting, made)
+    assert (ended.state, cluster.accepted) == (State.SUPERSEDED, [])
+    assert "kill_switch" in dict(journal.events(made.id)[-1].vetoes)
+
+
+def test_a_lease_that_is_lost_during_the_rehearsal_holds_the_write_back(journal: Journal) -> None:
+    """It stays intended, for whoever leads."""
+    cluster = FakeCluster(objects())
+    made = proposed_and_approved(journal, cluster)
+    lost: list[str] = []
+    acting = passing(
+        replace(applier(journal, cluster.client), follower=lambda: lost[0] if lost else None),
+        Point.AFTER_REHEARSAL,
+        lambda: lost.append("two holds the lease"),
+    )
+    waits = apply_decision(acting, made)
+    assert (waits.state, waits.reason) == (State.INTENDED, "two holds the lease")
+    assert cluster.accepted == []

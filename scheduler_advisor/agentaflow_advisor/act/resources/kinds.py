@@ -9,9 +9,8 @@ from agentaflow_advisor.act.api import read
 
 GROUP, VERSION = "agentaflow.io", "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
-RECOMMENDATION = create_namespaced_resource(
-    GROUP, VERSION, "GPURecommendation", "gpurecommendations"
-)
+RESOURCES = "gpurecommendations"
+RECOMMENDATION = create_namespaced_resource(GROUP, VERSION, "GPURecommendation", RESOURCES)
 NODE = create_global_resource(GROUP, VERSION, "GPUNode", "gpunodes")
 WORKLOAD = create_namespaced_resource(GROUP, VERSION, "GPUWorkload", "gpuworkloads")
 

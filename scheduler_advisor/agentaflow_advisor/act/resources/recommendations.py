@@ -17,7 +17,8 @@ from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.types import PatchType
 
 from agentaflow_advisor.act.api import read, write
-from agentaflow_advisor.act.errors import Conflict
+from agentaflow_advisor.act.errors import Conflict, Unprotected
+from agentaflow_advisor.act.resources.approvals import guarded_since
 from agentaflow_advisor.act.resources.kinds import API_VERSION, RECOMMENDATION
 from agentaflow_advisor.decide import codec
 from agentaflow_advisor.decide.approval import approve
@@ -37,6 +38,7 @@ class Approval:
     decision_id: str
     hash: str
     by: str
+    possible_since: float  # when the object was made, seconds since the epoch
 
 
 def plan_hash(decision: Decision) -> str:
@@ -97,24 +99,50 @@ def adopt(
     """Say yes in the journal to what was approved in the API. Raises ApiTrouble, JournalError.
 
     Only where the approval repeats the hash of the plan that the journal holds: a yes to another
-    plan is none. The admission policy has seen to who may write it.
+    plan is none. And only where the admission policy has seen to who wrote it, all the time that
+    the object was there; raises Unprotected of those where it has not, after the others.
     """
-    proposed = {decision.id: decision for decision in journal.list((State.PROPOSED,))}
-    adopted = []
-    for approval in _approvals(_there(client, namespace)):
-        decision = proposed.get(approval.decision_id)
-        if decision is None or plan_hash(decision) != approval.hash:
+    plans = {each.id: plan_hash(each) for each in journal.list((State.PROPOSED,))}
+    found = [
+        approval
+        for approval in _approvals(_there(client, namespace))
+        if plans.get(approval.decision_id) == approval.hash
+    ]
+    guarded = guarded_since(client) if found else ""
+    adopted, refused = [], []
+    for approval in found:
+        if why := _unguarded(approval, guarded):
+            refused.append(
+                f"GPURecommendation {namespace}/{approval.decision_id} is not taken: {why}"
+            )
             continue
         with suppress(WrongState):  # somebody else was first
-            adopted.append(approve(journal, decision.id, actor=approval.by, now=now, policy=policy))
+            adopted.append(
+                approve(journal, approval.decision_id, actor=approval.by, now=now, policy=policy)
+            )
+    if refused:
+        raise Unprotected(
+            f"the approval of GPURecommendation {refused[0]}, or use `agentaflow approve`"
+        )
     return tuple(adopted)
+
+
+def _unguarded(approval: Approval, guarded: float | str) -> str | None:
+    """Why anybody could have written it; None where only who may approve could."""
+    if isinstance(guarded, str):
+        return f"{guarded}; apply manifests/approvals.yaml"
+    if approval.possible_since < guarded:
+        return "it is older than the policy on approvals; approve the next one"
+    return None
 
 
 def _approvals(there: Mapping[str, Any]) -> Iterable[Approval]:
     for name, seen in there.items():
-        notes = seen.metadata.annotations or {}
+        meta = seen.metadata
+        notes, made = meta.annotations or {}, meta.creationTimestamp
         if notes.get(APPROVED):
-            yield Approval(name, notes[APPROVED], notes.get(APPROVED_BY, ""))
+            since = made.timestamp() if made else 0.0
+            yield Approval(name, notes[APPROVED], notes.get(APPROVED_BY, ""), since)
 
 
 def _there(client: Client, namespace: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -10,43 +9,93 @@ from lightkube import Client
 from lightkube.resources.batch_v1 import Job
 from lightkube.types import PatchType
 
-from agentaflow_advisor.act.api import read, write
-from agentaflow_advisor.act.errors import Conflict
+from agentaflow_advisor.act.api import UNPARSABLE, read, write
+from agentaflow_advisor.act.errors import ApiTrouble, Conflict, Rejected
 from agentaflow_advisor.act.resources.kinds import API_VERSION, WORKLOAD
 from agentaflow_advisor.model.names import FIELD_MANAGER, HOSTNAME, MANAGED, PRODUCT, STRATEGY
+from agentaflow_advisor.observe.errors import one_line
 from agentaflow_advisor.observe.resources import GPU
 
 Body = dict[str, Any]
+FINAL = (400, 422)  # what is refused so would be refused again
+ENDED = ("Succeeded", "Failed")
+LONGEST = 4096
+WAITS = "it waits for a place"
 
 
-def reconcile(client: Client) -> None:
-    """A Job for each GPUWorkload that opted in, and its state. Raises ApiTrouble."""
-    listed = read(lambda: tuple(client.list(WORKLOAD, namespace="*", labels={MANAGED: "true"})))
+def reconcile(client: Client) -> tuple[str, ...]:
+    """A Job for each GPUWorkload, and its state; one that fails leaves the others alone.
+
+    A line for each whose state could not be read or written. Raises ApiTrouble where they cannot be
+    listed.
+    """
+    listed = read(lambda: tuple(client.list(WORKLOAD, namespace="*")))
+    troubles = []
     for seen in listed or ():
-        _reconcile(client, seen)
+        try:
+            _reconcile(client, seen)
+        except ApiTrouble as trouble:
+            where = f"{seen.metadata.namespace}/{seen.metadata.name}"
+            troubles.append(f"GPUWorkload {where}: {trouble}")
+    return tuple(troubles)
 
 
 def _reconcile(client: Client, seen: Any) -> None:
-    name, namespace = seen.metadata.name, seen.metadata.namespace
-    job = read(lambda: client.get(Job, name, namespace=namespace))
-    if job is None:
-        made = cast(Job, Job.from_dict(job_of(seen)))
-        with suppress(Conflict):
-            write(lambda: client.create(made, field_manager=FIELD_MANAGER))
-        return  # its state in the next cycle
     before: Body = seen.get("status") or {}
-    status = status_of(job, before, datetime.now(UTC))
-    if status != before:
-        write(
-            lambda: client.patch(
-                WORKLOAD.Status,
-                name,
-                {"status": status},
-                namespace=namespace,
-                patch_type=PatchType.MERGE,
-                field_manager=FIELD_MANAGER,
-            )
+    status = _wanted(client, seen, before)
+    if status is None or status == before:
+        return
+    write(
+        lambda: client.patch(
+            WORKLOAD.Status,
+            seen.metadata.name,
+            {"status": status},
+            namespace=seen.metadata.namespace,
+            patch_type=PatchType.MERGE,
+            field_manager=FIELD_MANAGER,
         )
+    )
+
+
+def _wanted(client: Client, seen: Any, before: Body) -> Body | None:
+    """The state that it should have, after its Job was made where that is due; None: as it is."""
+    meta, now = seen.metadata, datetime.now(UTC)
+    if before.get("phase") in ENDED:
+        return None
+    job = read(lambda: client.get(Job, meta.name, namespace=meta.namespace))
+    if job is None:
+        phase, reason, message = _made(client, seen)
+    elif not _owned(job, meta.uid):
+        phase, reason = "Pending", "NameTaken"
+        message = f"Job {meta.name} is there and not of this workload; submit it by another name"
+    else:
+        return status_of(job, before, now)
+    return {"phase": phase, "conditions": [_condition(phase, reason, message, before, now)]}
+
+
+def _made(client: Client, seen: Any) -> tuple[str, str, str]:
+    """What came of making its Job: phase, reason and message."""
+    if (asked := (seen.metadata.labels or {}).get(MANAGED, "true")) != "true":
+        return "Pending", "NotManaged", f'its label {MANAGED} is "{asked}"; make it "true"'
+    try:
+        made = cast(Job, Job.from_dict(job_of(seen)))
+    except (*UNPARSABLE, AttributeError) as error:
+        said = one_line(error) or type(error).__name__
+        return "Failed", "Rejected", f"its template cannot be read: {said}"
+    try:
+        write(lambda: client.create(made, field_manager=FIELD_MANAGER))
+    except Conflict:
+        pass  # somebody was first; whose it is, is seen in the next cycle
+    except Rejected as refusal:
+        final = refusal.code in FINAL
+        phase, reason = ("Failed", "Rejected") if final else ("Pending", "Refused")
+        return phase, reason, str(refusal)
+    return "Pending", "Pending", WAITS
+
+
+def _owned(job: Job, uid: str) -> bool:
+    owners = (job.metadata.ownerReferences if job.metadata else None) or ()
+    return any(owner.uid == uid for owner in owners)
 
 
 def job_of(workload: Any) -> Body:
@@ -94,13 +143,13 @@ def job_of(workload: Any) -> Body:
 
 def status_of(job: Job, before: Body, now: datetime) -> Body:
     """Phase, node and conditions, from what the Job says; times stay where nothing changed."""
-    phase, reason = _phase(job)
+    phase, message = _phase(job)
     spec: Any = job.spec
     selector = spec.template.spec.nodeSelector or {}
     status: Body = {
         "phase": phase,
         "job": job.metadata.name if job.metadata else "",
-        "conditions": [_condition(phase, reason, before, now)],
+        "conditions": [_condition(phase, phase, message, before, now)],
     }
     if selector.get(HOSTNAME) and phase != "Pending":
         status["node"] = selector[HOSTNAME]
@@ -114,19 +163,19 @@ def _phase(job: Job) -> tuple[str, str]:
             ended = "Succeeded" if condition.type == "Complete" else "Failed"
             return ended, condition.message or condition.reason or ended
     if spec and spec.suspend:
-        return "Pending", "it waits for a place"
+        return "Pending", WAITS
     if status and status.ready:
         return "Running", f"{status.ready} of its pods are ready"
     return "Placed", "its Job was started"
 
 
-def _condition(phase: str, message: str, before: Body, now: datetime) -> Body:
+def _condition(phase: str, reason: str, message: str, before: Body, now: datetime) -> Body:
     """Ready while it runs, and after it ended well."""
     made = {
         "type": "Ready",
         "status": "True" if phase in ("Running", "Succeeded") else "False",
-        "reason": phase,
-        "message": message,
+        "reason": reason,
+        "message": message[:LONGEST],
         "lastTransitionTime": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
     for old in before.get("conditions") or ():

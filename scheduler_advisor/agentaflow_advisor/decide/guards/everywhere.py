@@ -5,6 +5,7 @@ from __future__ import annotations
 from agentaflow_advisor.decide.guards.context import Context, Guard, unless
 from agentaflow_advisor.model import Allow, Decision, Veto
 from agentaflow_advisor.model.names import MANAGED
+from agentaflow_advisor.place import STRATEGIES
 
 
 def kill_switch(_: Decision, context: Context) -> Allow | Veto:
@@ -77,7 +78,10 @@ def evidence_fresh(decision: Decision, context: Context) -> Allow | Veto:
 
 
 def evidence_enough(decision: Decision, context: Context) -> Allow | Veto:
-    """The evidence rests on as many samples as the settings ask for."""
+    """What rests on metrics has samples enough; a strategy that needs none rests on requests."""
+    strategy = STRATEGIES.get(decision.strategy)
+    if strategy is not None and not strategy.needs:
+        return Allow()
     samples, least = decision.evidence.samples, context.policy.min_evidence_samples
     return unless(samples < least, f"the evidence is {samples} samples, {least} are needed")
 
