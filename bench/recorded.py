@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from agentaflow_advisor.observe.recording.families import RARE
+from agentaflow_advisor.observe.recording.families import RARE, REASONS
 from bench.remote_write import Series, send
 from tools.prometheus import JOB
 
@@ -32,7 +32,7 @@ BLOCK_HOURS = (12, 6, 4, 2, 0)
 """How long ago the blocks of the past end. A server that has run for days has made blocks of 2
 hours and joined them to 6 and 18; a day is in as many as here, the newest two hours in its memory.
 """
-BITS = (1 << len(RARE)) - 1
+BITS = (1 << len(RARE)) - 1 + sum(REASONS.values()) - REASONS["thermal"]  # that one is DCGM's
 
 
 @dataclass(frozen=True, slots=True)

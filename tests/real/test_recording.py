@@ -13,6 +13,7 @@ from agentaflow_advisor.advice import SIGNALS
 from agentaflow_advisor.analyses import run
 from agentaflow_advisor.model import Gpu, Recommendation, Snapshot
 from agentaflow_advisor.observe import Prometheus, take
+from agentaflow_advisor.observe.recording import REASONS
 from agentaflow_advisor.price import PriceTable, price_nodes
 from agentaflow_advisor.settings import Settings
 from agentaflow_exporter.backfill import Plan
@@ -70,6 +71,11 @@ def found(snapshot: Snapshot) -> dict[str, Recommendation]:
     return {each.id: each for each in outcome.findings.recommendations}
 
 
+def looked_at(snapshot: Snapshot) -> dict[str, set[str]]:
+    """The reasons for held-down clocks that were told, by GPU."""
+    return {gpu.uuid: set(gpu.counts.get("throttled_seconds", ())) for gpu in snapshot.gpus}
+
+
 def gpus(snapshot: Snapshot) -> dict[str, Gpu]:
     return {gpu.uuid: gpu for gpu in snapshot.gpus}
 
@@ -95,6 +101,19 @@ def test_the_advice_is_the_same(
     assert not [each for each in recorded.refusals if each.subject == "window"]
     assert any("agentaflow:gpu_" in query.promql for query in recorded.queries)
     assert any(":avg1d{" in query.promql for query in recorded.queries) == (window == WHOLE)
+
+
+@pytest.mark.parametrize("window", [WHOLE, FIVE_MINUTES])
+def test_what_was_looked_at_of_clocks_is_the_same(
+    servers: tuple[PrometheusServer, PrometheusServer], window: float
+) -> None:
+    """A reason that never held a clock down is recorded nowhere, and told all the same."""
+    raw, recorded = (looked_at(look(server, window)) for server in servers)
+    matter = {*REASONS}
+    assert any(matter & reasons for reasons in raw.values())
+    assert {uuid: told & matter for uuid, told in recorded.items()} == {
+        uuid: told & matter for uuid, told in raw.items()
+    }
 
 
 @pytest.mark.parametrize(("window", "step"), [(WHOLE, HOUR), (HOURS, HOUR), (FIVE_MINUTES, 300)])

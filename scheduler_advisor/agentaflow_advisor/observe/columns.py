@@ -69,8 +69,9 @@ class Columns:
         for name, counted in COUNTS.items():
             for counts, numbers in zip(found, self._numbers(name), strict=True):
                 if numbers is not None:
-                    kept = {label: n for label, n in numbers.items() if n or counted.zeros}
-                    counts[name] = kept
+                    if not counted.zeros:
+                        numbers = {label: n for label, n in numbers.items() if n}
+                    counts[name] = numbers
         return list(found)
 
     def sources(self, signal: str) -> list[Source | None]:

@@ -15,12 +15,19 @@ from typing import Any
 
 from agentaflow_advisor.model import Query, Refusal
 from agentaflow_advisor.observe.answers import Answer
-from agentaflow_advisor.observe.recording import MEASURED, RARE, TOLD, USUAL_LANES, Question
+from agentaflow_advisor.observe.recording import (
+    MEASURED,
+    RARE,
+    REASONS,
+    TOLD,
+    USUAL_LANES,
+    Question,
+)
 from agentaflow_advisor.observe.signals import AMOUNT, COUNTS, SCALARS
 from agentaflow_advisor.observe.told import GpuKey, Readings
 
 WIDTH = "pcie_width"
-PRESENT = "present"
+PRESENT, THROTTLED = "present", "throttled_seconds"
 COVERAGE, SAMPLES = "utilization_present", "utilization_samples"
 Node = tuple[str, str]  # cluster and name
 
@@ -92,7 +99,9 @@ def _zeros(readings: Readings, wanted: Collection[str]) -> None:
         telling = [bits for bits in told if bits >> bit & 1]
         if signal not in wanted:
             continue
-        if signal in COUNTS:
+        if signal == THROTTLED:
+            readings.counts[signal] = _throttled(readings.counts.get(signal, {}), telling, told)
+        elif signal in COUNTS:
             counts = readings.counts.get(signal)
             none = usual(None, *telling)
             readings.counts[signal] = none | counts if counts else none
@@ -100,6 +109,19 @@ def _zeros(readings: Readings, wanted: Collection[str]) -> None:
             values = readings.values.get(signal)
             zeros = usual(USUAL_LANES if signal == WIDTH else 0.0, *telling)
             readings.values[signal] = zeros | values if values else zeros
+
+
+def _throttled(
+    counted: Mapping[GpuKey, dict[str, float]],
+    telling: Iterable[int],
+    told: Mapping[int, Iterable[GpuKey]],
+) -> dict[GpuKey, dict[str, float]]:
+    """By reason: zero for each that the GPU tells and that did not hold its clocks down."""
+    found: dict[GpuKey, dict[str, float]] = {}
+    for bits in telling:
+        none = {reason: 0.0 for reason, bit in REASONS.items() if bits & bit}
+        found |= dict.fromkeys(told[bits], none)
+    return found | {key: found.get(key, {}) | counts for key, counts in counted.items()}
 
 
 def _measured(readings: Readings) -> Collection[GpuKey]:

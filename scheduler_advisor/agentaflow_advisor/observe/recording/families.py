@@ -71,6 +71,14 @@ RARE: tuple[str, ...] = (
     "pcie_width",
 )
 """The n-th has the bit 2^n: recorded bits are read for as long as they are kept, so only append."""
+REASONS: Mapping[str, int] = {
+    "hw_thermal_slowdown": 1 << 32,
+    "sw_thermal_slowdown": 1 << 33,
+    "thermal": 1 << 34,
+    "hw_power_brake_slowdown": 1 << 35,
+    "sw_power_cap": 1 << 36,
+}
+"""Of `throttled_seconds`, with the bit of who tells it: as of the rare ones, only append."""
 TELLS_ONLY = "pcie_width"
 """It has a bit, and is recorded of every GPU."""
 RARE_NOW = frozenset(RARE[RARE.index("mig_enabled") : RARE.index(TELLS_ONLY)])

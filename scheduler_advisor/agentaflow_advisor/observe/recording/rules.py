@@ -31,6 +31,7 @@ from agentaflow_advisor.observe.recording.families import (
     PREFIX,
     RARE,
     RARE_NOW,
+    REASONS,
     TELLS_ONLY,
     TOLD,
     WHOLE,
@@ -56,6 +57,7 @@ MEANS = {
     "dram_active_ratio": "dram_active_mean",
 }
 SAMPLES = "utilization_samples"
+THROTTLED = "throttled_seconds"
 MEASURED = ("utilization_ratio", "high")  # what the advisor knows the measured GPUs by
 PRESENT = "present"
 HEADER = """\
@@ -111,9 +113,11 @@ def steps(exporter: Exporter) -> Iterator[Rule]:
             told[signal] = _telling(exporter, signal)
     if TELLS_ONLY in dialect:
         told[TELLS_ONLY] = f"group by ({GPU}) ({_canonical(exporter, _five(dialect[TELLS_ONLY]))})"
+    numbers = {signal: f"{text} * {1 << RARE.index(signal)}" for signal, text in told.items()}
+    if THROTTLED in told:
+        numbers["reasons"] = _reasons(exporter)
     bits = " or ".join(
-        f'label_replace({text} * {1 << RARE.index(signal)}, "signal", "{signal}", "", "")'
-        for signal, text in told.items()
+        f'label_replace({text}, "signal", "{signal}", "", "")' for signal, text in numbers.items()
     )
     every = metric(TOLD, "bits", "5m")
     yield _labelled(exporter, every, f"sum by ({GPU}) ({bits})")
@@ -240,6 +244,18 @@ def _telling(exporter: Exporter, signal: str) -> str:
     else:
         text = f"max by ({exporter.by}) ({exporter.lost})"
     return f"group by ({GPU}) ({_canonical(exporter, text)})"
+
+
+def _reasons(exporter: Exporter) -> str:
+    """The bits of those that a GPU tells, together."""
+    told = _canonical(exporter, exporter.counters[THROTTLED].replace("@", ""), "reason")
+    bits = " or ".join(
+        f'label_replace(vector({bit}), "reason", "{reason}", "", "")'
+        for reason, bit in REASONS.items()
+    )
+    return (
+        f"sum by ({GPU}) (group by ({GPU}, reason) ({told}) * on (reason) group_left () ({bits}))"
+    )
 
 
 def _five(template: str) -> str:
