@@ -68,7 +68,7 @@ def test_recommendations_are_in_the_same_money(
     listed = asking("recommend", "-o", "json").json["saves_per_month"]
     monkeypatch.setenv("AGENTAFLOW_COST_FILE", str(terms))
     (paid,) = asking("recommend", "-o", "json").json["saves_per_month"]
-    assert float(paid["amount"]) * 2 == pytest.approx(float(listed[0]["amount"]), rel=1e-4)
+    assert Decimal(paid["amount"]) * 2 == Decimal(listed[0]["amount"])
 
 
 def test_recommend_and_the_page_take_a_cost_file(asking: Cli, terms: Path, tmp_path: Path) -> None:

@@ -33,7 +33,12 @@ from agentaflow_advisor.model.fleet import (
     Usage,
     Workload,
 )
-from agentaflow_advisor.model.money import HOURS_PER_MONTH, CurrencyMismatch, Money
+from agentaflow_advisor.model.money import (
+    HOURS_PER_MONTH,
+    CurrencyMismatch,
+    HourlyPrice,
+    Money,
+)
 from agentaflow_advisor.model.past import Past, PastNode, PodRun
 from agentaflow_advisor.model.series import Demand, Series
 from agentaflow_advisor.model.snapshot import ClusterState, Missing, Query, Refusal, Snapshot
@@ -60,6 +65,7 @@ __all__ = [
     "Evidence",
     "Gpu",
     "Held",
+    "HourlyPrice",
     "LabelNode",
     "Missing",
     "Money",

@@ -19,7 +19,7 @@ class CurrencyMismatch(ValueError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Money:
-    """An amount in one currency. Addition refuses to mix currencies. Printed to the cent."""
+    """An amount in one currency. Addition refuses to mix currencies."""
 
     amount: Decimal
     currency: str = "USD"
@@ -55,7 +55,18 @@ class Money:
         return self.rounded(EXACT_PLACES)
 
     def __str__(self) -> str:
+        """To the cent."""
         return str(self.rounded())
+
+
+class HourlyPrice(Money):
+    """What an hour costs: printed in full however it is rounded, since a month is 730 of it."""
+
+    __slots__ = ()
+
+    def rounded(self, places: int = EXACT_PLACES) -> Money:
+        """To nine decimal places at least."""
+        return super().rounded(max(places, EXACT_PLACES))
 
 
 class _Rounded(Money):

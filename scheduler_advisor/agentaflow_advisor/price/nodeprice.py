@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 
-from agentaflow_advisor.model import Money
+from agentaflow_advisor.model import HourlyPrice, Money
 from agentaflow_advisor.price.offer import Capacity
 from agentaflow_advisor.price.tablefile import PriceRow, ResidualRates
-
-RATE = Decimal("0.0001")
-"""To what a GPU's own share is rounded, so that it is counted with as it is printed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +77,11 @@ def from_row(
     return NodePrice(
         row.instance_type,
         Money(per_hour * factor, currency),
-        Money(base * factor, currency),
-        Money(_share(residual * factor, base * factor), currency),
+        HourlyPrice(base * factor, currency),
+        HourlyPrice(min(residual, base) * factor, currency),
         assumed=False,
         region=row.region,
         capacity=capacity,
         base_per_gpu_hour=Money(base),
         steps=steps,
     )
-
-
-def _share(residual: Decimal, whole: Decimal) -> Decimal:
-    """Never more than the whole."""
-    return min(residual.quantize(RATE), whole.quantize(RATE, rounding=ROUND_DOWN))

@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Self
 
-from agentaflow_advisor.model import Money, Node, Refusal
+from agentaflow_advisor.model import HourlyPrice, Money, Node, Refusal
 from agentaflow_advisor.price.models import Product, plain, product, same_name
 from agentaflow_advisor.price.nodeprice import NodePrice, Step, from_row
 from agentaflow_advisor.price.offer import INSTANCE, Capacity, capacity_of, provider_of, region_of
@@ -253,7 +253,7 @@ class PriceTable:
         base = own.per_gpu_hour if node_hour is None else node_hour / gpus
         steps = self._exchange(currency)
         factor = steps[0].factor if steps else Decimal(1)
-        each = Money((base or Decimal(0)) * factor, self.currency)
+        each = HourlyPrice((base or Decimal(0)) * factor, self.currency)
         return NodePrice(
             node.instance_type or own.name,
             each * gpus,
