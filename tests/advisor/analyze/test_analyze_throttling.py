@@ -160,13 +160,13 @@ def test_what_is_told_of_some_reasons_stays_told() -> None:
     assert len(findings.refusals) == 1
 
 
-@pytest.mark.parametrize("seconds", [{}, {"sw_power_cap": DAY}])
-def test_of_recorded_series_no_reason_is_held_for_untold(seconds: dict[str, float]) -> None:
+@pytest.mark.parametrize("made", [telling(), telling(sw_power_cap=DAY)])
+def test_of_recorded_series_no_reason_is_held_for_untold(made: Gpu) -> None:
     """They tell of the reasons only those that acted: which others are told is not known."""
     query = Query(
         "throttled_seconds", "sum_over_time(agentaflow:gpu_throttled…{}[1d])", 1, 0.1, "x"
     )
-    one = replace(telling(**seconds), dialect="x")
+    one = replace(made, dialect="x")
     snapshot = Snapshot(1_800_000_000.0, DAY, 0.95, (one,), (Node("c", "n", 8),), queries=(query,))
     assert throttling.analyze(snapshot, {}, ThrottlingSettings()) == Findings((), ())
     other = replace(snapshot, gpus=(replace(one, dialect="y"),))
