@@ -29,7 +29,7 @@ def _at_times(share: float, high: float, low: float) -> Value:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A GPU, or with `with_` one of two on a node; what is right for it, and nothing if empty."""
+    """A GPU, or with `on` one of two on a node; what is right for it, and nothing if empty."""
 
     right: str
     use: Value
@@ -58,7 +58,7 @@ EDGES: Mapping[str, Edge] = {
     # In bursts: the peak counts, however short it is.
     "bursts": Edge("", _at_times(1 / 180, 0.6, 0.1), 8_400),
     "low-bursts": Edge(HOME, _at_times(1 / 180, 0.45, 0.01), 8_400),
-    "new": Edge("", always(0.1), 8_400, held_hours=23),
+    "new": Edge("", always(0.1), 8_400, held_hours=22),  # seen on a grid of half hours
     # Two on a node: together they fit, lack memory, or are too busy.
     "a1": Edge("", always(0.30), 40_000, "pair"),
     "a2": Edge(SHARE, always(0.47), 27_900, "pair"),
