@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import promql_parser
@@ -21,6 +23,7 @@ OF_THE_ADVISOR_ITSELF = {
     for name, labels in DECLARED.items()
     if name.startswith("agentaflow_advisor_") and "cluster" not in labels
 }
+RUNBOOKS = Path(__file__).parents[2] / "alerts" / "runbooks"
 GROWTH = {"rate", "increase"}
 MADE = {name: make() for name, make in BOARDS.items()}
 PANELS = [
@@ -116,6 +119,12 @@ def test_thresholds_begin_at_the_bottom_and_rise(panel: dict[str, Any]) -> None:
     first, *others = [step["value"] for step in steps]
     assert first is None
     assert others == sorted(others)
+
+
+def test_an_alert_that_a_board_names_exists(board: dict[str, Any]) -> None:
+    """Texts send nobody to a runbook that is not there."""
+    named = set(re.findall(r"\bAgentaflow[A-Z]\w+", json.dumps(board)))
+    assert named <= {path.stem for path in RUNBOOKS.glob("*.md")}
 
 
 def test_panels_have_ids_of_their_own_and_do_not_overlap(board: dict[str, Any]) -> None:

@@ -172,6 +172,46 @@ def test_an_xid_of_a_gpu_that_is_gone_is_still_listed(promtool: Path, tmp_path: 
     )
 
 
+PAID = [
+    labelled("agentaflow:recorded_time:seconds", "1x60", cluster="c", step="5m"),
+    labelled("agentaflow_advisor_gpu_price_per_hour", "9x60", cluster="c", node="n", currency="E"),
+    recorded("present:last", "1x60"),
+    recorded("held_ratio:last", "1x40 _x20", namespace="a"),
+    recorded("utilization_ratio:avg", "0.5x60"),
+    recorded("present:last", "1x60", uuid="GPU-1"),
+    recorded("held_ratio:last", "1x60", uuid="GPU-1", namespace="b"),
+    recorded("utilization_ratio:avg", "1x60", uuid="GPU-1"),
+]
+"""Half an hour that is looked at three times, a GPU each of two namespaces at 9 an hour. The first
+is held for two of the three, and half used."""
+
+
+@pytest.mark.parametrize(
+    ("title", "money"),
+    [
+        ("Held by pods, an hour A", 15),
+        ("Held by nobody, an hour A", 3),
+        ("Held and not used, an hour A", 3),
+    ],
+)
+def test_cost_is_the_mean_over_the_range(
+    promtool: Path, tmp_path: Path, title: str, money: float
+) -> None:
+    """What was held for a part of the range costs that part, not what the last scrape says."""
+    expected = [_sample({"currency": "E"}, money)]
+    run(promtool, tmp_path, PAID, [check(_query("cost.json", title), expected)])
+
+
+@pytest.mark.parametrize(("budget", "share"), [("13140", [1.0]), ("26280", [0.5]), ("0", [])])
+def test_the_pace_is_held_against_the_budget(
+    promtool: Path, tmp_path: Path, budget: str, share: list[float]
+) -> None:
+    """Two GPUs at 9 an hour are 13,140 a month; without a budget there is no share of it."""
+    expr = _query("cost.json", "Of the budget A").replace("$budget", budget)
+    expected = [_sample({"currency": "E"}, each) for each in share]
+    run(promtool, tmp_path, PAID, [check(expr, expected)])
+
+
 @pytest.mark.parametrize(
     ("annotation", "given", "marks"),
     [
