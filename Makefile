@@ -38,7 +38,7 @@ test: venv ## everything, against the real parts; a part that cannot be had is s
 
 boards: venv ## every board drawn in a browser, its queries asked; new pictures in docs/images
 	@$(BIN)/python -m tools.realparts prometheus browser
-	@AGENTAFLOW_PICTURES=docs/images $(BIN)/pytest -s -q tests/dashboards tests/real/test_boards.py tests/real/test_boards_types.py tests/real/test_boards_drawn.py
+	@AGENTAFLOW_PICTURES=docs/images $(BIN)/pytest -s -q tests/dashboards tests/real/test_boards*.py
 
 demo: venv ## a simulated fleet with a week of history, a real Prometheus, and the advice
 	@$(BIN)/python -m tools.realparts prometheus

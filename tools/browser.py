@@ -21,6 +21,7 @@ from tools.programs import CACHE, PartMissing
 
 SOURCE = Path(__file__).parent / "grafana"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FONTS = "fonts-liberation"  # what the page falls back to, as wide as Grafana's own
 PINNED = ("package.json", "package-lock.json")
 SECONDS_A_BOARD = 45
 
@@ -63,7 +64,7 @@ def install() -> None:
         run("browser: apt-get update", ["apt-get", "update", "-qq"], check=False)
         run(
             "browser: apt-get install chromium",
-            ["apt-get", "install", "-y", "--no-install-recommends", "chromium"],
+            ["apt-get", "install", "-y", "--no-install-recommends", "chromium", FONTS],
         )
     if not (page() / "boards.js").exists():
         _build()
@@ -99,17 +100,20 @@ def draw(
     prometheus_url: str,
     pictures: Path,
     *,
-    since: Mapping[str, str],
+    live: Mapping[str, str],
     chosen: Mapping[str, str],
+    scrape: int,
 ) -> dict[str, Any]:
     """Writes NAME.png for each board; what became of each of its panels, by the board's name.
 
-    since: where a board's range begins, "now-6h" if it is not told.
+    scrape: seconds between two samples. live: where the range of a board begins that is drawn of
+    what is scraped each second.
     """
     job = {
         "prometheus": prometheus_url,
+        "scrape": scrape,
         "browser": browser(),
-        "since": dict(since),
+        "live": dict(live),
         "chosen": chosen,
         "folder": str(pictures.resolve()),
         "boards": boards,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from agentaflow_dashboards.frame import clusters, framed
+from agentaflow_dashboards.frame import DAY, clusters, framed
 from agentaflow_dashboards.held import EACH_GPU
 from agentaflow_dashboards.kinds import Column, bars, named_values, wide_table
 from agentaflow_dashboards.modern import Row, Viz, override, query, stat, timeseries
+from agentaflow_dashboards.nodes import line_to_cluster, link_to_cluster
 from agentaflow_dashboards.promql import PODS_KNOWN, SAME_GPU
 
 OF = '{cluster=~"$cluster"}'
@@ -15,6 +16,10 @@ UP = f"agentaflow_gpu_up{OF}"
 POD = f"agentaflow_gpu_pod_info{OF}"
 HELD = f"max {EACH_GPU} ({POD})"
 WEEK = 604800
+KNOWN_THEN = f"sum by (cluster) (agentaflow:cluster_gpus:count{OF})"
+RECORDED_HELD = f"agentaflow:cluster_gpus_held:count{OF}"
+HELD_THEN = f"sum by (cluster) ({RECORDED_HELD} {PODS_KNOWN})"
+"""As recorded: a line through a day would read every GPU at every step."""
 
 
 def capacity() -> dict[str, Any]:
@@ -29,7 +34,7 @@ def capacity() -> dict[str, Any]:
             Row("Forecast", _forecast()),
             Row("Where the room is", _room()),
         ],
-        since="now-24h",
+        **DAY,
     )
 
 
@@ -98,7 +103,7 @@ def _lines() -> tuple[Viz, ...]:
             "Good: held close to known, and known steady. Where held is at known, pods wait.",
             query(_held(each), "{{cluster}} held"),
             query(f"count {each} ({UP})", "{{cluster}} known", ref="B"),
-            defaults={"min": 0},
+            defaults={"min": 0, "links": [line_to_cluster()]},
         ),
         timeseries(
             "Held GPUs that work",
@@ -111,17 +116,16 @@ def _lines() -> tuple[Viz, ...]:
                 "{{cluster}}",
             ),
             unit="percentunit",
-            defaults={"min": 0, "max": 1},
+            defaults={"min": 0, "max": 1, "links": [line_to_cluster()]},
         ),
     )
 
 
 def _forecast() -> tuple[Viz, ...]:
-    day = f"({_held('by (cluster)')})[1d:15m]"
-    slope = f"deriv({day})"
-    known = f"count by (cluster) ({UP})"
-    ahead = f"clamp_min(predict_linear({day}, {WEEK}), 0)"
-    days = f"(({known} - {_held('by (cluster)')}) / ({slope} > 0)) / 86400"
+    day = f"{RECORDED_HELD}[1d:15m]"
+    slope = f"(deriv({day}) {PODS_KNOWN})"
+    ahead = f"clamp_min(predict_linear({day}, {WEEK}), 0) {PODS_KNOWN}"
+    days = f"(({KNOWN_THEN} - {HELD_THEN}) / ({slope} > 0)) / 86400"
     return (
         wide_table(
             "In a week, as the last day went",
@@ -130,13 +134,13 @@ def _forecast() -> tuple[Viz, ...]:
             "tell. Good: held in a week stays below known.",
             {"cluster": "Cluster"},
             [
-                Column("Known", known),
-                Column("Held", _held("by (cluster)")),
+                Column("Known", KNOWN_THEN),
+                Column("Held", HELD_THEN),
                 Column("Held in a week", ahead, more={"decimals": 0}),
                 Column("GPUs more a day", f"{slope} * 86400", more={"decimals": 2}),
                 Column(
                     "Days until none is free",
-                    f"clamp_max({days}, 365) or {_held('by (cluster)')} * 0 + 365",
+                    f"clamp_max({days}, 365) or {slope} * 0 + 365",
                     steps=(("red", None), ("orange", 7.0), ("text", 30.0)),
                     more={
                         "decimals": 0,
@@ -144,7 +148,27 @@ def _forecast() -> tuple[Viz, ...]:
                     },
                 ),
             ],
-            size=(24, 5),
+            overrides=[link_to_cluster()],
+            size=(24, 4),
+        ),
+        timeseries(
+            "Held, and what each moment foretold",
+            "The dashed line is how many would be held a week after that moment, by the day before "
+            "it. Good: it stays below known; where it jumps about, a straight line says little. "
+            "Needs the recording rules.",
+            query(HELD_THEN, "{{cluster}} held"),
+            query(ahead, "{{cluster}} foretold", ref="B"),
+            query(KNOWN_THEN, "{{cluster}} known", ref="C"),
+            defaults={"min": 0, "links": [line_to_cluster()]},
+            overrides=[
+                {
+                    "matcher": {"id": "byRegexp", "options": ".* foretold"},
+                    "properties": [
+                        {"id": "custom.lineStyle", "value": {"fill": "dash", "dash": [8, 6]}}
+                    ],
+                }
+            ],
+            size=(24, 7),
         ),
     )
 
@@ -167,16 +191,21 @@ def _room() -> tuple[Viz, ...]:
                     steps=(("text", None), ("orange", 1.0)),
                 ),
             ],
-            overrides=[override("Model", {"custom.width": 240})],
-            size=(12, 8),
+            overrides=[override("Model", {"custom.width": 240}), link_to_cluster()],
+            size=(12, 6),
         ),
         bars(
-            "Nodes by how many GPUs are free",
+            "Nodes with free GPUs",
             "How the free GPUs lie: eight free on one node take a job of eight, one free on each "
             "of eight nodes do not. Good: few nodes with one or two free; `agentaflow defragment` "
             "says what to move.",
-            query(f'sort_desc(count_values("free", {pieces}))', "{{free}} free", now=True),
+            query(
+                f'sort_desc(count_values("free", {pieces}))',
+                "nodes with {{free}} free",
+                now=True,
+            ),
             defaults={"min": 0, "color": {"mode": "fixed", "fixedColor": "blue"}},
-            size=(12, 8),
+            names="top",
+            size=(12, 6),
         ),
     )

@@ -8,19 +8,29 @@ from agentaflow_dashboards.frame import (
     BUSY_IS_GOOD,
     HOT,
     HOT_LINES,
+    TEMPERATURES,
     clusters,
     framed,
-    link,
     nodes,
 )
 from agentaflow_dashboards.kinds import Column, bars, tiles, wide_table
 from agentaflow_dashboards.modern import Row, Viz, query, stat
 from agentaflow_dashboards.names import OURS
-from agentaflow_dashboards.nodes import by_node, link_to_node
-from agentaflow_dashboards.promql import EACH_NODE, PODS_KNOWN, SAME_GPU, gpu, short_name
+from agentaflow_dashboards.nodes import by_node, line_to_node, link_to_node
+from agentaflow_dashboards.promql import (
+    CHOSEN,
+    EACH_NODE,
+    PODS_KNOWN,
+    SAME_GPU,
+    gpu,
+    leading,
+    lowest,
+    short_name,
+)
 
 MOST_TILES = 1000
-MOST_LINES = 20
+MOST = 10
+EXPORTERS = f'up{{job="agentaflow-exporter",{CHOSEN}}}'
 
 
 def cluster() -> dict[str, Any]:
@@ -44,8 +54,9 @@ def _now() -> tuple[Viz, ...]:
         stat(
             "Nodes",
             "Nodes whose exporter answers, of those that Prometheus scrapes. Good: the same.",
-            query(f"count(count {EACH_NODE} ({gpu('up')}))", "with GPUs", now=True),
-            size=(4, 4),
+            query(f"sum({EXPORTERS})", "answering", now=True),
+            query(f"count({EXPORTERS})", "scraped", ref="B", now=True),
+            size=(5, 4),
         ),
         stat(
             "GPUs that pods hold",
@@ -53,7 +64,7 @@ def _now() -> tuple[Viz, ...]:
             "days is paid for and not used. Missing where exporters do not know the pods.",
             query(held, "held", now=True),
             query(f"count({gpu('up')})", "all", ref="B", now=True),
-            size=(6, 4),
+            size=(5, 4),
         ),
         stat(
             "Utilisation",
@@ -77,13 +88,13 @@ def _now() -> tuple[Viz, ...]:
             "How many of each model. Good: what was bought.",
             query(short_name(f"count by (name) ({gpu('info')})"), "{{name}}", now=True),
             size=(6, 4),
+            names="top",
             defaults={"color": {"mode": "fixed", "fixedColor": "blue"}, "min": 0},
         ),
     )
 
 
 def _heat() -> tuple[Viz, ...]:
-    to_node = link("This node", "agentaflow-node", "cluster", node="${__field.labels.node}")
     return (
         tiles(
             "Utilisation of each node",
@@ -95,8 +106,8 @@ def _heat() -> tuple[Viz, ...]:
                 now=True,
             ),
             unit="percentunit",
-            steps=BUSY_IS_GOOD,
-            defaults={"decimals": 0, "links": [to_node]},
+            steps=(("semi-dark-orange", None), ("yellow", 0.3), ("dark-green", 0.6)),
+            defaults={"decimals": 0, "links": [line_to_node()]},
         ),
         tiles(
             "Hottest GPU of each node",
@@ -108,46 +119,50 @@ def _heat() -> tuple[Viz, ...]:
                 now=True,
             ),
             unit="celsius",
-            steps=HOT,
-            defaults={"links": [to_node]},
+            steps=(("dark-green", None), ("semi-dark-orange", 80.0), ("semi-dark-red", 87.0)),
+            defaults={"links": [line_to_node()]},
         ),
     )
 
 
 def _lines() -> tuple[Viz, ...]:
-    bottom, top = f"bottomk({MOST_LINES}, ", f"topk({MOST_LINES}, "
+    of_each = "cluster, node"
+    hottest = f"max {EACH_NODE} ({OURS('temperature')})"
     return (
-        by_node(
+        bars(
             "Least busy nodes",
-            "Mean over the GPUs of a node, the 20 lowest at each time. Good: high and even. One "
-            "node far below the others of the same job waits for data, or holds GPUs that nobody "
-            "uses.",
-            f"{bottom}avg {EACH_NODE} ({OURS('utilization')}))",
+            f"Mean over the range and the GPUs of a node, the {MOST} lowest. Good: high. One node "
+            "far below the others of the same job waits for data, or holds GPUs that nobody uses.",
+            query(
+                lowest(f"avg {EACH_NODE} ({OURS('utilization')})", most=MOST), "{{node}}", now=True
+            ),
             unit="percentunit",
-            defaults={"min": 0, "max": 1},
+            steps=BUSY_IS_GOOD,
+            defaults={"min": 0, "max": 1, "decimals": 0, "links": [line_to_node()]},
         ),
         by_node(
             "Fullest memory",
-            "Used part of the GPU memory of a node, the 20 highest. Good: it rises and falls with "
-            "utilisation. Much memory held and little work done is a forgotten notebook.",
-            f"{top}avg {EACH_NODE} ({OURS('memory_ratio')}))",
+            f"Used part of the GPU memory of a node, the {MOST} highest. Good: it rises and falls "
+            "with utilisation. Much memory held and little work done is a forgotten notebook.",
+            leading(f"avg {EACH_NODE} ({OURS('memory_ratio')})", of_each, most=MOST),
             unit="percentunit",
             defaults={"min": 0, "max": 1},
         ),
         by_node(
             "Hottest nodes",
-            "Core temperature of a node's hottest GPU, the 20 highest. Good: below 80 °C. From "
-            "about 87 °C most data centre GPUs are close to slowing themselves down; the alert "
-            "uses each GPU's own threshold.",
-            f"{top}max {EACH_NODE} ({OURS('temperature')}))",
+            f"Core temperature of a node's hottest GPU, the {MOST} highest. Good: below 80 °C. "
+            "From about 87 °C most data centre GPUs are close to slowing themselves down; the "
+            "alert AgentaflowGpuTooHot knows each GPU's own threshold.",
+            leading(hottest, of_each, most=MOST),
             unit="celsius",
             steps=HOT_LINES,
+            custom=TEMPERATURES,
         ),
         by_node(
             "Power of the nodes that draw most",
-            "What the GPUs of a node draw together, the 20 highest. Good: steady under load. A "
-            "sudden drop under load is a job that stopped or a power brake.",
-            f"{top}sum {EACH_NODE} ({OURS('power')}))",
+            f"What the GPUs of a node draw together, the {MOST} highest. Good: steady under load. "
+            "A sudden drop under load is a job that stopped or a power brake.",
+            leading(f"sum {EACH_NODE} ({OURS('power')})", of_each, most=MOST),
             unit="watt",
             defaults={"min": 0},
         ),
@@ -185,7 +200,7 @@ def _nodes() -> Viz:
         ],
         overrides=[link_to_node()],
         sort_by="Free",
-        size=(24, 9),
+        size=(24, 11),
     )
 
 

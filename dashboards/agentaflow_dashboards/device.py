@@ -4,12 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from agentaflow_dashboards.frame import BUSY_IS_GOOD, HOT, clusters, framed, gpus, nodes
-from agentaflow_dashboards.kinds import Column, states, wide_table
-from agentaflow_dashboards.modern import Row, Viz, override, query, stat, timeseries
+from agentaflow_dashboards.frame import (
+    BUSY_IS_GOOD,
+    HOT,
+    TEMPERATURES,
+    clusters,
+    framed,
+    gpus,
+    nodes,
+)
+from agentaflow_dashboards.holders import holders_of_gpu, identity
+from agentaflow_dashboards.kinds import named_values, states
+from agentaflow_dashboards.modern import (
+    MISSING,
+    Row,
+    Viz,
+    coloured,
+    query,
+    stat,
+    timeseries,
+)
 from agentaflow_dashboards.names import DCGM, OURS, Names
 from agentaflow_dashboards.node import PERFORMANCE
+from agentaflow_dashboards.nodes import line_to_node
 from agentaflow_dashboards.promql import gpu
+from agentaflow_dashboards.xids import XID_NAMES, XIDS_SAID
 
 
 def _active(color: str) -> tuple[tuple[float, str, str], ...]:
@@ -21,7 +40,6 @@ CALM = {
     "^sw_power_cap$": _active("yellow"),
 }
 """Reasons that are nobody's fault; all others are heat, power supply or the hardware."""
-NO_XID = ((0.0, "none", "green"),)
 CHOSEN_GPU = 'gpu=~"$gpu"'
 
 
@@ -42,7 +60,9 @@ def _board(names: Names) -> dict[str, Any]:
         Row("Errors and links", (*_errors(names), *_traffic(names))),
     ]
     if names.ours:
-        rows.append(Row("What it is, and who holds it", (_identity(), _holders())))
+        rows.append(
+            Row("What it is, and who holds it", (identity(CHOSEN_GPU), holders_of_gpu(CHOSEN_GPU)))
+        )
     return framed(
         "gpu",
         "GPU",
@@ -50,6 +70,7 @@ def _board(names: Names) -> dict[str, Any]:
         [clusters(names), nodes(names, one=True), gpus(names)],
         rows,
         names=names,
+        points=None,
     )
 
 
@@ -93,9 +114,10 @@ def _now(names: Names) -> tuple[Viz, ...]:
         ),
         stat(
             "Last Xid",
-            "Code of the last Xid error since the exporter was started. Good: 0, there was none.",
+            "The last Xid error since the exporter was started. Good: none.",
             query(f"max({names('last_xid', CHOSEN_GPU)})", now=True),
             steps=(("green", None), ("red", 1.0)),
+            defaults={"mappings": [MISSING, named_values(XID_NAMES)]},
         ),
     )
 
@@ -131,8 +153,10 @@ def _memory(names: Names) -> tuple[Viz, ...]:
             "What processes have allocated. Good: it ends with the job. A slow rise until the job "
             "dies is a leak.",
             query(names("memory_used", CHOSEN_GPU), "in use"),
+            query(names("memory_total", CHOSEN_GPU), "all", ref="B"),
             unit="bytes",
             defaults={"min": 0},
+            overrides=[coloured("all", "text", dashed=True)],
         ),
     )
 
@@ -146,6 +170,9 @@ def _heat(names: Names) -> tuple[Viz, ...]:
             query(names("memory_temperature", CHOSEN_GPU), "memory", ref="B"),
             query(names("slowdown_temperature", CHOSEN_GPU), "slows down at", ref="C"),
             unit="celsius",
+            defaults={"links": [line_to_node(names)]},
+            custom=TEMPERATURES,
+            overrides=[coloured("slows down at", "red", dashed=True)],
             size=(8, 8),
         ),
         timeseries(
@@ -155,6 +182,7 @@ def _heat(names: Names) -> tuple[Viz, ...]:
             query(names("power_limit", CHOSEN_GPU), "limit", ref="B"),
             unit="watt",
             defaults={"min": 0},
+            overrides=[coloured("limit", "text", dashed=True)],
             size=(8, 8),
         ),
         timeseries(
@@ -164,6 +192,7 @@ def _heat(names: Names) -> tuple[Viz, ...]:
             query(names("sm_clock_max", CHOSEN_GPU), "highest", ref="B"),
             unit="hertz",
             defaults={"min": 0},
+            overrides=[coloured("highest", "text", dashed=True)],
             size=(8, 8),
         ),
     )
@@ -189,10 +218,9 @@ def _states(names: Names) -> tuple[Viz, ...]:
         ),
         states(
             "Xid errors over time",
-            "The last Xid's code as it changes. Good: none. 48, 63, 64, 79, 94 and 95 are the "
-            "hardware's: drain the node; 13, 31 and 43 are mostly the application's.",
+            f"The last Xid as it changes. Good: none. {XIDS_SAID}",
             query(names("last_xid", CHOSEN_GPU), "last Xid"),
-            mappings=NO_XID,
+            mappings=XID_NAMES,
             steps=(("green", None), ("red", 1.0)),
             size=(12, 4),
         ),
@@ -212,15 +240,16 @@ def _reasons(names: Names) -> tuple[Any, ...]:
 def _errors(names: Names) -> tuple[Viz, ...]:
     return (
         timeseries(
-            "Errors a second",
-            "Memory errors, corrected and not, and PCIe packets sent again. Good: all 0. Corrected "
-            "errors that keep coming become uncorrected ones.",
-            query(names.rate("corrected", CHOSEN_GPU), "corrected"),
-            query(names.rate("uncorrected", CHOSEN_GPU), "uncorrected", ref="B"),
-            query(names.rate("pcie_replays", CHOSEN_GPU), "PCIe replays", ref="C"),
-            unit="cps",
+            "New errors",
+            "Memory errors, corrected and not, and PCIe packets sent again, at each point those "
+            "since the one before, or about so many. Good: all 0. Corrected errors that keep "
+            "coming become uncorrected ones.",
+            query(names.new("corrected", CHOSEN_GPU), "corrected"),
+            query(names.new("uncorrected", CHOSEN_GPU), "uncorrected", ref="B"),
+            query(names.new("pcie_replays", CHOSEN_GPU), "PCIe replays", ref="C"),
             defaults={"min": 0},
             custom={"axisSoftMax": 1},
+            overrides=[coloured("uncorrected", "red")],
         ),
     )
 
@@ -238,48 +267,4 @@ def _traffic(names: Names) -> tuple[Viz, ...]:
             unit="Bps",
             defaults={"min": 0},
         ),
-    )
-
-
-def _identity() -> Viz:
-    labels = {
-        "uuid": "UUID",
-        "name": "Model",
-        "serial": "Serial",
-        "pci_bus_id": "PCI bus",
-        "vbios_version": "VBIOS",
-        "architecture": "Architecture",
-    }
-    return wide_table(
-        "Identity",
-        "What the driver says it is; the vendor asks for the serial. Good: what was bought.",
-        labels,
-        [Column("GPU", f"max by ({', '.join(labels)}) ({gpu('info', CHOSEN_GPU)})")],
-        hidden={"Value": True},
-        overrides=[override("UUID", {"custom.width": 340})],
-        size=(24, 5),
-    )
-
-
-def _holders() -> Viz:
-    labels = {"namespace": "Namespace", "pod": "Pod", "container": "Container"}
-    return wide_table(
-        "Held by",
-        "The containers that hold it, as the kubelet says; several share it. Good: one that works. "
-        "Missing where the exporter does not know the pods.",
-        labels,
-        [
-            Column(
-                "GPU works", f"avg by ({', '.join(labels)}) ({_busy_while_held()})", "percentunit"
-            )
-        ],
-        size=(24, 5),
-    )
-
-
-def _busy_while_held() -> str:
-    each = "max by (cluster, node, gpu, uuid, namespace, pod, container)"
-    return (
-        f"{each} ({gpu('pod_info', CHOSEN_GPU)})"
-        f" * on (cluster, node, gpu, uuid) group_left () {OURS('utilization', CHOSEN_GPU)}"
     )

@@ -17,13 +17,25 @@ from agentaflow_dashboards.frame import (
     link,
     nodes,
 )
-from agentaflow_dashboards.kinds import Column, heatmap, wide_table
-from agentaflow_dashboards.modern import Row, Viz, override, query, stat, table, timeseries
-from agentaflow_dashboards.names import DCGM, OURS, Names, slowed
-from agentaflow_dashboards.nodes import link_to_gpu, link_to_node
-from agentaflow_dashboards.promql import CHOSEN, IDLE, exporter
+from agentaflow_dashboards.kinds import Column, all_buckets, heatmap, wide_table
+from agentaflow_dashboards.modern import (
+    Row,
+    Viz,
+    coloured,
+    override,
+    query,
+    stat,
+    table,
+    timeseries,
+)
+from agentaflow_dashboards.names import COLOUR_OF_REASON, DCGM, OURS, Names, slowed
+from agentaflow_dashboards.nodes import SELF, line_to_cluster, link_to_gpu, link_to_node
+from agentaflow_dashboards.promql import CHOSEN, IDLE, JUDGED, exporter, or_none
 
 EACH_CLUSTER = "by (cluster)"
+MOST = 20
+COOLEST, HOTTEST = 20, 95  # °C, of the rows
+FEWER_POINTS = 72  # where a GPU or node has many series: every 5 minutes of 6 hours
 
 
 def fleet() -> dict[str, Any]:
@@ -56,7 +68,7 @@ def _board(names: Names) -> dict[str, Any]:
 
 def _counts(names: Names) -> tuple[Viz, ...]:
     if not names.ours:
-        return (_known(names),)
+        return _known(names)
     up = names("known")
     return (
         stat(
@@ -77,26 +89,33 @@ def _counts(names: Names) -> tuple[Viz, ...]:
         stat(
             "Idle all this range",
             "GPUs on which no kernel was seen running in the whole chosen range. GPUs that "
-            "were not there at its start are not judged. Good: 0 over a day or more.",
-            query(f"count({IDLE}) or 0 * count({up} offset $__range)", now=True),
+            "were not there at its start are not judged. Good: 0 over a day or more. Needs the "
+            "recording rules.",
+            query(f"count({IDLE}) or 0 * {JUDGED}", now=True),
             steps=NONE_IS_BEST,
         ),
     )
 
 
-def _known(names: Names) -> Viz:
-    return stat(
-        "GPUs",
-        "GPUs that dcgm-exporter tells of, and those it told of when the range began. Good: both "
-        "are the same: a GPU that is lost just vanishes under these names.",
-        query(f"count({names('known')})", "now", now=True),
-        query(f"count({_ago(names('known'))})", "then", ref="B", now=True),
-        size=(9, 4),
+def _known(names: Names) -> tuple[Viz, ...]:
+    known = names("known")
+    before = known.replace("}", "} offset $__range", 1)
+    gone = f"{before} unless on (cluster, {names.node}, {names.uuid}) {known}"
+    return (
+        stat(
+            "GPUs",
+            "GPUs that dcgm-exporter tells of. Good: as many as you pay for.",
+            query(f"count({known})", now=True),
+        ),
+        stat(
+            "GPUs gone in this range",
+            "GPUs that dcgm-exporter told of when the range began, and no more. Good: 0: a GPU "
+            "that is lost just vanishes under these names.",
+            query(f"count({gone}) or 0 * count({before})", now=True),
+            steps=NONE_IS_GOOD,
+            size=(5, 4),
+        ),
     )
-
-
-def _ago(expr: str) -> str:
-    return expr.replace("}", "} offset $__range", 1)
 
 
 def _totals(names: Names) -> tuple[Viz, ...]:
@@ -125,7 +144,7 @@ def _totals(names: Names) -> tuple[Viz, ...]:
             "Energy in this range",
             "Energy that the GPUs used in the chosen time range, from their own counters. "
             "Hosts, fans and cooling are not in it. Good: in proportion to the work done.",
-            query(f"sum({names.increase('energy')}) / 3600", now=True),
+            query(f"sum({names.grown('energy')}) / 3600", now=True),
             unit="watth",
             size=wide,
         ),
@@ -153,48 +172,57 @@ def _clusters(names: Names) -> Viz:
             ),
         ],
         overrides=[override("Cluster", {"links": [_to_cluster(names)]})],
-        size=(24, 5),
+        size=(24, 4),
     )
 
 
 def _to_cluster(names: Names) -> dict[str, str]:
     if names.ours:
-        return link("This cluster", names.board("cluster"), cluster="${__value.text}")
-    return link("Only this cluster", names.board("fleet"), cluster="${__value.text}")
+        return link("This cluster", names.board("cluster"), cluster=SELF)
+    return link("Only this cluster", names.board("fleet"), cluster=SELF)
 
 
 def _heat(names: Names) -> tuple[Viz, ...]:
-    busy = f'count_values("busy", ceil({names("utilization")} * 10) * 10)'
-    hot = f'count_values("hot", floor({names("temperature")} / 5) * 5 < 100)'
+    busy = f'count_values("busy", (ceil({names("utilization")} * 10) - 1) * 10)'
+    busy = f'label_replace({busy}, "busy", "over $1 %", "busy", "(\\\\d+)")'
+    busy = f'label_replace({busy}, "busy", "idle", "busy", "-10")'
+    hot = f"clamp(floor({names('temperature')} / 5) * 5, {COOLEST}, {HOTTEST})"
+    hot = f'label_replace(count_values("hot", {hot}), "hot", "$1 °C", "hot", "(.+)")'
     return (
         heatmap(
             "GPUs by utilisation",
-            "How many GPUs were how busy: each row is ten percent, the lowest is 0. At most 11 "
+            "How many GPUs were how busy: each row is ten percent, the lowest ran no kernel. 11 "
             "series, however large the fleet. Good: the colour is at the top. A band that stays at "
             "the bottom is GPUs that nobody uses.",
-            query(busy, "{{busy}}"),
-            axis="percent",
+            query(
+                all_buckets(
+                    busy, "busy", ["idle", *(f"over {low} %" for low in range(0, 100, 10))]
+                ),
+                "{{busy}}",
+            ),
         ),
         heatmap(
             "GPUs by temperature",
-            "How many GPUs were how warm: each row is five degrees, named by its lower end. At "
-            "most 20 series. Good: nothing at 85 and above. One band apart from the others is a "
-            "rack that is cooled differently.",
-            query(hot, "{{hot}}"),
-            scheme="YlOrRd",
-            axis="celsius",
+            "How many GPUs were how warm: each row is five degrees, named by its lower end; the "
+            "last ones hold what is beyond. 16 series. Good: nothing at 85 and above. One band "
+            "apart from the others is a rack that is cooled differently.",
+            query(
+                all_buckets(hot, "hot", [f"{low} °C" for low in range(COOLEST, HOTTEST + 1, 5)]),
+                "{{hot}}",
+            ),
         ),
     )
 
 
 def _work(names: Names) -> tuple[Viz, ...]:
+    links = {"links": [line_to_cluster()]} if names.ours else {}
     return (
         timeseries(
             "Utilisation of each cluster",
             "Mean over the GPUs of a cluster. Good: high and even by day and night.",
             query(f"avg {EACH_CLUSTER} ({names('utilization')})", "{{cluster}}"),
             unit="percentunit",
-            defaults={"min": 0, "max": 1},
+            defaults={"min": 0, "max": 1, **links},
         ),
         timeseries(
             "Power of each cluster",
@@ -202,56 +230,64 @@ def _work(names: Names) -> tuple[Viz, ...]:
             "under load is a job that stopped or a power brake.",
             query(f"sum {EACH_CLUSTER} ({names('power')})", "{{cluster}}"),
             unit="watt",
-            defaults={"min": 0},
+            defaults={"min": 0, **links},
         ),
     )
 
 
 def _health(names: Names) -> tuple[Viz, ...]:
-    keys = f"cluster, {names.node}, gpu"
     return (
         timeseries(
             "GPUs slowed down, by reason",
-            "How many GPUs run below their clocks, and why: from the time counters where the "
-            "driver has them, else from the state at the scrape. Good: 0. sw_power_cap under "
-            "full load is normal; any thermal or hw reason is not.",
+            "How many GPUs run below their clocks at each look, and why. Good: 0. sw_power_cap, "
+            "blue, is normal under full load; any thermal or hw reason is not.",
             *(
                 query(expr, legend, ref=chr(ord("A") + index))
                 for index, (legend, expr) in enumerate(slowed(names).items())
             ),
             defaults={"min": 0},
+            custom={"axisSoftMax": 1, "showPoints": "never"},
+            overrides=[coloured(reason, colour) for reason, colour in COLOUR_OF_REASON.items()],
+            maxDataPoints=FEWER_POINTS,
         ),
-        table(
-            "Memory errors in this range",
-            "The 20 GPUs with the most uncorrectable ECC errors. Good: every count is 0. One "
-            "kills the job that meets it; a GPU that repeats them should be drained and "
-            "replaced. GPUs without ECC are not listed.",
-            f"topk(20, sum by ({keys}) ({names.increase('uncorrected')}))",
-            "Errors",
-            {names.node if key == "node" else key: text for key, text in GPU_COLUMNS.items()},
-            steps=(("text", None), ("red", 0.5)),
-            defaults={"decimals": 0},
-            overrides=[link_to_node(names), link_to_gpu(names)],
-        ),
+        _memory_errors(names),
+    )
+
+
+def _memory_errors(names: Names) -> Viz:
+    keys = f"cluster, {names.node}, gpu"
+    errors = names.numbered(names.grown("uncorrected"))
+    errors = f"topk({MOST}, sum by ({keys}) ({errors}) > 0)"
+    return table(
+        "Memory errors in this range",
+        f"The {MOST} GPUs with the most uncorrectable ECC errors; a row called none where there "
+        "were none. Good: that row. One kills the job that meets it; a GPU that repeats them "
+        "should be drained and replaced. GPUs without ECC are not judged.",
+        or_none(errors, names.counted("uncorrected")),
+        "Errors",
+        {names.node if key == "node" else key: text for key, text in GPU_COLUMNS.items()},
+        steps=(("text", None), ("red", 0.5)),
+        defaults={"decimals": 0},
+        overrides=[link_to_node(names), link_to_gpu(names)],
     )
 
 
 def _unread() -> Viz:
     up = f'up{{job="agentaflow-exporter",{CHOSEN}}}'
-    timeouts = f"sum(increase({exporter('gpu_timeouts_total')}[$__rate_interval]))"
     errors = f"sum(increase({exporter('nvml_errors_total')}[$__rate_interval]))"
     nothing_failed = f"0 * count({exporter('driver_up')})"
     return timeseries(
         "What could not be read",
         "Exporters that do not answer, exporters without a driver, collectors that "
-        "failed, GPUs that did not answer in time, and errors from NVML. Good: all 0.",
+        "failed, GPUs that are lost or did not answer in time, and errors from NVML. Good: all 0.",
         query(f"sum(1 - {up})", "exporters down"),
         query(f"sum(1 - {exporter('driver_up')})", "without a driver", ref="B"),
         query(f"sum(1 - {exporter('collector_success')})", "collectors failed", ref="C"),
-        query(f"{timeouts} or {nothing_failed}", "GPUs too slow", ref="D"),
+        query(f"sum(1 - {OURS('known')})", "GPUs without an answer", ref="D"),
         query(f"{errors} or {nothing_failed}", "NVML errors", ref="E"),
         defaults={"min": 0},
-        custom={"axisSoftMax": 1},
+        custom={"axisSoftMax": 1, "showPoints": "never"},
         steps=(("transparent", None), ("red", 1.0)),
-        size=(24, 7),
+        maxDataPoints=FEWER_POINTS,
+        size=(24, 6),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from grafanalib import core as G  # noqa: N812
@@ -19,11 +19,19 @@ from agentaflow_dashboards.names import OURS, Names
 TAG = "agentaflow"
 REPOSITORY = "https://github.com/agentaflow/agentaflow"
 
+FEW_POINTS = 240  # 6 hours in steps of 2 minutes
+DAY: Mapping[str, Any] = {
+    "since": "now-24h",
+    "refresh": "5m",
+    "points": 144,
+}  # in steps of 10 minutes
 NONE_IS_GOOD = (("green", None), ("red", 1.0))
 NONE_IS_BEST = (("green", None), ("orange", 1.0))
 BUSY_IS_GOOD = (("orange", None), ("yellow", 0.3), ("green", 0.6))
 HOT = (("green", None), ("orange", 80.0), ("red", 87.0))
 HOT_LINES = (("transparent", None), ("orange", 80.0), ("red", 87.0))
+TEMPERATURES = {"axisSoftMin": 30, "axisSoftMax": 95}
+"""Room for the limits, and one scale for warm and cool GPUs."""
 GPU_COLUMNS = {"cluster": "Cluster", "node": "Node", "gpu": "GPU"}
 
 
@@ -36,22 +44,32 @@ def framed(
     *,
     names: Names = OURS,
     since: str = "now-6h",
+    refresh: str = "1m",
+    points: int | None = FEW_POINTS,
 ) -> dict[str, Any]:
-    """A board of the family; `variables` come after the data source."""
-    return board(
+    """A board of the family; `variables` come after the data source.
+
+    points: how many each line has at most, None for as many as the panel is wide. What a line
+    costs grows with them, and with the fleet.
+    """
+    made = board(
         rows,
         title=f"{names.title} / {title}",
         description=description,
         uid=names.board(name),
         tags=[TAG, "gpu", "nvidia", *([] if names is OURS else ["dcgm"])],
         editable=False,  # an edit would be lost with the next version: save a copy
-        refresh="1m",
+        refresh=refresh,
         time=G.Time(since, "now"),
         graphTooltip=G.GRAPH_TOOLTIP_MODE_SHARED_CROSSHAIR,
         annotations=G.Annotations(_annotations(names)),
         links=[_link_to_boards(), _link_to_runbooks()],
         templating=G.Templating([datasource_variable(), *variables]),
     )
+    for panel in made["panels"]:
+        if points and panel["type"] != "row":
+            panel.setdefault("maxDataPoints", points)
+    return made
 
 
 def clusters(names: Names = OURS) -> G.Template:
@@ -77,16 +95,18 @@ def pods() -> G.Template:
     return label_variable("pod", "Pod", series)
 
 
-def kept(*variables: str) -> str:
-    """The part of a link that keeps data source, time and these variables."""
-    keep = "&".join(f"${{{name}:queryparam}}" for name in ("datasource", *variables))
-    return f"{keep}&${{__url_time_range}}"
+def link(title: str, uid: str, **chosen: str) -> dict[str, str]:
+    """To another board, with data source and time kept, and these variables set."""
+    sets = "".join(f"&var-{name}={value}" for name, value in chosen.items())
+    return {
+        "title": title,
+        "url": f"/d/{uid}?${{datasource:queryparam}}&${{__url_time_range}}{sets}",
+    }
 
 
-def link(title: str, uid: str, *variables: str, **sets: str) -> dict[str, str]:
-    """To another board: `variables` are kept as they are, `sets` are set."""
-    chosen = "".join(f"&var-{name}={value}" for name, value in sets.items())
-    return {"title": title, "url": f"/d/{uid}?{kept(*variables)}{chosen}"}
+def budget() -> G.Template:
+    """What the chosen clusters may cost a month; 0 for no budget."""
+    return G.Template(name="budget", label="Budget a month", type="textbox", query="0")
 
 
 def _annotations(names: Names) -> list[dict[str, Any]]:

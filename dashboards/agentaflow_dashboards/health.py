@@ -4,18 +4,51 @@ from __future__ import annotations
 
 from typing import Any
 
-from agentaflow_dashboards.frame import GPU_COLUMNS, NONE_IS_GOOD, clusters, framed, nodes
-from agentaflow_dashboards.kinds import Column, states, wide_table
+from agentaflow_dashboards.frame import (
+    DAY,
+    GPU_COLUMNS,
+    HOT_LINES,
+    NONE_IS_GOOD,
+    TEMPERATURES,
+    clusters,
+    framed,
+    nodes,
+)
+from agentaflow_dashboards.kinds import (
+    Column,
+    coloured_words,
+    named_values,
+    states,
+    wide_table,
+)
 from agentaflow_dashboards.modern import Row, Viz, override, query, stat, table, timeseries
 from agentaflow_dashboards.names import OURS, SLOWED_DOWN
-from agentaflow_dashboards.nodes import link_to_gpu, link_to_node
-from agentaflow_dashboards.promql import EACH_NODE, SAME_GPU, UNCORRECTED, gpu
+from agentaflow_dashboards.nodes import line_to_gpu, link_to_gpu, link_to_node
+from agentaflow_dashboards.promql import (
+    CHOSEN,
+    EACH_GPU,
+    EACH_NODE,
+    SAME_BOARD,
+    SAME_GPU,
+    gpu,
+    grown,
+    leading,
+    none_of,
+    numbered,
+    or_none,
+    recorded,
+)
+from agentaflow_dashboards.xids import XID_NAMES, XIDS_SAID
 
 TOP = 20
+MOST = 10
 EACH = "by (cluster, node, gpu)"
-CORRECTED = 'type="corrected"'
+HARD = 'reason=~".+_slowdown"'
 SLOW = ((0.0, "full speed", "green"), (1.0, "slowed down", "red"))
-NO_XID = ((0.0, "none", "green"),)
+HAS_ECC = gpu("ecc_mode_enabled", 'mode="current"') + " == 1"
+RECORDED = recorded("present:last")
+RULES_LOADED = 'agentaflow:cluster_gpus:count{cluster=~"$cluster"}'
+SEVERITIES = {"critical": "red", "warning": "orange", "info": "blue"}
 
 
 def health() -> dict[str, Any]:
@@ -26,12 +59,12 @@ def health() -> dict[str, Any]:
         [clusters(), nodes()],
         [
             Row("Now", _now()),
-            Row("Slowed down", _slow()),
+            Row("Slowed down", (*_slow(), *_hot())),
             Row("Xid errors", _xids()),
             Row("Memory and links", _errors()),
             Row("Alerts", (_alerts(),)),
         ],
-        since="now-24h",
+        **DAY,
     )
 
 
@@ -50,8 +83,9 @@ def _now() -> tuple[Viz, ...]:
         ),
         _count(
             "Uncorrected errors",
-            "Memory errors in this range that killed what met them. Good: 0.",
-            f"sum(increase({gpu('ecc_errors_total', UNCORRECTED)}[$__range]))",
+            "Memory errors in this range that killed what met them. Good: 0. Missing where the "
+            "GPUs have no ECC, or the recording rules are not loaded.",
+            f"sum({grown('ecc_uncorrected')}) or 0 * count({HAS_ECC} and {SAME_BOARD} {RECORDED})",
         ),
         _count(
             "Rows to be remapped",
@@ -84,35 +118,44 @@ def _count(title: str, description: str, expr: str) -> Viz:
 
 
 def _slow() -> tuple[Viz, ...]:
-    hard = gpu("clock_event_active", 'reason=~".+_slowdown"')
-    seconds = gpu("clock_event_seconds_total", SLOWED_DOWN)
-    worst = f"max by (cluster, node, gpu, uuid) (rate({seconds}[$__rate_interval]))"
-    slowest = f"topk({TOP}, sum {EACH_NODE} ({worst}))"
-    each_gpu = "by (cluster, node, gpu, uuid)"
-    room = (
-        f"min {EACH} (max {each_gpu} ({OURS('slowdown_temperature')})"
-        f" - {SAME_GPU} max {each_gpu} ({OURS('temperature')}))"
-    )
+    hard = f"{recorded('throttled_seconds:increase', HARD)} > bool 0"
+    slowed = recorded("throttled_seconds:increase", SLOWED_DOWN)
+    any_reason = f"max by (cluster, node, uuid) ({slowed})"
+    seconds = gpu("clock_event_seconds_total", 'reason="sw_power_cap"')
+    has_counters = f"increase({seconds}[10m:5m]) and on () {RECORDED}"
     return (
         states(
             "Nodes slowed down by heat or a brake",
-            f"Red while at least one GPU of the node is slowed down; the {TOP} nodes that are it "
-            "most at each time. Good: green throughout.",
-            query(f"topk({TOP}, max {EACH_NODE} ({hard}))", "{{node}}"),
+            f"Red while at least one GPU of the node is slowed down; at most {MOST} nodes, only "
+            "those that were; none where there was no such node. Good: none.",
+            query(f"topk({MOST}, max {EACH_NODE} ({hard}))", "{{node}}"),
+            query(none_of(hard, has_counters), "none", ref="B"),
             mappings=SLOW,
         ),
         timeseries(
             "GPUs' time slowed down",
-            f"How many GPUs of a node are slowed down, as time counters tell, the {TOP} nodes with "
-            "most. Good: 0, or only what a power limit holds under full load.",
-            query(slowest, "{{node}}"),
+            f"How many GPUs of a node are slowed down, their power limit too, as time counters "
+            f"tell, at most {MOST} nodes. Good: none, or only what a power limit holds under full "
+            "load. GPUs whose driver has no such counters are not judged.",
+            query(f"topk({MOST}, sum {EACH_NODE} ({any_reason}) / 300)", "{{node}}"),
+            query(none_of(any_reason, has_counters), "none", ref="B"),
             defaults={"min": 0},
+            custom={"axisSoftMax": 1},
         ),
+    )
+
+
+def _hot() -> tuple[Viz, ...]:
+    room = (
+        f"min {EACH} (max {EACH_GPU} ({OURS('slowdown_temperature')})"
+        f" - {SAME_GPU} max {EACH_GPU} ({OURS('temperature')}))"
+    )
+    return (
         table(
             "Closest to slowing down",
             "Degrees up to the temperature at which the GPU slows itself down, by its own "
-            f"threshold, the {TOP} with least. Good: ten or more.",
-            f"bottomk({TOP}, {room})",
+            f"threshold, the {MOST} with least. Good: ten or more.",
+            f"bottomk({MOST}, {room})",
             "Room",
             GPU_COLUMNS,
             unit="celsius",
@@ -122,60 +165,76 @@ def _slow() -> tuple[Viz, ...]:
         ),
         timeseries(
             "Hottest GPUs",
-            f"The {TOP} hottest at each time. Good: below 80 °C.",
-            query(f"topk({TOP}, max {EACH} ({OURS('temperature')}))", "{{node}} GPU {{gpu}}"),
+            f"The {MOST} that were hottest on average. Good: below 80 °C.",
+            query(
+                leading(f"max {EACH} ({OURS('temperature')})", "cluster, node, gpu", most=MOST),
+                "{{node}} GPU {{gpu}}",
+            ),
             unit="celsius",
-            steps=(("transparent", None), ("orange", 80.0), ("red", 87.0)),
+            steps=HOT_LINES,
+            custom=TEMPERATURES,
+            defaults={"links": [line_to_gpu()]},
         ),
     )
 
 
 def _xids() -> tuple[Viz, ...]:
-    grown = f"increase({gpu('xid_errors_total')}[$__range])"
+    last = f"max {EACH} ({gpu('last_xid')})"
+    of_code = numbered(grown("xids", "xid"))
+    told = f"{gpu('last_xid')} and {SAME_BOARD} {RECORDED}"
     return (
         states(
             "Last Xid of each GPU",
-            f"The {TOP} GPUs with the highest code; none is green. Good: green throughout. 48, 63, "
-            "64, 79, 94 and 95 are the hardware's; 13, 31 and 43 are mostly the application's.",
-            query(f"topk({TOP}, max {EACH} ({gpu('last_xid')}))", "{{node}} GPU {{gpu}}"),
-            mappings=NO_XID,
+            f"Of the GPUs that had one, at most {TOP}; none where no GPU had. Good: none. "
+            f"{XIDS_SAID}",
+            query(f"topk({TOP}, {last} > 0)", "{{node}} GPU {{gpu}}"),
+            query(none_of(f"{last} > 0", gpu("last_xid")), "none", ref="B"),
+            mappings=XID_NAMES,
             steps=(("green", None), ("red", 1.0)),
+            size=(12, 6),
         ),
         table(
             "Xid errors in this range",
-            f"By GPU and code, the {TOP} with most. Good: every count is 0. The runbook of "
-            "AgentaflowGpuXid says what each code asks for.",
-            f"topk({TOP}, sum by (cluster, node, gpu, xid) ({grown}))",
+            f"By GPU and code, the {TOP} with most; a row called none where there were none. "
+            "Good: that row. The runbooks of the Xid alerts say what each code asks for.",
+            or_none(f"topk({TOP}, sum by (cluster, node, gpu, xid) ({of_code}) > 0)", told),
             "Times",
             {**GPU_COLUMNS, "xid": "Xid"},
             steps=(("text", None), ("red", 0.5)),
             defaults={"decimals": 0},
-            overrides=[link_to_node(), link_to_gpu()],
+            overrides=[
+                link_to_node(),
+                link_to_gpu(),
+                override("Xid", {"mappings": [named_values(XID_NAMES)], "custom.width": 260}),
+            ],
+            size=(12, 6),
         ),
     )
 
 
 def _errors() -> tuple[Viz, ...]:
-    def top(metric: str, *matchers: str) -> str:
-        return f"topk({TOP}, sum {EACH} (increase({gpu(metric, *matchers)}[$__range])))"
-
     narrow = f"{gpu('pcie_link_width')} < {gpu('pcie_link_width_max')}"
     whole = {"decimals": 0}
     bad = (("text", None), ("red", 0.5))
     return (
         wide_table(
             "Errors of memory and links in this range",
-            f"The {TOP} GPUs with the most of each. Good: all 0. Corrected errors cost "
-            "nothing yet, but a GPU that makes many is the next to make uncorrected ones.",
+            f"The {TOP} GPUs with errors of any kind, uncorrected ones first; a row called none "
+            "where there were none. An empty cell is what the GPU does not tell. Good: that row. "
+            "Corrected errors cost nothing yet, but a GPU that makes many is the next to make "
+            "uncorrected ones.",
             GPU_COLUMNS,
             [
-                Column("Uncorrected", top("ecc_errors_total", UNCORRECTED), steps=bad, more=whole),
-                Column("Corrected", top("ecc_errors_total", CORRECTED), more=whole),
-                Column("PCIe replays", top("pcie_replays_total"), more=whole),
-                Column("NVLink errors", top("nvlink_errors_total"), more=whole),
+                Column(title, _errors_of(family, measured), steps=steps, more=whole)
+                for title, family, measured, steps in (
+                    ("Uncorrected", "ecc_uncorrected", HAS_ECC, bad),
+                    ("Corrected", "ecc_corrected", HAS_ECC, ()),
+                    ("PCIe replays", "pcie_replays", gpu("pcie_link_width"), ()),
+                    ("NVLink errors", "nvlink_errors", f"{gpu('nvlink_links')} > 0", ()),
+                )
             ],
             overrides=[link_to_node(), link_to_gpu()],
-            size=(16, 8),
+            size=(20, 6),
         ),
         stat(
             "PCIe links too narrow",
@@ -183,27 +242,53 @@ def _errors() -> tuple[Viz, ...]:
             "seated well, or the riser is bad. Width does not go down with idleness, speed does.",
             query(f"count({narrow}) or 0 * count({gpu('pcie_link_width')})", now=True),
             steps=(("green", None), ("orange", 1.0)),
-            size=(8, 8),
+            size=(4, 6),
         ),
     )
 
 
+def _errors_of(family: str, measured: str) -> str:
+    """The errors of a kind, or a 0 that was measured, of the GPUs that had any kind of errors."""
+    kinds = ("ecc_corrected", "pcie_replays", "nvlink_errors")
+    ranked = f" or {SAME_BOARD} ".join([f"1e12 * {grown('ecc_uncorrected')}", *map(grown, kinds)])
+    zeros = f"0 * max by (cluster, node, uuid) ({measured})"
+    errors = f"({grown(family)} or {SAME_BOARD} {zeros}) and {SAME_BOARD} topk({TOP}, {ranked})"
+    judged = f"{measured} and {SAME_BOARD} {RECORDED} unless on () ({ranked})"
+    return or_none(f"max {EACH} ({numbered(errors)})", judged)
+
+
 def _alerts() -> Viz:
-    alerts = (
-        'ALERTS{alertname=~"Agentaflow.+",alertstate=~"firing|pending",cluster=~"$cluster",'
-        'node=~"$node"}'
-    )
     labels = {
+        "severity": "Severity",
         "alertname": "Alert",
         "alertstate": "State",
-        "severity": "Severity",
         **GPU_COLUMNS,
     }
     return wide_table(
         "AgentaFlow's alerts",
-        "What fires or is about to. Good: an empty table, with the rules loaded.",
+        "What fires or is about to, the gravest first; a row called none where nothing does. Good: "
+        "that row. Missing where the rules are not loaded.",
         labels,
-        [Column("Series", f"count by ({', '.join(labels)}) ({alerts})")],
-        overrides=[override("Alert", {"custom.width": 260}), link_to_node(), link_to_gpu()],
-        size=(24, 7),
+        [Column("Weight", or_none(_weighed(", ".join(labels)), RULES_LOADED, "alertname"))],
+        hidden={"Value": True},
+        overrides=[
+            override("Alert", {"custom.width": 260}),
+            override("Severity", coloured_words(SEVERITIES)),
+            override("State", coloured_words({"firing": "red", "pending": "text"})),
+            link_to_node(),
+            link_to_gpu(),
+        ],
+        size=(24, 8),
     )
+
+
+def _weighed(labels: str) -> str:
+    """Each alert with a number by which it is sorted: its severity, firing before pending."""
+    found = []
+    for weight, severity in enumerate(reversed(SEVERITIES), start=1):
+        for more, state in ((0.5, "firing"), (0, "pending")):
+            chosen = (
+                f'severity="{severity}",alertstate="{state}",alertname=~"Agentaflow.+",{CHOSEN}'
+            )
+            found.append(f"group by ({labels}) (ALERTS{{{chosen}}}) * {weight + more}")
+    return f"({' or '.join(found)})"

@@ -10,7 +10,7 @@ from agentaflow_dashboards.modern import Row, Viz, query, stat, timeseries
 from agentaflow_dashboards.nodes import by_node
 from agentaflow_dashboards.promql import CHOSEN, EACH_NODE, exporter
 
-TOP = 20
+TOP, MOST = 20, 10
 OF_EXPORTERS = f'{{job="agentaflow-exporter",{CHOSEN}}}'
 ADVISOR = "agentaflow_advisor_"
 
@@ -28,6 +28,8 @@ def internals() -> dict[str, Any]:
             Row("Advisor", _advisor()),
             Row("Versions", (_versions(),)),
         ],
+        since="now-1h",
+        points=60,
     )
 
 
@@ -91,14 +93,13 @@ def _failures() -> tuple[Viz, ...]:
         ),
         timeseries(
             "GPUs too slow for a scrape",
-            f"Scrapes a second in which a GPU did not answer in time, the {TOP} nodes with most. "
-            "Good: 0. A GPU that hangs shows here before it is lost.",
+            f"New scrapes in which a GPU did not answer in time, at each point, the {TOP} nodes "
+            "with most. Good: 0. A GPU that hangs shows here before it is lost.",
             query(
                 f"topk({TOP}, sum {EACH_NODE} "
-                f"(rate({exporter('gpu_timeouts_total')}[$__rate_interval])))",
+                f"(increase({exporter('gpu_timeouts_total')}[$__rate_interval])))",
                 "{{node}}",
             ),
-            unit="cps",
             defaults={"min": 0},
             custom={"axisSoftMax": 1},
         ),
@@ -110,9 +111,9 @@ def _costs() -> tuple[Viz, ...]:
     return (
         by_node(
             "Slowest scrapes",
-            f"How long an exporter took to read its GPUs, the {TOP} slowest. Good: steady. A "
+            f"How long an exporter took to read its GPUs, the {MOST} slowest. Good: steady. A "
             "driver that becomes slow shows here first.",
-            f"topk({TOP}, max {EACH_NODE} ({exporter('scrape_duration_seconds')}))",
+            f"topk({MOST}, max {EACH_NODE} ({exporter('scrape_duration_seconds')}))",
             unit="s",
             defaults={"min": 0},
         ),
@@ -128,15 +129,15 @@ def _costs() -> tuple[Viz, ...]:
         ),
         by_node(
             "CPU of the exporters",
-            f"CPU seconds a second, the {TOP} highest. Good: below 0.01 at a scrape each 15 s.",
-            f"topk({TOP}, sum {EACH_NODE} ({cpu}))",
+            f"CPU seconds a second, the {MOST} highest. Good: below 0.01 at a scrape each 15 s.",
+            f"topk({MOST}, sum {EACH_NODE} ({cpu}))",
             unit="percentunit",
             defaults={"min": 0},
         ),
         by_node(
             "Memory of the exporters",
-            f"Resident memory, the {TOP} highest. Good: some 25 MiB, and it does not grow.",
-            f"topk({TOP}, max {EACH_NODE} (process_resident_memory_bytes{OF_EXPORTERS}))",
+            f"Resident memory, the {MOST} highest. Good: some 25 MiB, and it does not grow.",
+            f"topk({MOST}, max {EACH_NODE} (process_resident_memory_bytes{OF_EXPORTERS}))",
             unit="bytes",
             defaults={"min": 0},
         ),

@@ -11,8 +11,6 @@ from grafanalib import core as G  # noqa: N812
 
 from agentaflow_dashboards.modern import MISSING, Step, Viz, override, query, sorted_by, viz
 
-NOT_MEASURED = "not measured"
-
 
 def states(title: str, description: str, *targets: G.Target, **more: Any) -> Viz:
     """A bar for each series, coloured by its state over time.
@@ -56,28 +54,45 @@ def named_values(mappings: Sequence[tuple[float, str, str]]) -> dict[str, Any]:
     }
 
 
+def coloured_words(colours: Mapping[str, str]) -> dict[str, Any]:
+    """A column whose words have colours."""
+    words = {
+        word: {"color": colour, "index": index, "text": word}
+        for index, (word, colour) in enumerate(colours.items())
+    }
+    return {
+        "custom.cellOptions": {"type": "color-text"},
+        "mappings": [{"type": "value", "options": words}],
+    }
+
+
 def heatmap(title: str, description: str, target: G.Target, **more: Any) -> Viz:
-    """How many there are in each bucket over time; the series' names are the buckets."""
+    """How many there are in each bucket over time; the series' names, in order, are the buckets."""
     options = {
         "calculate": False,
         "cellGap": 1,
         "color": {
-            "mode": "scheme",
-            "scheme": more.pop("scheme", "Turbo"),
+            "mode": "opacity",  # of one colour: how many there are is neither good nor bad
+            "fill": "blue",
             "scale": "exponential",
             "exponent": 0.5,
             "steps": 64,
-            "reverse": False,
         },
         "filterValues": {"le": 1e-09},
         "legend": {"show": True},
         "rowsFrame": {"layout": "auto"},
         "showValue": "never",
         "tooltip": {"mode": "single", "yHistogram": True, "showColorScale": True},
-        "yAxis": {"axisPlacement": "left", "unit": more.pop("axis", "none"), "reverse": False},
+        "yAxis": {"axisPlacement": "left", "unit": "none", "reverse": False},
     }
     custom = {"scaleDistribution": {"type": "linear"}}
     return viz("heatmap", title, description, [target], options=options, custom=custom, **more)
+
+
+def all_buckets(counted: str, label: str, buckets: Sequence[str]) -> str:
+    """Empty buckets as 0, so that a gap between two bands is seen; nothing where nothing is."""
+    zeros = (f'label_replace(vector(0), "{label}", "{bucket}", "", "")' for bucket in buckets)
+    return f"({counted} or {' or '.join(zeros)}) and on () sum({counted})"
 
 
 def tiles(title: str, description: str, target: G.Target, **more: Any) -> Viz:
@@ -94,7 +109,6 @@ def tiles(title: str, description: str, target: G.Target, **more: Any) -> Viz:
         "wideLayout": False,
     }
     more["defaults"] = {
-        "noValue": NOT_MEASURED,
         "mappings": [MISSING],
         **more.get("defaults", {}),
     }
@@ -105,7 +119,7 @@ def bars(title: str, description: str, target: G.Target, **more: Any) -> Viz:
     """A horizontal bar for each series, with the newest value."""
     options = {
         "displayMode": "basic",
-        "maxVizHeight": 28,
+        "maxVizHeight": 36,
         "minVizHeight": 16,
         "minVizWidth": 8,
         "namePlacement": more.pop("names", "left"),
@@ -117,7 +131,6 @@ def bars(title: str, description: str, target: G.Target, **more: Any) -> Viz:
         "legend": {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": False},
     }
     more["defaults"] = {
-        "noValue": NOT_MEASURED,
         "mappings": [MISSING],
         **more.get("defaults", {}),
     }
@@ -144,7 +157,8 @@ def wide_table(
 ) -> Viz:
     """A row for each set of labels, a column for each query; sorted by the first or `sort_by`.
 
-    `labels` (label to heading) must be all that the queries' answers have in common.
+    `labels` (label to heading) must be all that the queries' answers have in common. `order` are
+    the headings from left to right, where it is not first the labels, then the values.
     """
     targets = [
         attr.evolve(query(column.expr, ref=_letter(index), now=True), format=G.TABLE_TARGET_FORMAT)
@@ -154,16 +168,14 @@ def wide_table(
         "Value" if len(columns) == 1 else f"Value #{_letter(index)}": column.title
         for index, column in enumerate(columns)
     }
-    organize = {
-        "excludeByName": {"Time": True, **more.pop("hidden", {})},
-        "indexByName": {name: index for index, name in enumerate([*labels, *values])},
-        "renameByName": {**labels, **values},
-    }
-    sort_by = more.pop("sort_by", columns[0].title)
+    headings = {**labels, **values}
+    order = more.pop("order", list(headings.values()))
+    sort_by, descending = more.pop("sort_by", columns[0].title), not more.pop("ascending", False)
+    (raw,) = (name for name, heading in headings.items() if heading == sort_by)
     transformations = [
         {"id": "merge", "options": {}},
-        {"id": "organize", "options": organize},
-        sorted_by(sort_by),
+        sorted_by(raw, descending=descending),  # before a column that is only for that is hidden
+        _organized(headings, order, more.pop("hidden", {})),
     ]
     more["overrides"] = [*map(_of_column, columns), *more.get("overrides", ())]
     return viz(
@@ -174,12 +186,23 @@ def wide_table(
         options={
             "cellHeight": "sm",
             "showHeader": True,
-            "sortBy": [{"desc": True, "displayName": sort_by}],
+            "sortBy": [{"desc": descending, "displayName": sort_by}],
         },
         custom={"minWidth": 50},
         transformations=transformations,
         **{"size": (24, 8), **more},
     )
+
+
+def _organized(
+    headings: Mapping[str, str], order: Sequence[str], hidden: Mapping[str, bool]
+) -> dict[str, Any]:
+    options = {
+        "excludeByName": {"Time": True, **hidden},
+        "indexByName": {name: order.index(heading) for name, heading in headings.items()},
+        "renameByName": headings,
+    }
+    return {"id": "organize", "options": options}
 
 
 def _of_column(column: Column) -> dict[str, Any]:

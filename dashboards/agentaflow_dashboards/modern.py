@@ -28,9 +28,10 @@ _LEFT_THE_SCHEMA = {
 }
 _OF_A_ROW = {"collapsed", "gridPos", "id", "panels", "title", "type"}
 
+NOT_MEASURED = "not measured"
 MISSING = {
     "type": "special",
-    "options": {"match": "null+nan", "result": {"text": "not measured", "color": "text"}},
+    "options": {"match": "null+nan", "result": {"text": NOT_MEASURED, "color": "text"}},
 }
 """Without it, what is missing has the colour of the first step: mostly a healthy green."""
 
@@ -81,23 +82,22 @@ def query(expr: str, legend: str = "", *, ref: str = "A", now: bool = False) -> 
 
 
 def stat(title: str, description: str, *targets: G.Target, named: bool = False, **more: Any) -> Viz:
-    """Numbers of now in large type; `named` ones with their legends, as several always are."""
+    """Numbers of now in large type; `named` ones with their legends, as several always are.
+
+    A query that is not of now leaves a faint curve behind its newest number.
+    """
     options = {
         "colorMode": "value",
-        "graphMode": "none",
-        "justifyMode": "auto",
+        "graphMode": "none" if all(target.instant for target in targets) else "area",
+        "justifyMode": "center",
         "orientation": "auto",
         "percentChangeColorMode": "standard",
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
         "showPercentChange": False,
         "textMode": "value_and_name" if named or len(targets) > 1 else "auto",
-        "wideLayout": True,
+        "wideLayout": not named,  # the name above the number
     }
-    more["defaults"] = {
-        "noValue": "not measured",
-        "mappings": [MISSING],
-        **more.get("defaults", {}),
-    }
+    more["defaults"] = {"mappings": [MISSING], **more.get("defaults", {})}
     return viz("stat", title, description, targets, options=options, **{"size": (4, 4), **more})
 
 
@@ -188,10 +188,20 @@ def override(column: str, properties: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def coloured(series: str, colour: str, *, dashed: bool = False) -> dict[str, Any]:
+    """What gives one line its colour, whatever lines are beside it; limits are dashed."""
+    properties: dict[str, Any] = {"color": {"mode": "fixed", "fixedColor": colour}}
+    if dashed:
+        properties["custom.lineStyle"] = {"fill": "dash", "dash": [8, 6]}
+    return override(series, properties)
+
+
 def viz(kind: str, title: str, text: str, targets: Sequence[G.Target], **more: Any) -> Viz:
     """A panel of that kind over the chosen data source."""
     more |= {"title": title, "description": text, "targets": list(targets)}
-    more |= {"dataSource": DATASOURCE, "maxDataPoints": None}
+    if kind != "table":  # there it would stand in every empty cell
+        more["defaults"] = {"noValue": NOT_MEASURED, **more.get("defaults", {})}
+    more = {"dataSource": DATASOURCE, "maxDataPoints": None, **more}
     return Viz(kind=kind, **more)
 
 
@@ -269,6 +279,8 @@ def _modern_variable(variable: dict[str, Any]) -> dict[str, Any]:
     variable = _without(variable, "variable")
     everything = {"text": ["All"], "value": ["$__all"]}
     variable["current"] = everything if variable["includeAll"] else {}
+    if variable["type"] == "textbox":
+        variable["current"] = {"text": variable["query"], "value": variable["query"]}
     if isinstance(variable["query"], dict):
         variable["definition"] = variable["query"]["query"]
     return variable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from agentaflow_dashboards.promql import UNCORRECTED
+from agentaflow_dashboards.promql import UNCORRECTED, grown, numbered
 
 MIB = "1048576"
 
@@ -24,18 +24,33 @@ class Names:
     inventory: str  # a reading that every GPU has, by which GPUs are counted
     readings: Mapping[str, str]
     growing: Mapping[str, str]
+    recorded: Mapping[str, str] = field(default_factory=dict)  # the counters that rules record
     reasons: Mapping[str, str] = field(default_factory=dict)  # each its own, else one by `reason`
 
     def __call__(self, reading: str, *matchers: str) -> str:
         return self.readings[reading].replace("CHOSEN", ",".join([*matchers, self.chosen]))
 
-    def rate(self, reading: str, *matchers: str) -> str:
-        """Growth a second of a counter, for a line."""
-        return self._grown(reading, "rate", "$__rate_interval", matchers)
+    def new(self, reading: str, *matchers: str) -> str:
+        """Growth of a counter from point to point, for a line."""
+        return self._grown(reading, "increase", "$__rate_interval", matchers)
 
     def increase(self, reading: str, *matchers: str) -> str:
-        """Growth of a counter in the chosen range, for a value of now."""
+        """Growth of a counter in the chosen range, for a value of now of one GPU or node."""
         return self._grown(reading, "increase", "$__range", matchers)
+
+    def grown(self, reading: str) -> str:
+        """The same for a whole fleet, of a sample each five minutes; some only where it grew."""
+        if reading in self.recorded:
+            return grown(self.recorded[reading])
+        return self._grown(reading, "increase", "$__range:5m", ())
+
+    def numbered(self, expr: str) -> str:
+        """What `grown` gives, with the label gpu under our names too."""
+        return numbered(expr) if self.ours else expr
+
+    def counted(self, reading: str) -> str:
+        """A series for each GPU that has the counter at all."""
+        return self._grown(reading, "increase", "5m", ())
 
     @property
     def ours(self) -> bool:
@@ -84,6 +99,7 @@ OURS = Names(
         "known": _ours("up"),
         "utilization": _ours("utilization_ratio", 'engine="gpu"'),
         "memory_used": _ours("memory_used_bytes"),
+        "memory_total": _ours("memory_total_bytes"),
         "memory_ratio": f"({_ours('memory_used_bytes')} / {_ours('memory_total_bytes')})",
         "temperature": _ours("temperature_celsius", 'sensor="gpu"'),
         "memory_temperature": _ours("temperature_celsius", 'sensor="memory"'),
@@ -112,6 +128,7 @@ OURS = Names(
         "corrected": _grows("ecc_errors_total", 'type="corrected"'),
         "pcie_replays": _grows("pcie_replays_total"),
     },
+    recorded={"energy": "energy_joules", "uncorrected": "ecc_uncorrected"},
 )
 
 _EACH = "by (cluster, Hostname, gpu, UUID)"
@@ -145,6 +162,7 @@ DCGM = Names(
         "known": _dcgm("DEV_GPU_UTIL", "* 0 + 1"),
         "utilization": _dcgm("DEV_GPU_UTIL", "/ 100"),
         "memory_used": _USED,
+        "memory_total": f"({_USED} + {_FREE})",
         "memory_ratio": f"({_USED} / ({_USED} + {_FREE}))",
         "temperature": _dcgm("DEV_GPU_TEMP"),
         "memory_temperature": _dcgm("DEV_MEMORY_TEMP"),
@@ -182,19 +200,25 @@ DCGM = Names(
 
 
 SLOWED_DOWN = 'reason=~"sw_power_cap|.+_slowdown"'
+COLOUR_OF_REASON = {
+    "sw_power_cap": "blue",
+    "sw_thermal_slowdown": "orange",
+    "hw_thermal_slowdown": "red",
+    "hw_slowdown": "dark-red",
+    "hw_power_brake_slowdown": "purple",
+}
+"""A power limit is nobody's fault; all others are heat, power supply or the hardware."""
 
 
 def slowed(names: Names) -> Mapping[str, str]:
-    """Legend → PromQL: how many GPUs each reason slows down; DCGM's names tell only the state."""
+    """Legend → PromQL: how many GPUs each reason slows down."""
     if names.reasons:
         return {
             reason: f"sum({expr.replace('CHOSEN', names.chosen)})"
             for reason, expr in names.reasons.items()
         }
-    chosen = f"{{{SLOWED_DOWN},{names.chosen}}}"
-    seconds = f"rate(agentaflow_gpu_clock_event_seconds_total{chosen}[$__rate_interval])"
-    active = f"agentaflow_gpu_clock_event_active{chosen}"
-    return {"{{reason}}": f"sum by (reason) ({seconds} or {active})"}
+    active = f"agentaflow_gpu_clock_event_active{{{SLOWED_DOWN},{names.chosen}}}"
+    return {"{{reason}}": f"sum by (reason) ({active})"}
 
 
 def slowdowns(names: Names) -> Mapping[str, str]:

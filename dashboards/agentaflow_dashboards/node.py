@@ -8,15 +8,21 @@ from agentaflow_dashboards.frame import (
     BUSY_IS_GOOD,
     HOT,
     HOT_LINES,
+    TEMPERATURES,
     clusters,
     framed,
     nodes,
 )
-from agentaflow_dashboards.kinds import Column, states, wide_table
-from agentaflow_dashboards.modern import Row, Viz, query, stat, timeseries
+from agentaflow_dashboards.holders import pods_of_node
+from agentaflow_dashboards.kinds import Column, named_values, states, wide_table
+from agentaflow_dashboards.modern import Row, Viz, coloured, query, stat, timeseries
 from agentaflow_dashboards.names import DCGM, OURS, Names, slowdowns
-from agentaflow_dashboards.nodes import by_gpu, link_to_gpu
-from agentaflow_dashboards.promql import gpu
+from agentaflow_dashboards.nodes import (
+    by_gpu,
+    line_to_gpu,
+    link_to_gpu,
+)
+from agentaflow_dashboards.xids import XID_NAMES
 
 SLOW = ((0.0, "full speed", "green"), (1.0, "slowed down", "red"))
 PERFORMANCE = tuple(
@@ -44,7 +50,7 @@ def _board(names: Names) -> dict[str, Any]:
         Row("Links", _links(names)),
     ]
     if names.ours:
-        rows.append(Row("Who holds the GPUs", (_pods(),)))
+        rows.append(Row("Who holds the GPUs", (pods_of_node(),)))
     return framed(
         "node",
         "Node",
@@ -52,6 +58,7 @@ def _board(names: Names) -> dict[str, Any]:
         [clusters(names), nodes(names, one=True)],
         rows,
         names=names,
+        points=None,
     )
 
 
@@ -121,11 +128,16 @@ def _gpus(names: Names) -> Viz:
             Column("Power", of_gpu(names("power")), "watt"),
             Column("Power limit", of_gpu(names("power_limit")), "watt"),
             Column("SM clock", of_gpu(names("sm_clock")), "hertz"),
-            Column("Last Xid", of_gpu(names("last_xid")), steps=(("text", None), ("red", 1.0))),
+            Column(
+                "Last Xid",
+                of_gpu(names("last_xid")),
+                steps=(("text", None), ("red", 1.0)),
+                more={"mappings": [named_values(XID_NAMES)]},
+            ),
         ],
         overrides=[link_to_gpu(names)],
         sort_by="Utilisation",
-        size=(24, 8),
+        size=(24, 7),
     )
 
 
@@ -140,13 +152,15 @@ def _work(names: Names) -> tuple[Viz, ...]:
             unit="percentunit",
             defaults={"min": 0, "max": 1},
         ),
-        by_gpu(
+        timeseries(
             "Memory in use by each GPU",
-            "Good: it rises and falls with the work. Memory without work is forgotten.",
-            names("memory_used"),
-            names=names,
+            "Dashed is what the largest of them has. Good: it rises and falls with the work. "
+            "Memory without work is forgotten.",
+            query(names("memory_used"), "GPU {{gpu}}"),
+            query(f"max({names('memory_total')})", "of one GPU", ref="B"),
             unit="bytes",
-            defaults={"min": 0},
+            defaults={"min": 0, "links": [line_to_gpu(names)]},
+            overrides=[coloured("of one GPU", "text", dashed=True)],
         ),
     )
 
@@ -161,6 +175,7 @@ def _heat(names: Names) -> tuple[Viz, ...]:
             names=names,
             unit="celsius",
             steps=HOT_LINES,
+            custom=TEMPERATURES,
         ),
         by_gpu(
             "Power of each GPU",
@@ -182,12 +197,14 @@ def _states(names: Names) -> tuple[Viz, ...]:
             "own power limit does not count. Good: green throughout.",
             query(expr, legend),
             mappings=SLOW,
+            size=(12, 6),
         ),
         states(
             "Performance state",
             "From P0, the fastest, to P15. Good: P0 under load. A GPU at work in P8 is held back.",
             query(names("performance_state"), "GPU {{gpu}}"),
             mappings=PERFORMANCE,
+            size=(12, 6),
         ),
     )
 
@@ -206,32 +223,4 @@ def _links(names: Names) -> tuple[Viz, ...]:
             ("PCIe", "pcie", "steady while data is loaded; near the link's limit it holds back."),
             ("NVLink", "nvlink", "alike on all GPUs of a job; none at 0 while others send."),
         )
-    )
-
-
-def _pods() -> Viz:
-    return wide_table(
-        "Pods on this node",
-        "Which container holds which GPU, as the kubelet says. Good: every GPU has a pod, and each "
-        "pod's GPU works. Missing where the exporter does not know the pods.",
-        {
-            "cluster": "Cluster",
-            "node": "Node",
-            "gpu": "GPU",
-            "namespace": "Namespace",
-            "pod": "Pod",
-        },
-        [
-            Column(
-                "Utilisation of the GPU",
-                "max by (cluster, node, gpu, uuid, namespace, pod) "
-                f"({gpu('pod_info')}) * on (cluster, node, gpu, uuid) group_left ()"
-                f" {OURS('utilization')}",
-                "percentunit",
-                BUSY_IS_GOOD,
-                {"decimals": 0},
-            )
-        ],
-        hidden={"uuid": True},
-        overrides=[link_to_gpu()],
     )

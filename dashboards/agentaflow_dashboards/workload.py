@@ -13,11 +13,18 @@ from agentaflow_dashboards.frame import (
 )
 from agentaflow_dashboards.held import POD, each_reading, part_of_reading, shares
 from agentaflow_dashboards.held import pods as held
-from agentaflow_dashboards.kinds import Column, wide_table
+from agentaflow_dashboards.kinds import Column, bars, wide_table
 from agentaflow_dashboards.modern import Row, Viz, query, stat, timeseries
-from agentaflow_dashboards.nodes import link_to_gpu, link_to_node
+from agentaflow_dashboards.nodes import (
+    line_to_pod,
+    link_to_gpu,
+    link_to_namespace,
+    link_to_node,
+    link_to_pod,
+)
+from agentaflow_dashboards.promql import leading, lowest
 
-MOST = 20
+MOST = 10
 BUSY = 'utilization_ratio{engine="gpu"}'
 EACH = "by (cluster, namespace, pod)"
 COLUMNS = {"cluster": "Cluster", "namespace": "Namespace", "pod": "Pod"}
@@ -83,41 +90,49 @@ def _now() -> tuple[Viz, ...]:
 
 def _lines() -> tuple[Viz, ...]:
     return (
-        _each(
+        bars(
             "Least busy pods",
-            "Mean utilisation of the GPUs of a pod, the 20 lowest at each time. Good: high. A pod "
-            "at 0 for hours holds what another waits for.",
-            f"bottomk({MOST}, avg {EACH} ({each_reading(BUSY, POD)}))",
+            f"Mean utilisation of the GPUs of a pod over the range, the {MOST} lowest. Good: high. "
+            "A pod at 0 for hours holds what another waits for.",
+            query(
+                lowest(f"avg {EACH} ({each_reading(BUSY, POD)})", most=MOST),
+                "{{pod}}",
+                now=True,
+            ),
             unit="percentunit",
-            defaults={"min": 0, "max": 1},
+            steps=BUSY_IS_GOOD,
+            defaults={"min": 0, "max": 1, "decimals": 0, "links": [line_to_pod()]},
         ),
         _each(
             "Memory of the pods that hold most",
-            "GPU memory on the GPUs that a pod holds, the 20 highest. Good: it falls when the job "
-            "ends.",
-            f"topk({MOST}, sum {EACH} ({part_of_reading('memory_used_bytes', POD)}))",
+            f"GPU memory on the GPUs that a pod holds, the {MOST} highest. Good: it falls when the "
+            "job ends.",
+            f"sum {EACH} ({part_of_reading('memory_used_bytes', POD)})",
             unit="bytes",
-            defaults={"min": 0},
         ),
         _each(
             "Power of the pods that draw most",
-            "Their part of what the GPUs draw, the 20 highest. Good: steady under load.",
-            f"topk({MOST}, sum {EACH} ({part_of_reading('power_watts', POD)}))",
+            f"Their part of what the GPUs draw, the {MOST} highest. Good: steady under load.",
+            f"sum {EACH} ({part_of_reading('power_watts', POD)})",
             unit="watt",
-            defaults={"min": 0},
         ),
         _each(
             "GPUs held by the largest pods",
-            "How many GPUs a pod holds, the 20 largest. Good: a step up at its start, a step down "
-            "at its end.",
-            f"topk({MOST}, sum {EACH} ({shares(POD)}))",
-            defaults={"min": 0},
+            f"How many GPUs a pod holds, the {MOST} largest. Good: a step up at its start, a step "
+            "down at its end.",
+            f"sum {EACH} ({shares(POD)})",
         ),
     )
 
 
-def _each(title: str, description: str, expr: str, **more: Any) -> Viz:
-    return timeseries(title, description, query(expr, "{{namespace}}/{{pod}}"), **more)
+def _each(title: str, description: str, expr: str, unit: str = "none") -> Viz:
+    return timeseries(
+        title,
+        description,
+        query(leading(expr, "cluster, namespace, pod", most=MOST), "{{namespace}}/{{pod}}"),
+        unit=unit,
+        defaults={"min": 0, "links": [line_to_pod()]},
+    )
 
 
 def _pods() -> Viz:
@@ -138,7 +153,8 @@ def _pods() -> Viz:
             Column("Memory", f"sum {EACH} ({part_of_reading('memory_used_bytes', POD)})", "bytes"),
             Column("Power", f"sum {EACH} ({part_of_reading('power_watts', POD)})", "watt"),
         ],
-        size=(24, 9),
+        overrides=[link_to_namespace(), link_to_pod()],
+        size=(24, 12),
     )
 
 
@@ -157,6 +173,6 @@ def _places() -> Viz:
                 {"decimals": 0},
             )
         ],
-        overrides=[link_to_node(), link_to_gpu()],
-        size=(24, 9),
+        overrides=[link_to_node(), link_to_gpu(), link_to_namespace(), link_to_pod()],
+        size=(24, 12),
     )

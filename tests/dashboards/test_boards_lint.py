@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import promql_parser
@@ -20,6 +23,7 @@ OF_THE_ADVISOR_ITSELF = {
     for name, labels in DECLARED.items()
     if name.startswith("agentaflow_advisor_") and "cluster" not in labels
 }
+RUNBOOKS = Path(__file__).parents[2] / "alerts" / "runbooks"
 GROWTH = {"rate", "increase"}
 MADE = {name: make() for name, make in BOARDS.items()}
 PANELS = [
@@ -82,8 +86,12 @@ def test_a_query_reads_no_more_than_was_chosen(target: dict[str, Any]) -> None:
 def test_a_panel_over_time_never_looks_at_the_whole_range_at_each_step(
     target: dict[str, Any],
 ) -> None:
-    """`$__range` is for values of now: in a line it would make the cost square in the range."""
-    assert target["instant"] or "$__range" not in target["expr"]
+    """`$__range` is for values of now: in a line it would make the cost square in the range.
+
+    What is asked at the end of the range is asked once, whatever the steps.
+    """
+    at_each_step = re.sub(r"\[\$__range(:\d+m)?\] @ end\(\)", "", target["expr"])
+    assert target["instant"] or "$__range" not in at_each_step
 
 
 @pytest.mark.parametrize("panel", PANELS)
@@ -111,6 +119,12 @@ def test_thresholds_begin_at_the_bottom_and_rise(panel: dict[str, Any]) -> None:
     first, *others = [step["value"] for step in steps]
     assert first is None
     assert others == sorted(others)
+
+
+def test_an_alert_that_a_board_names_exists(board: dict[str, Any]) -> None:
+    """Texts send nobody to a runbook that is not there."""
+    named = set(re.findall(r"\bAgentaflow[A-Z]\w+", json.dumps(board)))
+    assert named <= {path.stem for path in RUNBOOKS.glob("*.md")}
 
 
 def test_panels_have_ids_of_their_own_and_do_not_overlap(board: dict[str, Any]) -> None:

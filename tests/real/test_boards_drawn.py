@@ -21,8 +21,9 @@ from tools import browser
 MOST_BYTES = 300 * 1024
 BAD_WORDS = ("No data", "An unexpected error", "not measured", "Panel plugin not found")
 NAMES = [name.removesuffix(".json") for name in BOARDS]
-SINCE = {"internals": "now-1m", "waste": "now-5m"}  # of these two there is no past: they are new
-CHOSEN = {"node": "node-3", "gpu": "1"}  # the hot one: its states change
+LIVE = {"internals": "now-3m"}  # it has no past: drawn last, so that it has a little
+CHOSEN = {"node": "node-3", "gpu": "1", "budget": "150000"}  # the hot one: its states change
+HOURS, STEP = 26, 120  # of the past, and seconds between its samples
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +39,11 @@ def drawn(
 ) -> Iterator[dict[str, Any]]:
     assert prometheus_binary
     need("a browser with Grafana's libraries", not browser.missing())
-    boards = {name: BOARDS[f"{name}.json"]() for name in NAMES}
-    with watched_fleet(tmp_path_factory.mktemp("drawn"), "7h", "6h") as watched:
-        yield browser.draw(boards, watched.prometheus.url, pictures, chosen=CHOSEN, since=SINCE)
+    order = [*(name for name in NAMES if name not in LIVE), *LIVE]
+    boards = {name: BOARDS[f"{name}.json"]() for name in order}
+    with watched_fleet(tmp_path_factory.mktemp("drawn"), HOURS, "24h", step=STEP) as watched:
+        url = watched.prometheus.url
+        yield browser.draw(boards, url, pictures, chosen=CHOSEN, live=LIVE, scrape=STEP)
 
 
 @pytest.mark.parametrize("name", NAMES)

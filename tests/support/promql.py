@@ -21,7 +21,10 @@ from tests.support.advice import advice, recommendation
 
 TARGET_LABELS = {"job", "instance", "cluster", "node"}
 OF_PROMETHEUS = {"up": set[str](), "ALERTS": {"alertname", "alertstate", "severity"}}
-DOCS = Path(__file__).parents[2] / "docs"
+OF_RECORDED = {"exporter", "namespace", "reason", "step", "uuid", "xid"}
+REPOSITORY = Path(__file__).parents[2]
+DOCS = REPOSITORY / "docs"
+RULES = sorted((REPOSITORY / "alerts" / "rules").glob("*.yaml"))
 
 
 def _status() -> Status:
@@ -48,10 +51,16 @@ OF_ADVISOR: Mapping[str, set[str]] = {
 DCGM_LABELS = {"gpu", "UUID", "Hostname", "modelName", "namespace", "pod", "container"}
 OURS = {metric.name: set(metric.labels) for metric in ALL}
 DCGM = dict(_of_dcgm())
+RECORDED = {
+    name
+    for rules in RULES
+    for name in re.findall(r"^ *- record: (\S+)", rules.read_text(), re.MULTILINE)
+}
 DECLARED: Mapping[str, set[str]] = {
     **OURS,
     **OF_ADVISOR,
     **dict.fromkeys(DCGM, DCGM_LABELS),
+    **dict.fromkeys(RECORDED, OF_RECORDED),
 }
 COUNTERS = (
     {metric.name for metric in ALL if metric.kind == "counter"}
@@ -69,6 +78,7 @@ EVERYTHING = {
     "$gpu": ".*",
     "$namespace": ".*",
     "$pod": ".*",
+    "$budget": "200000",
 }
 
 
@@ -114,8 +124,11 @@ def _selections(node: Any, function: str | None) -> Iterator[Selection]:
         yield from _selections(node.vector_selector, function)
     elif kind == "Call":
         for argument in node.args:
-            inside = node.func.name if type(argument).__name__ == "MatrixSelector" else None
-            yield from _selections(argument, inside)
+            over_time = type(argument).__name__ in ("MatrixSelector", "SubqueryExpr")
+            yield from _selections(argument, node.func.name if over_time else None)
+    elif kind == "SubqueryExpr":
+        at_once = type(node.expr).__name__ == "VectorSelector"
+        yield from _selections(node.expr, function if at_once else None)
     else:
         for part in ("expr", "lhs", "rhs"):
             if hasattr(node, part):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +19,32 @@ Rule = dict[str, Any]
 
 
 def record(
-    server: PrometheusServer, exporters: Iterable[str], start: int, end: int, folder: Path
+    server: PrometheusServer,
+    exporters: Iterable[str],
+    start: int,
+    end: int,
+    folder: Path,
+    *,
+    also: Sequence[str] = (),
 ) -> None:
     """Evaluate the rules of these exporters and the hourly ones over the server's own past.
+
+    also: other files of rules, such as "fleet".
 
     promtool does not see what it has just recorded, so a rule waits until the server has those
     that it reads.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "rules.yaml"  # one name for all, as Prometheus takes from it when in the hour
-    for groups in _passes([*exporters, HOURS]):
+    recording = [f"recording-{name}" for name in (*exporters, HOURS)]
+    for groups in _passes([*recording, *also]):
         path.write_text(yaml.safe_dump({"groups": groups}))
         _evaluate(server, path, start, end)
 
 
 def _passes(names: Iterable[str]) -> Iterator[list[Rule]]:
     groups = [
-        yaml.safe_load((RULES / f"agentaflow-recording-{name}.yaml").read_text())["groups"][0]
+        yaml.safe_load((RULES / f"agentaflow-{name}.yaml").read_text())["groups"][0]
         for name in names
     ]
     waiting = [(group, rule) for group in groups for rule in group["rules"]]

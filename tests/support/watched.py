@@ -1,4 +1,7 @@
-"""A simulated fleet under both families of names, a Prometheus with its past, and the advisor."""
+"""A simulated fleet under both families of names, a Prometheus with its past, and the advisor.
+
+What the recording rules would have recorded of that past is there too.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tests.support.promql import EVERYTHING, substituted
+from tests.support.recorded import record
 from tools.processes import Program, free_port
 from tools.prometheus import OPENER, PrometheusServer
 
@@ -29,15 +33,21 @@ class Watched:
 
     prometheus: PrometheusServer
     now: float
+    past: float  # until then samples are `STEP` apart, from then on they are scraped
 
     def ask(self, target: dict[str, Any], **chosen: str) -> list[dict[str, Any]]:
         """What Grafana would get for the last hour, a point a minute."""
         return list(self._answer(target, chosen)["result"])
 
     def samples(self, target: dict[str, Any]) -> int:
-        """How many samples Prometheus loads to answer."""
-        stats = self._answer(target, {}, stats="all")["stats"]
+        """How many samples of the past Prometheus loads to answer."""
+        stats = replace(self, now=self.past)._answer(target, {}, stats="all")["stats"]
         return int(stats["samples"]["totalQueryableSamples"])
+
+    def series(self, selector: str) -> float:
+        """How many series it finds, of the last hour."""
+        found = self.prometheus.query(f"count(last_over_time({selector}[1h]))")
+        return float(found[0]["value"][1]) if found else 0.0
 
     def gpus(self, promql: str) -> set[tuple[str, int]]:
         rows = self.ask({"expr": promql, "instant": True})
@@ -52,16 +62,21 @@ class Watched:
 
 
 @contextlib.contextmanager
-def watched_fleet(folder: Path, history: str, window: str) -> Iterator[Watched]:
-    """All of it on loopback, until the block ends. The advisor looks `window` back."""
+def watched_fleet(folder: Path, hours: int, window: str, *, step: int = STEP) -> Iterator[Watched]:
+    """All of it on loopback, until the block ends. The advisor looks `window` back.
+
+    step: seconds between two samples of the past.
+    """
     past = folder / "history.om"
     program = BIN / "agentaflow-exporter"
-    backfill = [f"--backfill={history}", f"--step={STEP}s", f"--output={past}"]
+    backfill = [f"--backfill={hours}h", f"--step={step}s", f"--output={past}"]
     subprocess.run([program, "simulate", *SHAPE, *backfill], check=True, timeout=180)
+    end = int(past.stat().st_mtime)
     exporter, advisor = (f"127.0.0.1:{free_port()}" for _ in range(2))
     server = PrometheusServer(
         folder / "prometheus",
         http_sd=f"http://{exporter}/sd",
+        scrape_interval="3s",  # which is also the longest that one may take
         blocks_from=past,
         rule_files=RULES,
         advisor=advisor,
@@ -74,6 +89,8 @@ def watched_fleet(folder: Path, history: str, window: str) -> Iterator[Watched]:
         stack.callback(simulator.stop)
         simulator.wait_until(lambda: _answers(f"http://{exporter}/sd"), seconds=30)
         prometheus = stack.enter_context(server)
+        since = end - hours * 3600
+        record(prometheus, ["agentaflow"], since, end, folder / "rules", also=["fleet"])
         # two scrapes of each: rates need them, and info metrics join on the first
         prometheus.wait_for(f"count(count_over_time(agentaflow_gpu_devices[1m]) > 2) == {NODES}")
         serve = _advisor(folder, prometheus.url, advisor, window)
@@ -83,7 +100,8 @@ def watched_fleet(folder: Path, history: str, window: str) -> Iterator[Watched]:
         prometheus.wait_for(
             f"{cycles} and on () agentaflow_advisor_recommendation_saving_per_month", 60
         )
-        yield Watched(prometheus, float(prometheus.query("time()")[1]))  # type: ignore[arg-type]
+        now = float(prometheus.query("time()")[1])  # type: ignore[arg-type]
+        yield Watched(prometheus, now, end)
 
 
 def _advisor(folder: Path, prometheus_url: str, address: str, window: str) -> Program:

@@ -1,4 +1,4 @@
-// Draws a board as Grafana does, with its own libraries: `mount(board, url, chosen, range)`, then `states()`.
+// Draws a board as Grafana does, with its own libraries: `mount(board, job, range)`, then `states()`.
 import * as data from '@grafana/data';
 import * as runtime from '@grafana/runtime';
 import * as ui from '@grafana/ui';
@@ -16,11 +16,12 @@ const S: any = scenes;
 const theme = data.createTheme({ colors: { mode: 'dark' } });
 R.config.theme2 = theme;
 const PANELS = panels(theme);
+const POINTS = 500; // as wide as a panel is here
 let scene: any;
 
-function connect(url: string) {
+function connect(url: string, scrape: number) {
   const replace = (text: string, scoped: any, format: any) => S.sceneGraph.interpolate(scene, text, scoped, format);
-  const prometheus = new Prometheus(url, replace);
+  const prometheus = new Prometheus(url, scrape, replace);
   const settings = { uid: NAME, type: NAME, name: NAME, meta: (prometheus as any).meta, isDefault: true };
   R.setAppEvents(new data.EventBusSrv());
   R.setDataSourceSrv({
@@ -49,6 +50,9 @@ function variable(one: any, chosen: Record<string, string>) {
   if (one.type === 'datasource') {
     return new S.DataSourceVariable({ name: one.name, label: one.label, pluginId: one.query, value: NAME, text: NAME });
   }
+  if (one.type === 'textbox') {
+    return new S.TextBoxVariable({ name: one.name, label: one.label, value: chosen[one.name] ?? one.query });
+  }
   const { name, label, query, multi, includeAll, allValue } = one;
   const start = multi ? {} : { value: chosen[name], text: chosen[name] };
   const datasource = { uid: NAME, type: NAME };
@@ -59,7 +63,9 @@ function variable(one: any, chosen: Record<string, string>) {
 
 function item(panel: any) {
   const { x, y, w, h } = panel.gridPos;
-  const queries = new S.SceneQueryRunner({ queries: panel.targets, datasource: panel.datasource });
+  const queries = new S.SceneQueryRunner({
+    queries: panel.targets, datasource: panel.datasource, maxDataPoints: panel.maxDataPoints ?? POINTS,
+  });
   const $data = new S.SceneDataTransformer({ transformations: panel.transformations ?? [], $data: queries });
   const { title, description, type, options, fieldConfig } = panel;
   const body = new S.VizPanel({ key: `panel-${panel.id}`, title, description, pluginId: type, options, fieldConfig, $data });
@@ -78,9 +84,9 @@ function rows(all: any[]) {
   return made.map((row) => new S.SceneGridRow(row));
 }
 
-(window as any).mount = (board: any, url: string, chosen: Record<string, string>, range: string) => {
-  connect(url);
-  const variables = board.templating.list.map((one: any) => variable(one, chosen));
+(window as any).mount = (board: any, job: any, range: string) => {
+  connect(job.prometheus, job.scrape);
+  const variables = board.templating.list.map((one: any) => variable(one, job.chosen));
   scene = new S.EmbeddedScene({
     $timeRange: new S.SceneTimeRange({ from: range, to: 'now' }),
     $variables: new S.SceneVariableSet({ variables }),

@@ -34,6 +34,7 @@ const reduced = (panel: any, theme: any) =>
     replaceVariables: panel.replaceVariables,
     theme,
     data: panel.data.series,
+    sparkline: panel.options.graphMode === 'area',
     timeZone: 'utc',
   });
 
@@ -68,24 +69,26 @@ const across = (panel: any, left: number) => {
   return (time: number) => left + ((time - from) / (to - from)) * (panel.width - left);
 };
 
+const AXIS = 20; // pixels below for the times
 const CLEAR = /^transparent$|,\s*0\)$|^#(.{6}00|.{3}0)$/i;
 
 function Bars({ panel }: any) {
   const rows = numbers(panel).sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
-  const left = Math.min(150, 20 + 7 * Math.max(...rows.map((row) => row.name.length)));
+  const left = Math.min(170, 20 + 7 * Math.max(...rows.map((row) => row.name.length)));
   const x = across(panel, left);
-  const height = Math.min(34, panel.height / rows.length);
+  const height = Math.min(34, (panel.height - AXIS) / rows.length);
   return (
     <svg width={panel.width} height={panel.height}>
       {rows.map(({ name, times, field }, index) => {
-        const starts = times.map((_: any, at: number) => at).filter((at: number) => !at || field.values[at] !== field.values[at - 1]);
+        const step = Math.min(...times.slice(1).map((time: number, at: number) => time - times[at]));
+        const starts = times.map((_: any, at: number) => at).filter((at: number) => !at || field.values[at] !== field.values[at - 1] || times[at] - times[at - 1] > 1.5 * step);
         return (
           <g key={name} transform={`translate(0 ${index * height})`}>
             <text x={0} y={height / 2 + 4} fill="#ccccdc" fontSize={11}>{name}</text>
             {starts.map((at: number, nth: number) => {
               const shown = field.display(field.values[at]);
-              const end = x(times[(starts[nth + 1] ?? times.length) - 1 + (nth + 1 < starts.length ? 1 : 0)]);
-              const wide = Math.max(1, end - x(times[at]));
+              const last = times[(starts[nth + 1] ?? times.length) - 1];
+              const wide = Math.max(1, Math.min(panel.width, x(last + (Number.isFinite(step) ? step : 0))) - x(times[at]));
               return (
                 <g key={at}>
                   <rect x={x(times[at])} y={2} width={wide} height={Math.max(2, height - 4)} fill={shown.color} fillOpacity={0.8} />
@@ -98,33 +101,50 @@ function Bars({ panel }: any) {
           </g>
         );
       })}
+      <Times panel={panel} left={left} />
     </svg>
   );
 }
 
 function Cells({ panel }: any) {
-  const rows = numbers(panel).sort((a, b) => +b.name - +a.name);
+  const rows = numbers(panel).reverse();
   const most = Math.max(...rows.flatMap((row) => [...row.field.values]));
-  const x = across(panel, 50);
-  const height = (panel.height - 4) / rows.length;
-  const unit = D.getValueFormat(panel.options.yAxis.unit);
-  const hue = (share: number) => (panel.options.color.scheme === 'YlOrRd' ? 60 - 60 * share : 250 - 230 * share);
+  const x = across(panel, 70);
+  const height = (panel.height - AXIS) / rows.length;
+  const fill = data.createTheme({ colors: { mode: 'dark' } }).visualization.getColorByName(panel.options.color.fill);
   return (
     <svg width={panel.width} height={panel.height}>
       {rows.map(({ name, times, field }, index) => (
         <g key={name}>
-          <text x={0} y={(index + 0.5) * height + 4} fill="#ccccdc" fontSize={11}>{D.formattedValueToString(unit(+name))}</text>
+          <text x={62} y={(index + 0.5) * height + 4} fill="#ccccdc" fontSize={11} textAnchor="end">{name}</text>
           {times.map((time: number, at: number) => {
-            const share = Math.sqrt(field.values[at] / most);
+            const share = Math.pow(field.values[at] / most, panel.options.color.exponent);
             const wide = Math.max(1, x(times[1] ?? time) - x(times[0]));
             return (
-              <rect key={time} x={x(time)} y={index * height} width={wide} height={Math.max(1, height - 1)} fill={`hsl(${hue(share)} 80% ${28 + 30 * share}%)`} />
+              <rect key={time} x={x(time)} y={index * height} width={wide} height={Math.max(1, height - 1)} fill={fill} fillOpacity={share} />
             );
           })}
         </g>
       ))}
+      <Times panel={panel} left={70} />
     </svg>
   );
+}
+
+/** The times below a panel, a few of them. */
+function Times({ panel, left }: any) {
+  const [from, to] = [panel.timeRange.from.valueOf(), panel.timeRange.to.valueOf()];
+  const x = across(panel, left);
+  const every = [60e3, 300e3, 900e3, 3600e3, 3 * 3600e3].find((each) => (to - from) / each <= 9) ?? 6 * 3600e3;
+  const marks = [];
+  for (let time = Math.ceil(from / every) * every; time < to && x(time) < panel.width - 15; time += every) {
+    marks.push(time);
+  }
+  return marks.map((time) => (
+    <text key={time} x={x(time)} y={panel.height - 3} fill="#ccccdc" fontSize={11} textAnchor="middle">
+      {new Date(time).toISOString().slice(11, 16)}
+    </text>
+  ));
 }
 
 export function panels(theme: any): Record<string, any> {
@@ -147,11 +167,11 @@ export function panels(theme: any): Record<string, any> {
       </U.TimeSeries>
     ),
     stat: (panel: any) => {
-      const { colorMode, graphMode, justifyMode, textMode } = panel.options;
+      const { colorMode, graphMode, justifyMode, textMode, wideLayout } = panel.options;
       const one = ({ value, alignmentFactors, width, height, count }: any) => (
         <U.BigValue
-          theme={theme} value={value.display} count={count} width={width} height={height} alignmentFactors={alignmentFactors}
-          colorMode={colorMode} graphMode={graphMode} justifyMode={justifyMode} textMode={textMode}
+          theme={theme} value={value.display} sparkline={value.sparkline} count={count} width={width} height={height} alignmentFactors={alignmentFactors}
+          colorMode={colorMode} graphMode={graphMode} justifyMode={justifyMode} textMode={textMode} disableWideLayout={!wideLayout}
         />
       );
       return repeated(panel, theme, one, 'auto');

@@ -3,14 +3,15 @@ import * as data from '@grafana/data';
 import { from } from 'rxjs';
 
 const D: any = data;
-const STEPS = 360;
 export const NAME = 'prometheus';
 
 export class Prometheus extends data.DataSourceApi<any> {
-  constructor(private url: string, private replace: (text: string, scoped: any, format: any) => string) {
+  /** scrape: seconds between two samples */
+  constructor(private url: string, private scrape: number, private replace: (text: string, scoped: any, format: any) => string) {
     const meta = { id: NAME, info: {} };
     super({ id: 1, uid: NAME, type: NAME, name: NAME, jsonData: {}, meta } as any);
     (this as any).meta = meta;
+    (this as any).interval = `${scrape}s`;
     (this as any).variables = undefined;
   }
 
@@ -35,9 +36,9 @@ export class Prometheus extends data.DataSourceApi<any> {
   private async answer(target: any, request: any) {
     const end = Math.floor(request.range.to.valueOf() / 1000);
     const start = Math.floor(request.range.from.valueOf() / 1000);
-    const step = Math.max(15, Math.round((end - start) / STEPS));
+    const step = Math.max(this.scrape, request.intervalMs / 1000);
     const intervals = {
-      __rate_interval: { text: '', value: `${4 * step}s` },
+      __rate_interval: { text: '', value: `${Math.max(step + this.scrape, 4 * this.scrape)}s` },
       __interval: { text: '', value: `${step}s` },
       __range: { text: '', value: `${end - start}s` },
     };
