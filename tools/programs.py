@@ -22,6 +22,8 @@ OLDEST_THANOS = (0, 30)
 OLDEST_ALERTMANAGER = (0, 25)
 GO_PROMETHEUS = "3.16.0"  # in Go's numbering v0.316.0
 OPERATOR = "v0.85.0"  # the Prometheus operator, of which only a CRD is taken
+KUEUE = "v0.15.2"  # of which only CRDs are taken
+KUEUE_CRDS = ("workloads", "admissionchecks")
 ALERTMANAGER_NAMES = ("alertmanager", "prometheus-alertmanager")  # its own, Debian's
 NODE_EXPORTER_NAMES = ("node_exporter", "prometheus-node-exporter")  # its own, Debian's
 CLUSTER_SOURCE = Path(__file__).parent / "testcluster"
@@ -125,6 +127,15 @@ def prometheus_rule_crd() -> Path:
     return CACHE / "prometheus-operator" / OPERATOR / "prometheusrules.yaml"
 
 
+def kueue_crds() -> Path:
+    """Kueue's own CustomResourceDefinitions, KUEUE_CRDS.yaml of them, there or not."""
+    return CACHE / "kueue" / KUEUE
+
+
+def has_kueue_crds() -> bool:
+    return not missing("kueue")
+
+
 def has_cluster() -> bool:
     return not missing("kubernetes")
 
@@ -152,6 +163,12 @@ def missing(part: str) -> Sequence[str]:
     if part == "prometheus-operator":
         there = prometheus_rule_crd().exists()
         return [] if there else [f"PrometheusRule: no CRD in {prometheus_rule_crd().parent}"]
+    if part == "kueue":
+        return [
+            f"{name}.kueue.x-k8s.io: no CRD in {kueue_crds()}"
+            for name in KUEUE_CRDS
+            if not (kueue_crds() / f"{name}.yaml").exists()
+        ]
     if part == "node-exporter":
         there = node_exporter() is not None
         return [] if there else [f"node_exporter: no 1.3 or newer on PATH, none in {CACHE}"]

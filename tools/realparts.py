@@ -3,8 +3,8 @@
 `python -m tools.realparts` fills the cache with what is not there yet (programs.py): Prometheus by
 apt's download, unpacked there (nothing is installed on the system), else by Go; so too
 node_exporter, a peer that only `make bench` needs; promtool of Prometheus 3, Alertmanager, the
-control plane, Thanos and a CRD of the Prometheus operator by Go, from modules; Chromium by apt and
-Grafana's libraries by npm.
+control plane, Thanos and CRDs of the Prometheus operator and of Kueue by Go, from modules; Chromium
+by apt and Grafana's libraries by npm.
 Standard library only, so that it runs before anything else.
 """
 
@@ -15,7 +15,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tools import browser, programs
@@ -25,12 +25,15 @@ from tools.programs import (
     CLUSTER_PROGRAMS,
     CLUSTER_SOURCE,
     GO_PROMETHEUS,
+    KUEUE,
+    KUEUE_CRDS,
     OLDEST_NODE_EXPORTER,
     OLDEST_PROMETHEUS,
     OPERATOR,
     THANOS_SOURCE,
     PartMissing,
     cluster_folder,
+    kueue_crds,
     prometheus_rule_crd,
     thanos_folder,
     version_of,
@@ -45,6 +48,7 @@ PARTS = (
     "alertmanager",
     "kubernetes",
     "prometheus-operator",
+    "kueue",
     "thanos",
     "browser",
     "node-exporter",
@@ -66,6 +70,7 @@ def install(wanted: Sequence[str]) -> None:
         "alertmanager": _install_alertmanager,
         "kubernetes": _build_cluster,
         "prometheus-operator": _fetch_operator,
+        "kueue": _fetch_kueue,
         "thanos": _build_thanos,
         "browser": browser.install,
         "node-exporter": _install_node_exporter,
@@ -201,23 +206,35 @@ def _build_cluster() -> None:
 
 
 def _fetch_operator() -> None:
+    folder = Path("example", "prometheus-operator-crd")
+    files = {folder / "monitoring.coreos.com_prometheusrules.yaml": prometheus_rule_crd()}
+    _fetch_crds("github.com/prometheus-operator/prometheus-operator", OPERATOR, files)
+
+
+def _fetch_kueue() -> None:
+    folder = Path("config", "components", "crd", "bases")
+    files = {
+        folder / f"kueue.x-k8s.io_{name}.yaml": kueue_crds() / f"{name}.yaml" for name in KUEUE_CRDS
+    }
+    _fetch_crds("sigs.k8s.io/kueue", KUEUE, files)
+
+
+def _fetch_crds(module: str, version: str, files: Mapping[Path, Path]) -> None:
+    """Files of a module, each to its place in the cache."""
     if not shutil.which("go"):
         raise PartMissing(
-            "PrometheusRule: needs Go to fetch its CRD from the Prometheus operator's module;"
-            f" put it into {prometheus_rule_crd()}"
+            f"CRDs of {module} {version}: Go is not there to fetch them;"
+            f" put them into {', '.join(map(str, files.values()))}"
         )
-    module = "github.com/prometheus-operator/prometheus-operator"
-    crd = prometheus_rule_crd()
-    crd.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=crd.parent) as name:
+    parent = next(iter(files.values())).parent
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=parent) as name:
         # A cache of its own that go may delete again: the rest of the module is of no use.
         cache = {"GOMODCACHE": name, "GOFLAGS": "-modcacherw"}
-        download = ["go", "mod", "download", f"{module}@{OPERATOR}"]
-        run(
-            f"prometheus-operator {OPERATOR}: {' '.join(download[:3])}", download, environment=cache
-        )
-        folder = Path(name) / f"{module}@{OPERATOR}" / "example" / "prometheus-operator-crd"
-        (folder / "monitoring.coreos.com_prometheusrules.yaml").rename(crd)
+        download = ["go", "mod", "download", f"{module}@{version}"]
+        run(f"{module} {version}: {' '.join(download[:3])}", download, environment=cache)
+        for inside, place in files.items():
+            (Path(name) / f"{module}@{version}" / inside).rename(place)
 
 
 def _build_thanos() -> None:

@@ -15,6 +15,7 @@ from lightkube import Client
 
 from agentaflow_advisor.act import events
 from agentaflow_advisor.act.apply import Clock
+from agentaflow_advisor.act.channels import admission_check
 from agentaflow_advisor.act.errors import ApiTrouble
 from agentaflow_advisor.act.resources import nodes, recommendations, workloads
 from agentaflow_advisor.act.resources.kinds import installed
@@ -23,7 +24,7 @@ from agentaflow_advisor.connections import open_cluster
 from agentaflow_advisor.cycle import act, propose_advice, propose_placements, revert_harmful
 from agentaflow_advisor.decide.journal import Journal
 from agentaflow_advisor.lease import Lease
-from agentaflow_advisor.model import Decision, Snapshot, State
+from agentaflow_advisor.model import AdmitWorkload, Decision, Snapshot, State
 from agentaflow_advisor.model.names import LEASE
 from agentaflow_advisor.notices import send
 from agentaflow_advisor.observe.errors import ObserveError
@@ -138,6 +139,8 @@ class Acting:
             self._tell(client, journal, self._measure(snapshot, advice, prometheus, journal))
             with self._resources():
                 self._publish(snapshot, advice, client, journal)
+                if AdmitWorkload.channel in self.settings.channels:
+                    admission_check.activate(client)
             counts = Counter(decision.state for decision in journal.list())
             return Outcome(counts, _effects(journal))
 

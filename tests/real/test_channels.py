@@ -19,7 +19,6 @@ from agentaflow_advisor.cycle import revert_harmful
 from agentaflow_advisor.decide.errors import WrongState
 from agentaflow_advisor.decide.journal import Journal
 from agentaflow_advisor.model import (
-    AdmitWorkload,
     BindPod,
     CordonNode,
     EvictPod,
@@ -29,10 +28,10 @@ from agentaflow_advisor.model import (
     State,
     TaintDevice,
 )
-from agentaflow_advisor.model.names import CHECK, DECISION, GATE, HOSTNAME, MANAGED, SICK
+from agentaflow_advisor.model.names import DECISION, GATE, HOSTNAME, MANAGED, SICK
 from agentaflow_advisor.observe.cluster import connect, read_cluster
 from tests.support.applying import pod_manifest
-from tests.support.stage import Stage, install_kueue, to
+from tests.support.stage import Stage, to
 from tools.control_plane import MERGE_PATCH, ControlPlane
 from tools.processes import eventually
 
@@ -372,30 +371,6 @@ def test_a_binding_does_not_overfill_a_node(stage: Stage) -> None:
     ended = stage.carried_out(to(BindPod, stage, hostname=stage.node))
     assert ended.state is State.VETOED
     assert "node_has_room" in ended.reason
-
-
-@pytest.fixture(scope="session")
-def kueue(cluster: ControlPlane) -> ControlPlane:
-    """The shared cluster with Kueue's Workloads."""
-    install_kueue(cluster)
-    return cluster
-
-
-def test_a_kueue_workload_is_answered_and_taken_back(kueue: ControlPlane, stage: Stage) -> None:
-    """Ready with the node for its pods, other checks as they were; taken back it is asked again."""
-    checks = stage.add_kueue_workload()
-    path = stage.kueue
-    with connect(kueue.kubeconfig, None) as client:
-        (seen,) = (w for w in read_cluster(client).workloads if w.namespace == stage.namespace)
-    assert (seen.released_by, seen.gpus) == ("admission-check", 2)
-    made = stage.carried_out(to(AdmitWorkload, stage, "fit", check=CHECK, hostname=stage.node))
-    assert made.state is State.APPLIED, made.reason
-    other, ours = kueue.must("GET", f"{path}/fit")["status"]["admissionChecks"]
-    assert other == checks[0]
-    assert ours["state"] == "Ready"
-    assert ours["podSetUpdates"] == [{"name": "main", "nodeSelector": {HOSTNAME: stage.node}}]
-    assert stage.reverted(made).state is State.REVERTED
-    assert kueue.must("GET", f"{path}/fit")["status"]["admissionChecks"][1]["state"] == "Retry"
 
 
 def test_a_closed_node_that_a_waiting_pod_would_fit_on_is_opened_again(stage: Stage) -> None:

@@ -28,9 +28,11 @@ from agentaflow_advisor.model.names import CHECK, HOSTNAME, MANAGED
 from agentaflow_advisor.observe.cluster import connect
 from agentaflow_advisor.verify import verify
 from tests.support.applying import pod_manifest
+from tests.support.parts import need
 from tests.support.scene import Scene
 from tools.control_plane import MERGE_PATCH, ControlPlane
 from tools.processes import eventually
+from tools.programs import KUEUE_CRDS, has_kueue_crds, kueue_crds
 
 EVERYTHING = Policy(
     channels=frozenset(CHANNELS), min_pod_age_seconds=0.0, min_replicas=1, max_closed_ratio=1.0
@@ -137,7 +139,9 @@ class Stage(Scene):
             "spec": {"podSets": [{"name": "main", "count": 2, "template": {"spec": spec}}]},
         }
         self.cluster.must("POST", path, body)
-        checks = [{"name": name, "state": "Pending", "message": ""} for name in ("other", CHECK)]
+        since = "2026-01-01T00:00:00Z"
+        pending = {"state": "Pending", "message": "", "lastTransitionTime": since}
+        checks = [{"name": name, **pending} for name in ("other", CHECK)]
         status = {"status": {"admissionChecks": checks}}
         self.cluster.must("PATCH", f"{path}/fit/status", status, content_type=MERGE_PATCH)
         return checks
@@ -155,36 +159,10 @@ def to(kind: type[Any], stage: Stage, name: str = "train", **own: Any) -> Any:
 
 
 def install_kueue(cluster: ControlPlane) -> None:
-    """The part of Kueue's Workload CRD that the channel speaks to; its controller is not here."""
-    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    version = {
-        "name": "v1beta2",
-        "served": True,
-        "storage": True,
-        "subresources": {"status": {}},
-        "schema": {
-            "openAPIV3Schema": {
-                "type": "object",
-                "properties": {"spec": anything, "status": anything},
-            }
-        },
-    }
-    body = {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {
-            "name": "workloads.kueue.x-k8s.io",
-            "annotations": {"api-approved.kubernetes.io": "unapproved, for a test"},
-        },
-        "spec": {
-            "group": "kueue.x-k8s.io",
-            "scope": "Namespaced",
-            "names": {"kind": "Workload", "plural": "workloads", "singular": "workload"},
-            "versions": [version],
-        },
-    }
-    cluster.must("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", body)
-    eventually(
-        lambda: cluster.request("GET", "/apis/kueue.x-k8s.io/v1beta2/workloads")[0] == 200,
-        what="Kueue's Workloads served",
-    )
+    """Kueue's own CRDs, which validate what is written; its controllers are not here."""
+    need("Kueue's CRDs", has_kueue_crds())
+    applied = cluster.kubectl("apply", "--server-side", "-f", str(kueue_crds()))
+    assert applied.returncode == 0, applied.stderr
+    for plural in KUEUE_CRDS:
+        path = f"/apis/kueue.x-k8s.io/v1beta2/{plural}"
+        eventually(lambda path=path: cluster.request("GET", path)[0] == 200, what=path)  # type: ignore[misc]

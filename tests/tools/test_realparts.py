@@ -96,7 +96,7 @@ def test_an_unknown_part_is_named(tmp_path: Path) -> None:
     ended = check("promethius", XDG_CACHE_HOME=str(tmp_path))
     assert ended.returncode == 2
     there = (
-        "compiler, prometheus, prometheus-3, alertmanager, kubernetes, prometheus-operator, thanos,"
-        " browser, node-exporter"
+        "compiler, prometheus, prometheus-3, alertmanager, kubernetes, prometheus-operator, kueue,"
+        " thanos, browser, node-exporter"
     )
     assert f"no such part: promethius (there are {there})" in ended.stderr

@@ -10,6 +10,7 @@ SICK = "agentaflow.io/sick"  # taint of nodes and devices that are better left a
 SUSPECT = "agentaflow.io/suspect"  # label of nodes with a GPU that should be looked at
 SCHEDULER = "agentaflow"  # schedulerName of pods that we bind ourselves
 CHECK = "agentaflow"  # our AdmissionCheck in Kueue
+CONTROLLER = "agentaflow.io/advisor"  # its spec.controllerName
 APPROVED = "agentaflow.io/approved"  # annotation of GPURecommendations: the hash that is agreed to
 APPROVED_BY = "agentaflow.io/approved-by"  # annotation: the user name of who agreed
 PRODUCT = "nvidia.com/gpu.product"  # label of nodes, by NVIDIA's feature discovery

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from lightkube.generic_resource import create_namespaced_resource
+from lightkube.generic_resource import create_global_resource, create_namespaced_resource
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import Pod
 
@@ -12,6 +12,9 @@ from agentaflow_advisor.model import Workload
 from agentaflow_advisor.model.names import CHECK
 from agentaflow_advisor.observe import kubernetes
 
+ADMISSION_CHECK = create_global_resource(
+    "kueue.x-k8s.io", "v1beta2", "AdmissionCheck", "admissionchecks"
+)
 WORKLOAD = create_namespaced_resource("kueue.x-k8s.io", "v1beta2", "Workload", "workloads")
 
 

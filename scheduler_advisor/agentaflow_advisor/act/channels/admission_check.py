@@ -6,6 +6,7 @@ back: Kueue evicts the Workload and asks again.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from lightkube import Client
@@ -24,8 +25,10 @@ from agentaflow_advisor.model import (
     Target,
     Verification,
 )
-from agentaflow_advisor.model.names import HOSTNAME
+from agentaflow_advisor.model.names import CHECK, CONTROLLER, HOSTNAME
 from agentaflow_advisor.observe import kueue
+
+ACTIVE = "Active"  # the condition by which Kueue knows that somebody answers a check
 
 
 def read(client: Client, action: AdmitWorkload) -> Target | Settled:
@@ -64,9 +67,17 @@ def write(
         for one in target.object["spec"]["podSets"]
         if action.hostname
     ]
-    answer: dict[str, Any] = {"state": "Ready", "message": _message(decision)}
+    answer = _answered("Ready", _message(decision))
     answer |= {"podSetUpdates": updates} if updates else {}
     _answer(client, action, decision, target, answer, dry_run)
+
+
+def _answered(state: str, message: str) -> dict[str, Any]:
+    return {"state": state, "message": message, "lastTransitionTime": _now()}
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _answer(
@@ -114,9 +125,34 @@ def undo(client: Client, action: AdmitWorkload, decision: Decision) -> Settled:
         if check.get("message") != _message(decision):
             reason = f"{found.described} was changed by someone else since"
             return Settled(State.SUPERSEDED, reason)
-        answer = {"state": "Retry", "message": taken_back}
+        answer = _answered("Retry", taken_back)
         _answer(client, action, decision, found, answer, dry_run=False)
     return Settled(State.REVERTED, f"{found.described} is asked to try again")
+
+
+def activate(client: Client) -> None:
+    """Tell Kueue that our check is answered: a ClusterQueue whose check is not Active admits none.
+
+    Nothing where there is no AdmissionCheck of ours. Raises ApiTrouble.
+    """
+    seen = api.read(lambda: client.get(kueue.ADMISSION_CHECK, CHECK))
+    if seen is None or seen["spec"].get("controllerName") != CONTROLLER:
+        return
+    conditions = (seen.get("status") or {}).get("conditions") or []
+    if any(one["type"] == ACTIVE and one["status"] == "True" for one in conditions):
+        return
+    active = {
+        "type": ACTIVE,
+        "status": "True",
+        "reason": ACTIVE,
+        "message": "AgentaFlow's channel admission-check is on",
+        "lastTransitionTime": _now(),
+    }
+    found = target("AdmissionCheck", seen, spec_hash="")
+    others = [one for one in conditions if one["type"] != ACTIVE]
+    precondition = {"uid": found.uid, "resourceVersion": found.resource_version}
+    patch = {"metadata": precondition, "status": {"conditions": [*others, active]}}
+    api.patch(client, kueue.ADMISSION_CHECK.Status, found, patch, dry_run=False)
 
 
 ADMISSION_CHECK = Channel(
