@@ -20,7 +20,7 @@ from agentaflow_advisor.analyze.idleness import USAGE, span
 from agentaflow_advisor.analyze.settings import bounded
 from agentaflow_advisor.analyze.signs import CHECKS, VITAL, Check, Reason, Remedy, quiet
 from agentaflow_advisor.analyze.signs import SIGNALS as SIGNS
-from agentaflow_advisor.analyze.slowdowns import THROTTLED, without_zeros
+from agentaflow_advisor.analyze.slowdowns import THROTTLED
 from agentaflow_advisor.model import (
     HOURS_PER_MONTH,
     Enforceable,
@@ -87,17 +87,14 @@ class Health:
         return next((each for each in SEVERITY if each in wanted), "check")
 
 
-def examine(gpu: Gpu, window_seconds: float, *, zeros: bool = True) -> Health:
-    """100 less the points of the worst reason of each organ: one broken part counts once.
-
-    `zeros`: whether reasons for slowdowns that did not act are told with 0 seconds.
-    """
+def examine(gpu: Gpu, window_seconds: float) -> Health:
+    """100 less the points of the worst reason of each organ: one broken part counts once."""
     reasons: list[Reason] = []
     if gpu.up is False:
         reasons.append(
             Reason("presence", 100, "drain", "it does not answer now", "up = 0", ("up",))
         )
-    able, blind = _looks(signs.told(gpu, zeros=zeros), gpu.dialect)
+    able, blind = _looks(signs.told(gpu), gpu.dialect)
     if not quiet(gpu):
         for check in able:
             reasons += check.find(gpu, window_seconds)
@@ -135,12 +132,11 @@ def analyze(
     found: list[Recommendation] = []
     refused: list[Refusal] = []
     blind: defaultdict[tuple[str, str, tuple[str, ...]], int] = defaultdict(int)
-    unsaid = without_zeros(snapshot)
     for gpu in snapshot.gpus:
         if gpu.doubt:
             refused.append(Refusal(gpu.name, gpu.doubt))
             continue
-        health = examine(gpu, snapshot.window_seconds, zeros=gpu.dialect not in unsaid)
+        health = examine(gpu, snapshot.window_seconds)
         if gpu.up is None or VITAL.issubset(health.blind):
             refused.append(Refusal(gpu.name, _why_not(gpu, health)))
         elif health.blind:

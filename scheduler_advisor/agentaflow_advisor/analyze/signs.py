@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agentaflow_advisor.analyze.idleness import span
-from agentaflow_advisor.analyze.slowdowns import BRAKE, HOT, THERMAL, THROTTLED, reasons
+from agentaflow_advisor.analyze.slowdowns import BRAKE, HOT, THERMAL, THROTTLED
 from agentaflow_advisor.analyze.xids import APPLICATION, CRITICAL, INFORMATION, WARNING
 from agentaflow_advisor.model import Gpu
 
@@ -78,9 +78,9 @@ class Check:
         return any(all(name in told for name in names) for names in self.needs)
 
 
-def told(gpu: Gpu, *, zeros: bool = True) -> tuple[str, ...]:
+def told(gpu: Gpu) -> tuple[str, ...]:
     """The signals of which it was told something, and the reasons whose seconds were."""
-    return (*gpu.measures, *gpu.counts, *reasons(gpu, zeros=zeros))
+    return (*gpu.measures, *gpu.counts, *gpu.counts.get(THROTTLED, ()))
 
 
 def _xids(gpu: Gpu, _: float) -> list[Reason]:
@@ -163,13 +163,13 @@ def _heat(gpu: Gpu, window: float) -> list[Reason]:
     """By hardware, where that is told apart; else by any of the thermal reasons."""
     seconds = gpu.counts[THROTTLED]
     did = "halved" if HOT in seconds else "held down"
-    hot = seconds.get(HOT, seconds.get(THERMAL, 0.0))
+    hot = seconds[HOT] if HOT in seconds else seconds[THERMAL]
     said = f"heat {did} its clocks for {span(hot)}: look at fans, air and paste"
     return _if(hot > HEAT_RATIO * window, "cooling", 20, "check", said, "nvml.h", THROTTLED)
 
 
 def _brake(gpu: Gpu, window: float) -> list[Reason]:
-    pulled = gpu.counts[THROTTLED].get(BRAKE, 0.0)
+    pulled = gpu.counts[THROTTLED][BRAKE]
     said = f"its power brake was pulled for {span(pulled)}: look at the power supply"
     return _if(pulled > HEAT_RATIO * window, "cooling", 20, "check", said, "nvml.h", THROTTLED)
 

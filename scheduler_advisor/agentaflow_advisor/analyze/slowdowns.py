@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from agentaflow_advisor.model import Gpu, Snapshot
+from agentaflow_advisor.model import Gpu
 
 Cause = Literal["heat", "brake", "cap", "limit", "unknown cap"]
 THROTTLED = "throttled_seconds"
@@ -23,8 +23,6 @@ LOOKS: Mapping[str, tuple[frozenset[str], ...]] = {
     "a power limit": (frozenset({CAP}),),
 }
 """What is looked for, and which reasons must have been told: all of one set."""
-REASONS = frozenset({*HEAT, BRAKE, CAP})
-RECORDED = "agentaflow:gpu_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,27 +48,10 @@ def causes(gpu: Gpu, seen: float) -> tuple[Throttled, ...]:
     return tuple(Throttled(each.cause, min(each.seconds, seen), each.reasons) for each in found)
 
 
-def blind(gpu: Gpu, *, zeros: bool = True) -> tuple[str, ...]:
+def blind(gpu: Gpu) -> tuple[str, ...]:
     """What nobody told: an exporter counts for what it tells, not for being there."""
-    told = reasons(gpu, zeros=zeros)
-    return tuple(
-        what for what, sets in LOOKS.items() if not any(each.issubset(told) for each in sets)
-    )
-
-
-def reasons(gpu: Gpu, *, zeros: bool = True) -> Collection[str]:
-    """Those whose seconds were told. Without zeros: all that could have been."""
-    if THROTTLED not in gpu.counts:
-        return frozenset()
-    return gpu.counts[THROTTLED].keys() if zeros else REASONS
-
-
-def without_zeros(snapshot: Snapshot) -> frozenset[str]:
-    """The dialects that are heard by recorded series: they tell which GPUs tell the signal, and of
-    the reasons only those that acted.
-    """
-    asked = (query for query in snapshot.queries if query.signal == THROTTLED)
-    return frozenset(query.dialect for query in asked if RECORDED in query.promql)
+    told = gpu.counts.get(THROTTLED, {}).keys()
+    return tuple(what for what, sets in LOOKS.items() if not any(each <= told for each in sets))
 
 
 def _cap(gpu: Gpu) -> Cause:

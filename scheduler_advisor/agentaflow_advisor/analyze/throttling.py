@@ -18,8 +18,10 @@ from agentaflow_advisor.analyze.grounds import grounds_of
 from agentaflow_advisor.analyze.idleness import USAGE, span
 from agentaflow_advisor.analyze.settings import bounded
 from agentaflow_advisor.analyze.slowdowns import (
+    BRAKE,
+    CAP,
+    HEAT,
     LIMITS,
-    REASONS,
     THROTTLED,
     Cause,
     Throttled,
@@ -88,13 +90,12 @@ def analyze(
     held: defaultdict[tuple[NodeKey, Cause], list[Held]] = defaultdict(list)
     refused: list[Refusal] = []
     blind: Counter[tuple[str, str, tuple[str, ...]]] = Counter()
-    unsaid = slowdowns.without_zeros(snapshot)
     for gpu in snapshot.gpus:
         reason = _doubt(gpu, _seen(gpu, snapshot))
         if reason:
             refused.append(Refusal(gpu.name, reason))
             continue
-        if unseen := slowdowns.blind(gpu, zeros=gpu.dialect not in unsaid):
+        if unseen := slowdowns.blind(gpu):
             blind[gpu.cluster, gpu.model or "GPUs of no known model", unseen] += 1
         for each in _notable(gpu, snapshot, settings):
             if each.cause == "unknown cap":
@@ -149,8 +150,7 @@ def _notable(gpu: Gpu, snapshot: Snapshot, settings: ThrottlingSettings) -> Iter
 def _doubt(gpu: Gpu, seen: float) -> str:
     if gpu.doubt:
         return gpu.doubt
-    told = gpu.counts.get(THROTTLED)
-    if told is None or (told and told.keys().isdisjoint(REASONS)):
+    if not {*HEAT, BRAKE, CAP} & gpu.counts.get(THROTTLED, {}).keys():
         return f"nobody tells for how long its clocks were held down ({THROTTLED})"
     return "" if seen > 0 else "it was not seen in the window"
 

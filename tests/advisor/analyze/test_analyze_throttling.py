@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentaflow_advisor.analyze import Findings, SettingsError, ThrottlingSettings, throttling
-from agentaflow_advisor.model import Gpu, Money, Node, Query, Refusal, Snapshot, Usage
+from agentaflow_advisor.model import Gpu, Money, Node, Refusal, Snapshot, Usage
 from agentaflow_advisor.price import NodeKey, NodePrice
 
 DAY = 86_400.0
@@ -158,19 +158,6 @@ def test_what_is_told_of_some_reasons_stays_told() -> None:
     findings = find(telling(sw_thermal_slowdown=DAY))
     assert [each.kind for each in findings.recommendations] == ["thermal-throttling"]
     assert len(findings.refusals) == 1
-
-
-@pytest.mark.parametrize("made", [telling(), telling(sw_power_cap=DAY)])
-def test_of_recorded_series_no_reason_is_held_for_untold(made: Gpu) -> None:
-    """They tell of the reasons only those that acted: which others are told is not known."""
-    query = Query(
-        "throttled_seconds", "sum_over_time(agentaflow:gpu_throttled…{}[1d])", 1, 0.1, "x"
-    )
-    one = replace(made, dialect="x")
-    snapshot = Snapshot(1_800_000_000.0, DAY, 0.95, (one,), (Node("c", "n", 8),), queries=(query,))
-    assert throttling.analyze(snapshot, {}, ThrottlingSettings()) == Findings((), ())
-    other = replace(snapshot, gpus=(replace(one, dialect="y"),))
-    assert throttling.analyze(other, {}, ThrottlingSettings()).refusals
 
 
 def test_where_every_reason_is_told_there_is_no_refusal() -> None:
