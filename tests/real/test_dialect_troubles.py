@@ -189,7 +189,7 @@ def test_verdicts(snapshot: Snapshot) -> None:
     reasons = {node: reason for node, reason in told.items() if reason != "idle"}
     assert set(reasons) == {"blank", "mig", "fast", "late", "gone", "renamed"}
     assert reasons["blank"].startswith("no usable utilization")
-    assert reasons["mig"].startswith("no usable utilization")
+    assert reasons["mig"].startswith("it is cut into MIG instances")
     assert reasons["late"] == "its newest utilization sample is more than 5 min old"
     assert reasons["gone"] == "its newest utilization sample is more than 5 min old"
     assert reasons["fast"].startswith("its samples are ahead of Prometheus' clock")
