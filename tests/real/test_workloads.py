@@ -122,7 +122,7 @@ def test_a_workload_becomes_a_suspended_job_and_tells_its_phase(
 def told(extended: ControlPlane, where: str, name: str) -> tuple[str, str, str]:
     """A workload's phase, and its condition's reason and message."""
     status = extended.must("GET", f"{where}/{name}").get("status", {})
-    (condition,) = status.get("conditions") or ({},)
+    condition: dict[str, str] = next(iter(status.get("conditions", ())), {})
     return status.get("phase", ""), condition.get("reason", ""), condition.get("message", "")
 
 
