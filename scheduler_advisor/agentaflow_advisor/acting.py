@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 
 from lightkube import Client
 
-from agentaflow_advisor.act import events
 from agentaflow_advisor.act.apply import Clock
 from agentaflow_advisor.act.channels import admission_check
 from agentaflow_advisor.act.errors import ApiTrouble
@@ -26,12 +25,11 @@ from agentaflow_advisor.decide.journal import Journal
 from agentaflow_advisor.lease import Lease
 from agentaflow_advisor.model import AdmitWorkload, Decision, Snapshot, State
 from agentaflow_advisor.model.names import LEASE
-from agentaflow_advisor.notices import send
 from agentaflow_advisor.observe.errors import ObserveError
 from agentaflow_advisor.observe.prometheus import Prometheus
 from agentaflow_advisor.price import NodePrice
 from agentaflow_advisor.settings import Settings
-from agentaflow_advisor.telemetry import Traces
+from agentaflow_advisor.telling import DRAIN_SECONDS, Teller
 from agentaflow_advisor.verify import measure_effects, verify_applied
 from agentaflow_advisor.web.status import Measured
 from agentaflow_exporter.log import Log
@@ -51,6 +49,7 @@ class Outcome:
 
     decisions: Mapping[State, int]
     effects: Mapping[str, Measured]  # by channel
+    notices: Mapping[str, int]  # delivered, failed and dropped
 
 
 @dataclass(slots=True)
@@ -65,12 +64,10 @@ class Acting:
     _elects: bool = False
     _lease: Lease | None = None
     _released: threading.Event = field(default_factory=threading.Event)
-    _traces: Traces | None = field(init=False, default=None)
-    _told: dict[str, tuple[State, str]] = field(default_factory=dict)  # by the decision's id
+    _teller: Teller = field(init=False)
 
     def __post_init__(self) -> None:
-        if self.settings.otlp_endpoint:
-            self._traces = Traces(self.settings.otlp_endpoint)
+        self._teller = Teller(self.settings, self.log)
 
     # -- life -------------------------------------------------------------------
 
@@ -81,11 +78,10 @@ class Acting:
 
     def end(self, *, within_seconds: float) -> None:
         """Wait for the act that runs; no other begins any more, and the lease is given back."""
-        self._lock.acquire(timeout=within_seconds)
+        self._lock.acquire(timeout=max(0.0, within_seconds - DRAIN_SECONDS))
         if self._elects:
             self._released.wait(LEASE_SECONDS)
-        if self._traces is not None:
-            self._traces.end()
+        self._teller.end()
 
     def _lead(self) -> None:
         settings = self.settings
@@ -127,35 +123,41 @@ class Acting:
         """All that follows from a look; None where another leads. Raises JournalError, Stopped."""
         if why := self.follower():
             self.log.info(f"advises only: {why}", component="lease")
+            self._teller.stand_by()
             return None
+        tell = self._teller.tell
         with self._lock, Journal(self.settings.journal) as journal:
+            self._teller.begin(journal)
             self._propose(snapshot, advice, client, journal)
             with self._resources():
-                self._tell(client, journal, self._adopt(client, journal))
-            self._tell(client, journal, self._carry_out(prometheus, client, journal))
-            verified = verify_applied(journal, client, now=time.time(), actor=self.actor)
-            self._tell(client, journal, (decision for decision, _ in verified))
-            self._tell(client, journal, self._undo_harm(prometheus, client, journal))
-            self._tell(client, journal, self._measure(snapshot, advice, prometheus, journal))
+                self._adopt(client, journal)
+            tell(client, journal)
+            results: Iterable[Decision] = ()
+            try:
+                results = self._carry_out(prometheus, client, journal)
+            finally:  # a stop may end it half-way, and what was done by then is told
+                tell(client, journal, results)
+            verify_applied(journal, client, now=time.time(), actor=self.actor)
+            tell(client, journal, self._undo_harm(prometheus, client, journal))
+            self._measure(snapshot, advice, prometheus, journal)
+            tell(client, journal)
             with self._resources():
                 self._publish(snapshot, advice, client, journal)
                 if AdmitWorkload.channel in self.settings.channels:
                     admission_check.activate(client)
             counts = Counter(decision.state for decision in journal.list())
-            return Outcome(counts, _effects(journal))
+            return Outcome(counts, _effects(journal), self._teller.notices)
 
     def _propose(
         self, snapshot: Snapshot, advice: Advice | None, client: Client, journal: Journal
     ) -> None:
         now = time.time()
-        placed = propose_placements(self.settings, snapshot, journal, actor=self.actor, now=now)
-        self._tell(client, journal, placed.decisions.values())
+        propose_placements(self.settings, snapshot, journal, actor=self.actor, now=now)
         if advice is None:
             return
-        made, refusals = propose_advice(
+        _, refusals = propose_advice(
             self.settings, advice.active, snapshot, journal, client, actor=self.actor, now=now
         )
-        self._tell(client, journal, made)
         for refusal in refusals:
             self.log.debug(f"{refusal.subject} is not proposed: {refusal.reason}", component="act")
 
@@ -167,11 +169,10 @@ class Acting:
         except ApiTrouble as trouble:
             self.log.warning(str(trouble), component="resources")
 
-    def _adopt(self, client: Client, journal: Journal) -> tuple[Decision, ...]:
-        if not installed(client):
-            return ()
-        policy, home = self.settings.policy(), self.settings.namespace
-        return recommendations.adopt(client, home, journal, policy, now=time.time())
+    def _adopt(self, client: Client, journal: Journal) -> None:
+        if installed(client):
+            policy, home = self.settings.policy(), self.settings.namespace
+            recommendations.adopt(client, home, journal, policy, now=time.time())
 
     def _publish(
         self, snapshot: Snapshot, advice: Advice | None, client: Client, journal: Journal
@@ -215,9 +216,9 @@ class Acting:
 
     def _measure(
         self, snapshot: Snapshot, advice: Advice | None, prometheus: Prometheus, journal: Journal
-    ) -> Iterable[Decision]:
+    ) -> None:
         prices = advice.prices if advice else {}
-        return measure_effects(
+        measure_effects(
             journal,
             prometheus,
             dialects=snapshot.dialects,
@@ -230,22 +231,6 @@ class Acting:
             now=time.time(),
             actor=self.actor,
         )
-
-    def _tell(self, client: Client, journal: Journal, decisions: Iterable[Decision]) -> None:
-        """Once to the log, to the object as an Event, and to whoever asked for it."""
-        for decision in decisions:
-            news = (decision.state, decision.reason)
-            if self._told.get(decision.id) == news:
-                continue
-            self._told[decision.id] = news
-            why = f": {decision.reason}" if decision.reason else ""
-            message = f"{decision.state}: {decision.action.told}{why}"
-            self.log.info(message, component="act", decision=decision.id)
-            if self._traces is not None:
-                self._traces.tell(decision, journal.events(decision.id))
-            troubles = (events.tell(client, decision), *send(self.settings.told(), decision))
-            for trouble in filter(None, troubles):
-                self.log.warning(trouble, component="notice", decision=decision.id)
 
     def _sleep(self, seconds: float) -> None:
         """A stop ends the waiting: the journal says `intended`, and the next start goes on."""

@@ -20,6 +20,7 @@ from agentaflow_advisor.decide.policy import SYSTEM_NAMESPACES, Policy
 from agentaflow_advisor.decide.standing import StandingApproval
 from agentaflow_advisor.durations import DAY, Seconds
 from agentaflow_advisor.model import State
+from agentaflow_advisor.model.actions import CloseBy, PinBy
 from agentaflow_advisor.notices import Notice
 
 
@@ -127,6 +128,17 @@ class ActingSettings(BaseModel):
     )
     eviction_cooldown_seconds: Seconds = Field(
         3600.0, ge=0, le=90 * DAY, description="Between two evictions of one controller's pods."
+    )
+    scheduling_gate_pin_by: PinBy = Field(
+        "node-selector",
+        description="How the channel `scheduling-gate` sends a pod to its node: by `nodeSelector`, "
+        "by required node `affinity`, which both hold, or by a `preference`, which kube-scheduler "
+        "may set aside.",
+    )
+    cordon_close_by: CloseBy = Field(
+        "taint",
+        description="How the channel `cordon` closes a node: by the `taint` `agentaflow.io/sick`, "
+        "which pods may tolerate, or by a `cordon`, which none can.",
     )
     cordon_max_closed_ratio: float = Field(
         0.25,

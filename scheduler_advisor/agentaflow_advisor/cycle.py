@@ -17,6 +17,7 @@ from agentaflow_advisor.decide.errors import JournalLocked, WrongState
 from agentaflow_advisor.decide.journal import OPEN, Journal
 from agentaflow_advisor.decide.proposal import propose
 from agentaflow_advisor.decide.recommended import propose_recommended
+from agentaflow_advisor.elastic import place_elastic
 from agentaflow_advisor.model import (
     Decision,
     Placement,
@@ -56,7 +57,9 @@ def propose_placements(
     results = place_waiting(settings, snapshot, waiting, last_nodes(journal))
     placements = tuple(result for result in results if isinstance(result, Placement))
     decisions = {
-        placement.workload.uid: journal.add(propose(placement, snapshot, now, actor))
+        placement.workload.uid: journal.add(
+            propose(placement, snapshot, now, actor, pin_by=settings.scheduling_gate_pin_by)
+        )
         for placement in placements
     }
     refusals = tuple(result for result in results if isinstance(result, Refusal))
@@ -77,7 +80,13 @@ def propose_advice(
     channels = frozenset(settings.channels)
     devices = read_devices(client) if TaintDevice.channel in channels else {}
     made, refusals = propose_recommended(
-        advice, snapshot, channels, now=now, devices=devices, actor=actor
+        advice,
+        snapshot,
+        channels,
+        now=now,
+        devices=devices,
+        actor=actor,
+        close_by=settings.cordon_close_by,
     )
     ended = journal.ended_since(now - settings.proposal_pause_seconds)
     return (
@@ -93,14 +102,19 @@ def place_waiting(
     last_nodes: Mapping[str, str] | None = None,
 ) -> tuple[Result, ...]:
     """Where the strategy would put the pods that wait. Records nothing."""
-    return place(
-        snapshot,
-        settings.placement(),
-        held={decision.action.uid: decision.action.node for decision in waiting},
-        last_nodes=last_nodes,
-        evidence=settings.placement_evidence(),
-        topology=settings.placement_topology_labels,
-    )
+
+    def placed(seen: Snapshot, held: Mapping[str, str]) -> tuple[Result, ...]:
+        return place(
+            seen,
+            settings.placement(),
+            held=held,
+            last_nodes=last_nodes,
+            evidence=settings.placement_evidence(),
+            topology=settings.placement_topology_labels,
+        )
+
+    held = {decision.action.uid: decision.action.node for decision in waiting}
+    return place_elastic(placed, snapshot, held)
 
 
 def act(

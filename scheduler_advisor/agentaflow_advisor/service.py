@@ -153,7 +153,10 @@ class Service:
                     outcome = self.acting.act(snapshot, self.status.advice, prometheus, client)
                     if outcome is not None:
                         self.status = replace(
-                            self.status, decisions=outcome.decisions, effects=outcome.effects
+                            self.status,
+                            decisions=outcome.decisions,
+                            effects=outcome.effects,
+                            notices=outcome.notices,
                         )
                 except JournalError as error:
                     self.status = self.status.failed("act")

@@ -333,3 +333,25 @@ def tamper(path: Path) -> None:
         database.execute("DROP TRIGGER events_are_not_updated")
         database.execute("UPDATE events SET actor = 'mallory'")
     database.close()
+
+
+@pytest.mark.parametrize(
+    ("pin", "spec"),
+    [
+        ("node-selector", "nodeSelector"),
+        ("affinity", "requiredDuringSchedulingIgnoredDuringExecution"),
+        ("preference", "preferredDuringSchedulingIgnoredDuringExecution"),
+    ],
+)
+def test_a_pod_is_sent_to_its_node_as_it_is_set(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, pin: str, spec: str
+) -> None:
+    """By a selector, by an affinity, or by a mere preference."""
+    monkeypatch.setenv("AGENTAFLOW_SCHEDULING_GATE_PIN_BY", pin)
+    identifier = scene.proposed()
+    assert scene.run("approve", identifier).code == 0
+    assert scene.run("apply", *CHANNEL).code == 0
+    written = pod(scene)["spec"]
+    node_affinity = written.get("affinity", {}).get("nodeAffinity", {})
+    assert spec in {*written, *node_affinity}
+    assert ("nodeSelector" in written) == (pin == "node-selector")

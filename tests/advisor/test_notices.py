@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from agentaflow_advisor.model import Decision, State
-from agentaflow_advisor.notices import Form, Notice, send
+from agentaflow_advisor.notices import Courier, Form, Notice, send
 from tests.support.decisions import decision
 from tests.support.loopback import Answer, serve
 
@@ -22,8 +23,11 @@ class Receiver:
         self.bodies: list[Any] = []
         self.status = 200
         self.url = ""
+        self.open = threading.Event()
+        self.open.set()
 
     def handle(self, _method: str, _path: str, body: bytes) -> Answer:
+        self.open.wait(30)
         self.bodies.append(json.loads(body))
         return self.status, "application/json", b"{}"
 
@@ -33,6 +37,7 @@ def receiver() -> Iterator[Receiver]:
     made = Receiver()
     with serve(made.handle) as made.url:
         yield made
+        made.open.set()
 
 
 def applied() -> Decision:
@@ -85,3 +90,52 @@ def test_what_cannot_be_delivered_is_told_without_its_url(receiver: Receiver) ->
     gone = Notice("http://127.0.0.1:9/secret", "slack")
     troubles = send([Notice(receiver.url), gone], applied())
     assert troubles == ("webhook notice: HTTP 500", "slack notice: ConnectionError")
+
+
+def courier(receiver: Receiver, *, most: int = 10) -> Courier:
+    return Courier([Notice(receiver.url)], lambda _decision, _trouble: None, most=most)
+
+
+def test_a_receiver_that_hangs_holds_nobody_up(receiver: Receiver) -> None:
+    """What is posted is delivered when it answers, in its order."""
+    receiver.open.clear()
+    made = courier(receiver)
+    for reason in ("one", "two", "three"):
+        made.post(replace(applied(), reason=reason))
+    assert receiver.bodies == []
+    receiver.open.set()
+    made.end(within_seconds=30)
+    assert [body["decision"]["reason"] for body in receiver.bodies] == ["one", "two", "three"]
+    assert made.counts == {"delivered": 3, "failed": 0, "dropped": 0}
+
+
+def test_what_there_is_too_much_of_is_dropped_and_counted(receiver: Receiver) -> None:
+    """While one is under way two wait here, and no more."""
+    receiver.open.clear()
+    made = courier(receiver, most=2)
+    for _ in range(8):
+        made.post(applied())
+    assert made.counts["dropped"] in (5, 6)  # the first may not be under way yet
+    receiver.open.set()
+    made.end(within_seconds=30)
+    assert made.counts["delivered"] + made.counts["dropped"] == 8
+
+
+def test_what_failed_is_counted_and_told(receiver: Receiver) -> None:
+    """With the decision that it was about."""
+    receiver.status = 500
+    troubles: list[tuple[str, str]] = []
+    made = Courier([Notice(receiver.url)], lambda one, why: troubles.append((one.action.name, why)))
+    made.post(applied())
+    made.end(within_seconds=30)
+    assert troubles == [("train", "webhook notice: HTTP 500")]
+    assert made.counts["failed"] == 1
+
+
+def test_a_stop_waits_for_a_receiver_that_hangs_only_so_long(receiver: Receiver) -> None:
+    """The thread is left behind, and ends with the process."""
+    receiver.open.clear()
+    made = courier(receiver)
+    made.post(applied())
+    made.end(within_seconds=0.05)
+    assert made.counts["delivered"] == 0

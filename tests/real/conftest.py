@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,10 @@ def own_cluster() -> Iterator[ControlPlane]:
         yield running
 
 
+def served(cluster: ControlPlane, path: str) -> bool:
+    return cluster.request("GET", path)[0] == 200
+
+
 @pytest.fixture(scope="module")
 def extended(own_cluster: ControlPlane) -> ControlPlane:
     """A cluster with our resources and the policy on approvals."""
@@ -59,7 +64,7 @@ def extended(own_cluster: ControlPlane) -> ControlPlane:
         assert applied.returncode == 0, applied.stderr
     for plural in ("gpunodes", "gpurecommendations", "gpuworkloads"):
         path = f"/apis/agentaflow.io/v1alpha1/{plural}"
-        eventually(lambda path=path: own_cluster.request("GET", path)[0] == 200, what=path)
+        eventually(partial(served, own_cluster, path), what=path)
     with connect(own_cluster.kubeconfig, None) as opened:
         since = guarded_since(opened)
     assert isinstance(since, float), since

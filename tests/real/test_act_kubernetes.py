@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from agentaflow_advisor.act import events
 from agentaflow_advisor.act.apply import Applier, apply_decision
 from agentaflow_advisor.decide.journal import Journal
 from agentaflow_advisor.decide.policy import Policy
@@ -56,6 +57,27 @@ def test_an_applied_decision_is_bound_by_the_scheduler_and_verified(
         ((verified, found),) = verify_applied(journal, client, now=time.time())
     assert verified.state is State.VERIFIED
     assert found.reason == f"pod {scene.namespace}/train was bound to {scene.node}"
+
+
+def test_what_became_of_a_decision_is_an_event_of_its_pod(scene: Scene, journal: Journal) -> None:
+    """As `kubectl describe` shows it; told twice, it is there once."""
+    scene.add_pod()
+    made = run(scene, journal, scene.approved(journal))
+    with connect(scene.cluster.kubeconfig, None) as client:
+        assert events.tell(client, made) is None
+        assert events.tell(client, made) is None
+    path = f"/apis/events.k8s.io/v1/namespaces/{scene.namespace}/events"
+    (event,) = (
+        one
+        for one in scene.cluster.must("GET", path)["items"]
+        if one.get("reportingController") == "agentaflow.io/applier"
+    )
+    assert (event["reason"], event["type"]) == ("Applied", "Normal")
+    assert (event["note"], event["action"]) == (made.reason, "scheduling-gate")
+    assert event["regarding"]["uid"] == made.action.uid
+    assert event["metadata"]["annotations"] == {DECISION: made.id}
+    described = scene.cluster.kubectl("describe", "pod", "train", f"--namespace={scene.namespace}")
+    assert "Applied" in described.stdout
 
 
 def test_gates_of_others_stay_and_keep_the_pod_waiting(scene: Scene, journal: Journal) -> None:

@@ -7,14 +7,19 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.request import Request
 
 import pytest
 
+from agentaflow_advisor.model import State
+from agentaflow_advisor.notices import Notice, send
 from agentaflow_exporter.simulated import SimulatedFleet
+from tests.support.decisions import decision
 from tests.support.loopback import Answer, serve
 from tests.support.parts import need
 from tools.alertmanager import AlertmanagerServer
@@ -221,6 +226,22 @@ def test_a_hot_node_reaches_the_webhook(
             )
     finally:
         simulator.stop()
+
+
+def test_a_decision_is_an_alert_there(alertmanager: AlertmanagerServer) -> None:
+    """What the form `alertmanager` posts is shown with labels to route by and why it was made."""
+    made = replace(decision(), state=State.APPLIED, reason="so", state_at=time.time())
+    assert send([Notice(f"{alertmanager.url}/api/v2/alerts", "alertmanager")], made) == ()
+
+    def shown() -> list[dict[str, Any]]:
+        with OPENER.open(f"{alertmanager.url}/api/v2/alerts", timeout=5) as answer:
+            return [one for one in json.load(answer) if one["labels"].get("decision") == made.id]
+
+    (alert,) = eventually(shown, 30, what="the alert")
+    assert alert["labels"]["alertname"] == "AgentaFlowDecision"
+    assert (alert["labels"]["state"], alert["labels"]["namespace"]) == ("applied", "research")
+    assert alert["annotations"]["description"] == made.why
+    assert alert["status"]["state"] == "active"
 
 
 def states(alertmanager: AlertmanagerServer, ours: list[dict[str, str]]) -> list[str]:

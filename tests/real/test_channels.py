@@ -31,7 +31,7 @@ from agentaflow_advisor.model import (
 from agentaflow_advisor.model.names import DECISION, GATE, HOSTNAME, MANAGED, SICK
 from agentaflow_advisor.observe.cluster import connect, read_cluster
 from tests.support.applying import pod_manifest
-from tests.support.stage import Stage, to
+from tests.support.stage import Stage, harm_of, harmless, to
 from tools.control_plane import MERGE_PATCH, ControlPlane
 from tools.processes import eventually
 
@@ -394,3 +394,60 @@ def test_a_closed_node_that_a_waiting_pod_would_fit_on_is_opened_again(stage: St
     assert undone.state is State.REVERTED
     assert f"it did harm: pod {stage.namespace}/late" in undone.reason
     assert stage.bound_to("late") == stage.node
+
+
+def test_a_label_that_keeps_a_pod_from_the_only_node_that_has_room_is_harm(stage: Stage) -> None:
+    """The pod has to avoid what we wrote; taken back, it is bound."""
+    made = stage.carried_out(to(LabelNode, stage, stage.node, labels={"agentaflow.io/tier": "x"}))
+    assert harmless(stage, made.action)
+    manifest = pod_manifest("late", namespace=stage.namespace, gates=())
+    manifest["spec"]["nodeSelector"] = {HOSTNAME: stage.node}
+    term = {"matchExpressions": [{"key": "agentaflow.io/tier", "operator": "DoesNotExist"}]}
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}
+    manifest["spec"]["affinity"] = {"nodeAffinity": required}
+    stage.cluster.must("POST", stage.path().rpartition("/")[0], manifest)
+    assert f"would fit on {stage.node}" in harm_of(stage, made.action)
+    assert stage.reverted(made).state is State.REVERTED
+    assert stage.bound_to("late") == stage.node
+
+
+def test_a_tainted_device_whose_lack_keeps_a_pod_waiting_is_harm(stage: Stage) -> None:
+    """Without effect it keeps nobody waiting."""
+    claims = f"/apis/resource.k8s.io/v1/namespaces/{stage.namespace}/resourceclaims"
+    kinds = "/apis/resource.k8s.io/v1/deviceclasses"
+    kind = f"gpu-{stage.namespace}"
+    stage.cluster.must(
+        "POST",
+        kinds,
+        {
+            "apiVersion": "resource.k8s.io/v1",
+            "kind": "DeviceClass",
+            "metadata": {"name": kind},
+            "spec": {"selectors": [{"cel": {"expression": "device.driver == 'gpu.nvidia.com'"}}]},
+        },
+    )
+    asked = {"requests": [{"name": "gpu", "exactly": {"deviceClassName": kind}}]}
+    stage.cluster.must(
+        "POST",
+        claims,
+        {
+            "apiVersion": "resource.k8s.io/v1",
+            "kind": "ResourceClaim",
+            "metadata": {"name": "gpu"},
+            "spec": {"devices": asked},
+        },
+    )
+    device = {"driver": "gpu.nvidia.com", "pool": stage.node, "device": "gpu-0", "uid": "gpu-0"}
+    silent = to(TaintDevice, stage, f"agentaflow-{stage.namespace}", **device)
+    tainted = replace(silent, effect="NoSchedule")
+    assert harmless(stage, tainted)
+    manifest = pod_manifest("late", namespace=stage.namespace, gates=())
+    manifest["spec"] |= {
+        "nodeSelector": {HOSTNAME: stage.node},
+        "resourceClaims": [{"name": "gpu", "resourceClaimName": "gpu"}],
+    }
+    container = {"name": "main", "image": "x", "resources": {"claims": [{"name": "gpu"}]}}
+    manifest["spec"]["containers"] = [container]
+    stage.cluster.must("POST", stage.path().rpartition("/")[0], manifest)
+    assert f"pod {stage.namespace}/late has found no node" in harm_of(stage, tainted)
+    assert harmless(stage, silent)

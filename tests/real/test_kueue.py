@@ -13,8 +13,8 @@ from agentaflow_advisor.model import AdmitWorkload, State
 from agentaflow_advisor.model.names import CHECK, HOSTNAME
 from agentaflow_advisor.observe.cluster import connect, read_cluster
 from tests.support.rights import MANIFESTS
-from tests.support.stage import Stage, install_kueue, to
-from tools.control_plane import ControlPlane
+from tests.support.stage import Stage, harm_of, harmless, install_kueue, to
+from tools.control_plane import MERGE_PATCH, ControlPlane
 
 SINCE = "2026-01-01T00:00:00Z"
 
@@ -69,3 +69,20 @@ def test_kueue_is_told_that_our_check_is_answered(kueue: ControlPlane) -> None:
     (condition,) = seen["status"]["conditions"]
     assert (condition["type"], condition["status"]) == ("Active", "True")
     assert kueue.must("GET", f"{checks}/{CHECK}") == seen
+
+
+def test_an_admitted_workload_whose_pods_find_no_node_is_harm(
+    kueue: ControlPlane, stage: Stage
+) -> None:
+    """They are pods of the Job that owns it."""
+    stage.add_kueue_workload()
+    job = stage.add_job(gpus=99)
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": "fit", "uid": job["metadata"]["uid"]}
+    body = {"metadata": {"ownerReferences": [owner]}}
+    kueue.must("PATCH", f"{stage.kueue}/fit", body, content_type=MERGE_PATCH)
+    made = stage.carried_out(to(AdmitWorkload, stage, "fit", check=CHECK, hostname=stage.node))
+    assert made.state is State.APPLIED, made.reason
+    assert harmless(stage, made.action)
+    start = {"spec": {"suspend": False}}
+    kueue.must("PATCH", f"{stage.jobs}/fit", start, content_type=MERGE_PATCH)
+    assert "has found no node" in harm_of(stage, made.action)

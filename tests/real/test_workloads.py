@@ -122,7 +122,7 @@ def test_a_workload_becomes_a_suspended_job_and_tells_its_phase(
 def told(extended: ControlPlane, where: str, name: str) -> tuple[str, str, str]:
     """A workload's phase, and its condition's reason and message."""
     status = extended.must("GET", f"{where}/{name}").get("status", {})
-    (condition,) = status.get("conditions") or ({},)
+    condition: dict[str, str] = next(iter(status.get("conditions", ())), {})
     return status.get("phase", ""), condition.get("reason", ""), condition.get("message", "")
 
 
@@ -296,6 +296,39 @@ def test_submit_hands_in_what_kubectl_apply_would(
     manifest.write_text("---\n".join(json.dumps(body) + "\n" for body in bodies))
     assert cli("submit", "-f", str(manifest), *into).code == 0
     assert extended.must("GET", f"{where}/two")["metadata"]["labels"] == {MANAGED: "true"}
+
+
+def test_what_a_file_says_of_a_workload_is_kept(
+    extended: ControlPlane, home: str, cli: Cli, tmp_path: Path
+) -> None:
+    """Labels and annotations; and a program is told as it likes it."""
+    manifest = tmp_path / "work.yaml"
+    body = named("noted")
+    body["metadata"] |= {"annotations": {"team": "vision"}, "labels": {"tier": "a"}}
+    manifest.write_text(json.dumps(body))
+    into = ("--into", home, "--kubeconfig", str(extended.kubeconfig), "-o", "json")
+    done = cli("submit", "-f", str(manifest), *into)
+    assert (done.code, done.err) == (0, "")
+    (told,) = done.json["workloads"]
+    assert told == {"namespace": home, "name": "noted", "submitted": True, "error": None}
+    made = extended.must("GET", f"{GROUP}/namespaces/{home}/gpuworkloads/noted")["metadata"]
+    assert made["annotations"] == {"team": "vision"}
+    assert made["labels"] == {"tier": "a", MANAGED: "true"}
+
+
+def test_a_cluster_without_our_resources_is_told_with_what_to_install(
+    cluster: ControlPlane, extended: ControlPlane, cli: Cli
+) -> None:
+    """And a namespace that is not there is another matter."""
+    work = ("submit", "fit", "--image", "x", "--kubeconfig")
+    bare = cli(*work, str(cluster.kubeconfig))
+    assert bare.code == 5
+    assert bare.error.endswith(
+        "the cluster does not know GPUWorkloads: kubectl apply -f manifests/crds.yaml"
+    )
+    nowhere = cli(*work, str(extended.kubeconfig), "--into", "nowhere")
+    assert 'namespaces "nowhere" not found' in nowhere.error
+    assert "crds.yaml" not in nowhere.error
 
 
 @pytest.mark.parametrize(

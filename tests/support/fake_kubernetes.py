@@ -30,7 +30,15 @@ class FakeKubernetes(FakeCluster):
     def leases(self) -> dict[str, Any]:
         return {}
 
+    @cached_property
+    def events(self) -> list[dict[str, Any]]:
+        """The Events that were written."""
+        return []
+
     def handle(self, method: str, path: str, body: bytes) -> Answer:
+        if path.partition("?")[0].endswith("/events"):
+            self.events.append(json.loads(body))
+            return 201, "application/json", body
         if "/leases" in path:
             return self._lease(method, path.partition("?")[0], body)
         answer = self.answer(httpx2.Request(method, f"http://fake{path}", content=body))

@@ -143,7 +143,7 @@ def closed(number: int) -> Facts:
     }
 
 
-EVICTED = {"kind": EvictPod, "namespace": "research", "owner": "ReplicaSet/web"}
+EVICTED: Mapping[str, Any] = {"kind": EvictPod, "namespace": "research", "owner": "ReplicaSet/web"}
 CASES = (
     Case("kill_switch", {"stopped": "ConfigMap says stop"}, "ConfigMap says stop"),
     Case("channel_on", {"policy": Policy()}, "channel scheduling-gate is off"),

@@ -166,3 +166,18 @@ def install_kueue(cluster: ControlPlane) -> None:
     for plural in KUEUE_CRDS:
         path = f"/apis/kueue.x-k8s.io/v1beta2/{plural}"
         eventually(lambda path=path: cluster.request("GET", path)[0] == 200, what=path)  # type: ignore[misc]
+
+
+def harm_of(stage: Stage, action: Any) -> str:
+    """Why it should be taken back, once there is a reason."""
+    harm = CHANNELS[action.channel].harm
+    assert harm is not None
+    with connect(stage.cluster.kubeconfig, None) as client:
+        return eventually(lambda: harm(client, action, 0.0) or "", what="harm")
+
+
+def harmless(stage: Stage, action: Any) -> bool:
+    harm = CHANNELS[action.channel].harm
+    assert harm is not None
+    with connect(stage.cluster.kubeconfig, None) as client:
+        return harm(client, action, 0.0) is None

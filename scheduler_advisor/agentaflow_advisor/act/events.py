@@ -26,6 +26,8 @@ TOLD = {
     State.REVERTED: ("Warning", "Reverted"),
     State.FAILED: ("Warning", "Failed"),
     State.VETOED: ("Warning", "Vetoed"),
+    State.EXPIRED: ("Normal", "Expired"),
+    State.SUPERSEDED: ("Normal", "Superseded"),
 }
 """States that a user of the object would want to know of: the Event's type and reason."""
 API_VERSIONS = {

@@ -11,6 +11,7 @@ from lightkube import Client
 from lightkube.resources.core_v1 import ConfigMap, Namespace, Node, Pod
 from lightkube.resources.policy_v1 import PodDisruptionBudget
 
+from agentaflow_advisor import model
 from agentaflow_advisor.act.api import read
 from agentaflow_advisor.act.errors import Unreadable
 from agentaflow_advisor.decide.guards import Context
@@ -18,6 +19,8 @@ from agentaflow_advisor.model import Action, Disruptions, Settled, State, Target
 from agentaflow_advisor.model.names import KILL_SWITCH
 from agentaflow_advisor.observe import kubernetes
 from agentaflow_advisor.observe.errors import ObserveError
+from agentaflow_advisor.place.capacity import Capacity, occupancy
+from agentaflow_advisor.place.feasibility import refusal
 
 CRASHING = "CrashLoopBackOff"
 
@@ -74,6 +77,20 @@ def in_trouble(pod: Pod, patience_seconds: float) -> str | None:
         waiting = container.state.waiting if container.state else None
         if waiting and waiting.reason == CRASHING:
             return f"{where} crashes again and again"
+    return None
+
+
+def kept_out(
+    client: Client, node: model.Node, patience_seconds: float, concerned: Callable[[Pod], bool]
+) -> str | None:
+    """A pod that waits in vain and would have a place on that node, if it is one of those."""
+    free = occupancy((node,), pods(client, node=node.name), held={}).free[node.name]
+    waiting = read(lambda: tuple(client.list(Pod, namespace="*", fields={"spec.nodeName": ""})))
+    for pod in waiting or ():
+        asks = kubernetes.workload(pod)
+        fits = refusal(asks, node) is None and free.shortage(Capacity.of_workload(asks)) is None
+        if fits and concerned(pod) and (why := in_trouble(pod, patience_seconds)):
+            return f"{why}, and would fit on {node.name}"
     return None
 
 

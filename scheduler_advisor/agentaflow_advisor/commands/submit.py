@@ -11,7 +11,7 @@ from lightkube import Client
 from lightkube.models.meta_v1 import ObjectMeta
 
 from agentaflow_advisor.act.api import write
-from agentaflow_advisor.act.errors import Conflict, Rejected, Unanswered
+from agentaflow_advisor.act.errors import ApiTrouble, Conflict, Rejected, Unanswered
 from agentaflow_advisor.act.resources.kinds import API_VERSION, WORKLOAD
 from agentaflow_advisor.commands.manifest import ManifestError
 from agentaflow_advisor.commands.session import Session, command
@@ -21,6 +21,7 @@ from agentaflow_advisor.place import STRATEGIES
 
 KIND = "GPUWorkload"
 EXIT_NOT_DONE = 5
+NOT_FOUND = 404
 
 
 def _known(strategy: str | None) -> str | None:
@@ -93,28 +94,46 @@ def submit(
 def _create(session: Session, bodies: list[dict[str, Any]], namespace: str) -> int:
     """One after the other; what the API server refuses is told, and the others are made."""
     with open_cluster(session.settings) as client:
-        troubles = [_one(session, client, body, namespace) for body in bodies]
-    return EXIT_NOT_DONE if any(troubles) else 0
+        ends = [_one(client, body, namespace) for body in bodies]
+    if session.output.as_json:
+        session.output.document({"workloads": ends})
+    for end in ends:
+        where = f"{end['namespace']}/{end['name']}"
+        if end["error"]:
+            session.output.note(f"agentaflow: {where} is not submitted: {end['error']}")
+        elif not session.output.as_json:
+            session.output.line(f"{where} submitted")
+    return EXIT_NOT_DONE if any(end["error"] for end in ends) else 0
 
 
-def _one(session: Session, client: Client, body: dict[str, Any], namespace: str) -> bool:
-    """Whether it came to nothing."""
+def _one(client: Client, body: dict[str, Any], namespace: str) -> dict[str, Any]:
+    """Where it is, and why it came to nothing."""
     meta = body["metadata"]
     where = meta.get("namespace") or namespace
-    labels = {**(meta.get("labels") or {}), MANAGED: "true"}
     made = WORKLOAD(
         apiVersion=API_VERSION,
         kind=KIND,
-        metadata=ObjectMeta(name=meta["name"], namespace=where, labels=labels),
+        metadata=ObjectMeta(
+            name=meta["name"],
+            namespace=where,
+            labels={**(meta.get("labels") or {}), MANAGED: "true"},
+            annotations=meta.get("annotations"),
+        ),
         spec=body["spec"],
     )
+    error = None
     try:
         write(lambda: client.create(made, field_manager=FIELD_MANAGER))
     except (Conflict, Rejected, Unanswered) as trouble:
-        session.output.note(f"agentaflow: {where}/{meta['name']} is not submitted: {trouble}")
-        return True
-    session.output.line(f"{where}/{meta['name']} submitted")
-    return False
+        error = f"{trouble}{_hint(trouble)}"
+    return {"namespace": where, "name": meta["name"], "submitted": error is None, "error": error}
+
+
+def _hint(trouble: ApiTrouble) -> str:
+    """A 404 is about the namespace, which the API server names, or about the kind."""
+    if trouble.code != NOT_FOUND or "namespaces" in str(trouble):
+        return ""
+    return f"; the cluster does not know {KIND}s: kubectl apply -f manifests/crds.yaml"
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
@@ -126,11 +145,33 @@ def _read(path: Path) -> list[dict[str, Any]]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ManifestError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     for document in documents:
-        kind = document.get("kind") if isinstance(document, dict) else None
-        if kind != KIND:
-            raise ManifestError(f"{path}: kind {kind} is not understood; give a {KIND}")
-        if not (document.get("metadata") or {}).get("name") or "spec" not in document:
-            raise ManifestError(f"{path}: a {KIND} needs metadata.name and spec")
+        if problem := _problem(document):
+            raise ManifestError(f"{path}: {problem}")
     if not documents:
         raise ManifestError(f"{path} holds no {KIND}")
     return cast(list[dict[str, Any]], documents)
+
+
+def _problem(document: object) -> str | None:
+    """Why it is no GPUWorkload; what its spec holds is for the API server to judge."""
+    if not isinstance(document, dict) or document.get("kind") != KIND:
+        kind = document.get("kind") if isinstance(document, dict) else None
+        return f"kind {kind} is not understood; give a {KIND}"
+    if (version := document.get("apiVersion")) != API_VERSION:
+        return f"apiVersion {version} is not understood; a {KIND} is of {API_VERSION}"
+    meta = document.get("metadata")
+    if not isinstance(meta, dict) or not _is_text(meta.get("name")):
+        return f"a {KIND} needs metadata.name, a text"
+    if not isinstance(document.get("spec"), dict):
+        return f"a {KIND} needs a spec, a mapping with gpus and template"
+    if not _is_text(meta.get("namespace", "default")):
+        return "metadata.namespace has to be a text"
+    for name in ("labels", "annotations"):
+        held = meta.get(name) or {}
+        if not isinstance(held, dict) or not all(map(_is_text, (*held, *held.values()))):
+            return f"metadata.{name} has to be a mapping of texts; quote numbers and true"
+    return None
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)

@@ -18,19 +18,27 @@ from agentaflow_advisor.model import (
     Snapshot,
     Workload,
 )
+from agentaflow_advisor.model.actions import PinBy
 from agentaflow_advisor.model.names import CHECK, DECISION, GATE
 
 
 def propose(
-    placement: Placement, snapshot: Snapshot, now: float, actor: str = "agentaflow"
+    placement: Placement,
+    snapshot: Snapshot,
+    now: float,
+    actor: str = "agentaflow",
+    *,
+    pin_by: PinBy = "node-selector",
 ) -> Decision:
-    """`now` is seconds since the epoch. Nothing is written: `Journal.add` does that."""
+    """`now` is seconds since the epoch, `pin_by` how a gated pod is sent to its node. Nothing is
+    written: `Journal.add` does that.
+    """
     pod = placement.workload
     return Decision(
         id=uuid7(now),
         proposed_at=now,
         strategy=placement.strategy,
-        action=_release(pod, placement),
+        action=_release(_asked(pod, snapshot), placement, pin_by),
         evidence=_evidence(placement, snapshot),
         why=placement.why,
         actor=actor,
@@ -38,7 +46,14 @@ def propose(
     )
 
 
-def _release(pod: Workload, placement: Placement) -> Action:
+def _asked(placed: Workload, snapshot: Snapshot) -> Workload:
+    """As it was seen: a Job may have been placed with fewer GPUs than it asks for."""
+    if placed.released_by != ReleaseJob.channel:
+        return placed
+    return next((each for each in snapshot.workloads if each.uid == placed.uid), placed)
+
+
+def _release(pod: Workload, placement: Placement, pin_by: PinBy) -> Action:
     """What lets it run on that node, by the channel that holds it back."""
     at: dict[str, Any] = {
         "namespace": pod.namespace,
@@ -54,13 +69,14 @@ def _release(pod: Workload, placement: Placement) -> Action:
     }
     match pod.released_by:
         case ReleaseJob.channel:
-            return ReleaseJob(**at)
+            placed = placement.workload.gpus
+            return ReleaseJob(**at, gpus=None if placed == pod.gpus else placed // pod.pods)
         case AdmitWorkload.channel:
             return AdmitWorkload(**at, check=CHECK)
         case BindPod.channel:
             return BindPod(**at)
         case _:
-            return PlacePod(**at, gate=GATE)
+            return PlacePod(**at, gate=GATE, how=pin_by)
 
 
 def _evidence(placement: Placement, snapshot: Snapshot) -> Evidence:

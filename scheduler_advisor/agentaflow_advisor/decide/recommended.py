@@ -20,6 +20,7 @@ from agentaflow_advisor.model import (
     TaintDevice,
     Workload,
 )
+from agentaflow_advisor.model.actions import CloseBy
 from agentaflow_advisor.model.names import DECISION, SICK, SUSPECT
 from agentaflow_advisor.place.queue import opted_in
 
@@ -30,11 +31,14 @@ Build = Callable[[Recommendation, "Seen"], Built]
 class Seen:
     """The objects of a snapshot by the names that recommendations give."""
 
-    def __init__(self, snapshot: Snapshot, devices: Mapping[str, Device]) -> None:
+    def __init__(
+        self, snapshot: Snapshot, devices: Mapping[str, Device], close_by: CloseBy
+    ) -> None:
         self.pods = {(pod.namespace, pod.name): pod for pod in snapshot.workloads}
         self.nodes = {node.name: node for node in snapshot.nodes if node.known}
         self.namespaces = snapshot.namespaces
         self.devices = devices  # by the GPU's uuid
+        self.close_by: CloseBy = close_by  # how a node is closed
 
 
 def propose_recommended(
@@ -45,11 +49,12 @@ def propose_recommended(
     now: float,
     devices: Mapping[str, Device] | None = None,
     actor: str = "agentaflow",
+    close_by: CloseBy = "taint",
 ) -> tuple[tuple[Decision, ...], tuple[Refusal, ...]]:
     """A decision for each that a channel of these can carry out; why not, where its object is not
     to be found. Nothing is written: `Journal.add` does that.
     """
-    seen = Seen(snapshot, devices or {})
+    seen = Seen(snapshot, devices or {}, close_by)
     decisions: dict[str, Decision] = {}
     refusals: list[Refusal] = []
     for each in recommendations:
@@ -114,7 +119,7 @@ def _cordon(each: Recommendation, seen: Seen) -> Built:
         return node
     if not node.schedulable or any(taint.key == SICK for taint in node.taints):
         return None
-    return CordonNode(**_at(node))
+    return CordonNode(**_at(node), how=seen.close_by)
 
 
 def _label(each: Recommendation, seen: Seen) -> Built:

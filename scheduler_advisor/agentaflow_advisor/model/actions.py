@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+PinBy = Literal["node-selector", "affinity", "preference"]
+CloseBy = Literal["taint", "cordon"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
@@ -49,7 +52,7 @@ class PlacePod(Action):
 
     gate: str
     hostname: str  # value of the node's kubernetes.io/hostname label
-    how: Literal["node-selector", "affinity", "preference"] = "node-selector"
+    how: PinBy = "node-selector"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +91,7 @@ class CordonNode(Action):
     channel: ClassVar[str] = "cordon"
     kind: ClassVar[str] = "Node"
 
-    how: Literal["cordon", "taint"] = "taint"
+    how: CloseBy = "taint"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

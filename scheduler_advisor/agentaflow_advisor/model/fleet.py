@@ -7,7 +7,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 
-from agentaflow_advisor.model.names import GANG_LABELS, GATE, SCHEDULER, SIZE_LABELS, STRATEGY
+from agentaflow_advisor.model.names import (
+    GANG_LABELS,
+    GATE,
+    MIN_GPUS,
+    SCHEDULER,
+    SIZE_LABELS,
+    STRATEGY,
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -192,6 +199,7 @@ class Workload:
     """What it asks for of other resources nvidia.com/*, by name."""
     kind: str = "Pod"  # or what holds the pods back: a suspended Job, a Kueue Workload
     scheduler: str = ""  # schedulerName, where it is not the default one
+    pods: int = 1  # that it stands for, where it holds pods back
 
     @property
     def released_by(self) -> str:
@@ -235,5 +243,6 @@ class Workload:
             *([sorted(self.extended.items())] if self.extended else ()),
             *([asked] if (asked := self.annotations.get(STRATEGY)) else ()),
             *([self.gang, *map(self.says, SIZE_LABELS)] if self.gang else ()),
+            *([least] if (least := self.annotations.get(MIN_GPUS)) else ()),
         )
         return hashlib.sha256(json.dumps(rests_on).encode()).hexdigest()[:16]

@@ -17,6 +17,7 @@ PRODUCT = "nvidia.com/gpu.product"  # label of nodes, by NVIDIA's feature discov
 GANG = "agentaflow.io/gang"  # label or annotation: pods of a namespace that run together
 GANG_SIZE = "agentaflow.io/gang-size"  # label or annotation: how many they are
 STRATEGY = "agentaflow.io/strategy"  # annotation: how its node is to be chosen
+MIN_GPUS = "agentaflow.io/min-gpus"  # annotation of Jobs: enough for each of its pods
 KILL_SWITCH = "agentaflow-kill-switch"  # ConfigMap in the advisor's namespace
 LEASE = "agentaflow"  # in the advisor's namespace: who of several acts
 FIELD_MANAGER = "agentaflow"

@@ -75,6 +75,7 @@ def job(seen: Job) -> Workload:
         uid=meta.uid or "",
         resource_version=meta.resourceVersion or "",
         kind="Job",
+        pods=together,
         phase="Pending" if spec.suspend else "Running",
         gpus=one.gpus * together,
         cpu_cores=one.cpu_cores * together,

@@ -51,6 +51,7 @@ class StatusCollector(Collector):
         if status.decisions is not None:
             yield _decisions(status.decisions)
             yield from _effects(status.effects)
+            yield _notices(status.notices)
         if status.advice:
             yield from recommendation_metrics(status.advice, self._most)
             yield from price_metrics(status.advice)
@@ -119,6 +120,17 @@ def _effects(effects: Mapping[str, Measured]) -> Iterator[Metric]:
         error.add_metric([channel], found.error)
         measured.add_metric([channel], found.decisions)
     yield from (saved, error, measured)
+
+
+def _notices(counts: Mapping[str, int]) -> Metric:
+    notices = CounterMetricFamily(
+        f"{PREFIX}notices",
+        "Notices of decisions to people: delivered, failed, or dropped where too many waited.",
+        labels=["result"],
+    )
+    for result, number in counts.items():
+        notices.add_metric([result], number)
+    return notices
 
 
 def _decisions(counts: Mapping[State, int]) -> Metric:

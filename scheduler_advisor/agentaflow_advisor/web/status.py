@@ -45,6 +45,7 @@ class Status:
     cycle_seconds: float = 0.0  # of all cycles together
     decisions: Mapping[State, int] | None = None  # None: the journal was not looked at
     effects: Mapping[str, Measured] = field(default_factory=dict)  # by channel
+    notices: Mapping[str, int] = field(default_factory=dict)  # delivered, failed and dropped
 
     def failed(self, stage: Stage) -> Self:
         """The same after one more failure in that part of a cycle."""

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 from lightkube.resources.core_v1 import Pod
 
+from agentaflow_advisor.act.channels import CHANNELS
 from agentaflow_advisor.act.facts import in_trouble
 
 
@@ -45,3 +46,9 @@ def test_a_pod_that_crashes_again_and_again_is_in_trouble() -> None:
 def test_a_pod_that_is_starting_is_not(seen: Pod) -> None:
     """Nobody has said that anything is wrong."""
     assert in_trouble(seen, 0.0) is None
+
+
+def test_what_can_be_taken_back_is_watched_for_harm() -> None:
+    """A way back that nobody thinks of taking is none."""
+    watched = {name for name, channel in CHANNELS.items() if channel.harm}
+    assert watched == {name for name, channel in CHANNELS.items() if channel.reversible}

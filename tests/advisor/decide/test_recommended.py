@@ -22,6 +22,7 @@ from agentaflow_advisor.model import (
     TaintDevice,
     Where,
 )
+from agentaflow_advisor.model.actions import CloseBy
 from agentaflow_advisor.model.names import MANAGED, SICK, SUSPECT
 from tests.support.decisions import NOW
 from tests.support.fleet import OPTED_IN, node, running_pod, snapshot
@@ -77,6 +78,15 @@ def test_a_sick_gpu_closes_or_labels_its_node(kind: str, action: type[Action]) -
     (made,), _ = proposed(found(kind))
     assert type(made) is action
     assert (made.uid, made.node) == ("uid-node-0", "node-0")
+
+
+@pytest.mark.parametrize("way", ["taint", "cordon"])
+def test_a_node_is_closed_as_it_is_set(way: CloseBy) -> None:
+    """By our taint, or for all."""
+    made, _ = propose_recommended([found("drain-gpu-node")], fleet(), ALL, now=NOW, close_by=way)
+    (action,) = (one.action for one in made)
+    assert isinstance(action, CordonNode)
+    assert action.how == way
 
 
 def test_where_devices_are_known_one_of_them_is_tainted_and_not_its_node() -> None:

@@ -10,10 +10,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lightkube import Client
+from lightkube.models.meta_v1 import ObjectMeta
+from lightkube.resources.core_v1 import Pod
 
 from agentaflow_advisor.act import api
 from agentaflow_advisor.act.channels.channel import Channel
-from agentaflow_advisor.act.facts import node_and_pods, target
+from agentaflow_advisor.act.facts import in_trouble, node_and_pods, target
 from agentaflow_advisor.act.precondition import marked
 from agentaflow_advisor.decide.guards import Context
 from agentaflow_advisor.decide.guards.pods import node_has_room, node_usable
@@ -115,6 +117,25 @@ def verify(client: Client, action: AdmitWorkload, decision: Decision) -> Verific
     return Verification(decision.state, f"{where} is not admitted yet")
 
 
+def harm(client: Client, action: AdmitWorkload, patience_seconds: float) -> str | None:
+    """Pods of it that found no place where they were sent, or that crash again and again.
+
+    They are owned by what owns the Workload, or are that themselves.
+    """
+    seen = read(client, action)
+    if isinstance(seen, Settled) or seen.uid != action.uid:
+        return None
+    owners = {one.uid for one in seen.object.metadata.ownerReferences or ()}
+    listed = api.read(lambda: tuple(client.list(Pod, namespace=action.namespace)))
+    ours = (pod for pod in listed or () if owners & _uids(pod))
+    return next((why for pod in ours if (why := in_trouble(pod, patience_seconds))), None)
+
+
+def _uids(pod: Pod) -> set[str]:
+    meta = pod.metadata or ObjectMeta()
+    return {meta.uid or "", *(one.uid for one in meta.ownerReferences or ())}
+
+
 def undo(client: Client, action: AdmitWorkload, decision: Decision) -> Settled:
     found = read(client, action)
     if isinstance(found, Settled):
@@ -158,7 +179,7 @@ def activate(client: Client) -> None:
 ADMISSION_CHECK = Channel(
     action=AdmitWorkload,
     does="answers our AdmissionCheck on a Kueue Workload with Ready and the node for its pods",
-    needs=("get workloads", "patch workloads/status"),
+    needs=("get workloads", "patch workloads/status", "list pods"),
     guards=(node_usable, node_has_room),
     read=read,
     settled=settled,
@@ -166,5 +187,6 @@ ADMISSION_CHECK = Channel(
     awaits="to be admitted",
     verify=verify,
     gather=gather,
+    harm=harm,
     undo=undo,
 )

@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from lightkube import Client
-from lightkube.resources.core_v1 import Node, Pod
+from lightkube.resources.core_v1 import Node
 
 from agentaflow_advisor.act import api
 from agentaflow_advisor.act.channels.channel import Channel
-from agentaflow_advisor.act.facts import in_trouble, pods, read_node
+from agentaflow_advisor.act.facts import kept_out, read_node
 from agentaflow_advisor.act.precondition import marked, marker_settles, undone, unmarked
 from agentaflow_advisor.decide.guards import Context
 from agentaflow_advisor.decide.guards.nodes import enough_nodes_left
@@ -24,8 +24,6 @@ from agentaflow_advisor.model import (
 )
 from agentaflow_advisor.model.names import SICK
 from agentaflow_advisor.observe import kubernetes
-from agentaflow_advisor.place.capacity import Capacity, occupancy
-from agentaflow_advisor.place.feasibility import refusal
 
 UNSCHEDULABLE = "node.kubernetes.io/unschedulable"  # the taint that Kubernetes puts on such nodes
 
@@ -71,14 +69,7 @@ def harm(client: Client, action: CordonNode, patience_seconds: float) -> str | N
     node = kubernetes.node(seen.object)
     taints = tuple(taint for taint in node.taints if taint.key not in (SICK, UNSCHEDULABLE))
     opened = replace(node, schedulable=True, taints=taints)
-    free = occupancy((opened,), pods(client, node=action.name), held={}).free[node.name]
-    waiting = api.read(lambda: tuple(client.list(Pod, namespace="*", fields={"spec.nodeName": ""})))
-    for pod in waiting or ():
-        asks = kubernetes.workload(pod)
-        fits = refusal(asks, opened) is None and free.shortage(Capacity.of_workload(asks)) is None
-        if asks.gpus and fits and (why := in_trouble(pod, patience_seconds)):
-            return f"{why}, and would fit on {action.name}"
-    return None
+    return kept_out(client, opened, patience_seconds, lambda pod: kubernetes.workload(pod).gpus > 0)
 
 
 def undo(client: Client, action: CordonNode, decision: Decision) -> Settled:
@@ -99,7 +90,7 @@ def undo(client: Client, action: CordonNode, decision: Decision) -> Settled:
 CORDON = Channel(
     action=CordonNode,
     does="keeps new pods from a sick node, by the taint `agentaflow.io/sick` or by cordoning it",
-    needs=("get nodes", "list nodes", "patch nodes"),
+    needs=("get nodes", "list nodes", "patch nodes", "list pods"),
     guards=(enough_nodes_left,),
     read=read_node,
     settled=marker_settles,

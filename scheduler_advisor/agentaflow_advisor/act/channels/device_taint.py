@@ -11,12 +11,12 @@ from typing import Any
 from lightkube import Client
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.models.resource_v1 import DeviceTaint, DeviceTaintRuleSpec, DeviceTaintSelector
-from lightkube.resources.core_v1 import Node
+from lightkube.resources.core_v1 import Node, Pod
 from lightkube.resources.resource_v1 import DeviceTaintRule
 
 from agentaflow_advisor.act import api
 from agentaflow_advisor.act.channels.channel import Channel
-from agentaflow_advisor.act.facts import target
+from agentaflow_advisor.act.facts import kept_out, target
 from agentaflow_advisor.act.precondition import marked, unmarked
 from agentaflow_advisor.model import (
     Decision,
@@ -27,6 +27,9 @@ from agentaflow_advisor.model import (
     Verification,
 )
 from agentaflow_advisor.model.names import DECISION, FIELD_MANAGER, REVERTED, SICK
+from agentaflow_advisor.observe import kubernetes
+
+NO_DEVICES = "cannot allocate all claims"  # kube-scheduler, plugin DynamicResources
 
 
 def read(client: Client, action: TaintDevice) -> Target | Settled:
@@ -101,6 +104,21 @@ def _taint(rule: DeviceTaintRule) -> Any:
     return rule.spec.taint
 
 
+def harm(client: Client, action: TaintDevice, patience_seconds: float) -> str | None:
+    """A pod whose claims find no device anywhere, on a node where it could run but for that."""
+    seen = api.read(lambda: client.get(Node, action.node))
+    if action.effect == "None" or seen is None:
+        return None
+    return kept_out(client, kubernetes.node(seen), patience_seconds, _lacks_devices)
+
+
+def _lacks_devices(pod: Pod) -> bool:
+    """By kube-scheduler's own word."""
+    conditions = (pod.status.conditions if pod.status else None) or ()
+    claims = bool(pod.spec and pod.spec.resourceClaims)
+    return claims and any(NO_DEVICES in (one.message or "") for one in conditions)
+
+
 def undo(client: Client, action: TaintDevice, decision: Decision) -> Settled:
     """Without effect, if it is still as this decision left it; the rule itself stays."""
     rule = _rule(client, action)
@@ -130,11 +148,13 @@ DEVICE_TAINT = Channel(
         "get devicetaintrules",
         "create devicetaintrules",
         "patch devicetaintrules",
+        "list pods",
     ),
     guards=(),
     read=read,
     settled=settled,
     write=write,
     verify=verify,
+    harm=harm,
     undo=undo,
 )

@@ -12,7 +12,14 @@ from lightkube.types import PatchType
 from agentaflow_advisor.act.api import UNPARSABLE, read, write
 from agentaflow_advisor.act.errors import ApiTrouble, Conflict, Rejected
 from agentaflow_advisor.act.resources.kinds import API_VERSION, WORKLOAD
-from agentaflow_advisor.model.names import FIELD_MANAGER, HOSTNAME, MANAGED, PRODUCT, STRATEGY
+from agentaflow_advisor.model.names import (
+    FIELD_MANAGER,
+    HOSTNAME,
+    MANAGED,
+    MIN_GPUS,
+    PRODUCT,
+    STRATEGY,
+)
 from agentaflow_advisor.observe.errors import one_line
 from agentaflow_advisor.observe.resources import GPU
 
@@ -31,6 +38,7 @@ def reconcile(client: Client) -> tuple[str, ...]:
     """
     listed = read(lambda: tuple(client.list(WORKLOAD, namespace="*")))
     troubles = []
+    seen: Any
     for seen in listed or ():
         try:
             _reconcile(client, seen)
@@ -113,6 +121,8 @@ def job_of(workload: Any) -> Body:
     if spec.get("priorityClassName"):
         pod["priorityClassName"] = spec["priorityClassName"]
     asked = {STRATEGY: spec["strategy"]} if spec.get("strategy") else {}
+    if least := (meta.annotations or {}).get(MIN_GPUS):
+        asked[MIN_GPUS] = least
     size = spec.get("gangSize", 1)
     owner = {
         "apiVersion": API_VERSION,
