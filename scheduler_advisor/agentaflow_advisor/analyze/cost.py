@@ -40,7 +40,14 @@ Basis = Literal["whole", "residual"]
 PARTS: tuple[Part, ...] = ("used", "idle", "unallocated", "unjudged")
 EXACT = 60
 """Digits that no product or sum of a report outgrows, so that parts add up to the last one."""
-SIGNALS = idle.SIGNALS | {"present", "held", "held_slices", "energy", "memory_total"}
+SIGNALS = idle.SIGNALS | {
+    "present",
+    "held",
+    "held_slices",
+    "energy",
+    "memory_total",
+    "utilization_mean",  # of what sharers of a GPU held, the part that was used
+}
 POD_SIGNALS = SIGNALS | {"held_pods"}
 """By pod: one series for each pod of the window, so not asked for without need."""
 HOURS_SIGNALS = frozenset({"info", "up", "present", "held", "held_slices", "memory_total"})

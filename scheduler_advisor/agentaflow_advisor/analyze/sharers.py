@@ -85,7 +85,8 @@ def divide(
     everybody's who held it.
     """
     total = sum((seconds for _, seconds in parts), Decimal(0))
-    mean = gpu.utilization.mean if gpu.utilization else 1.0
+    usage = gpu.utilization
+    mean = 1.0 if usage is None or usage.mean is None else usage.mean
     busy = (total * Decimal(str(round(min(1.0, max(0.0, mean)), 6)))).quantize(MILLI)
     held = [seconds for _, seconds in parts]
     used = _spread(busy, weights or held)
