@@ -23,7 +23,7 @@ BAD_WORDS = ("No data", "An unexpected error", "not measured", "Panel plugin not
 NAMES = [name.removesuffix(".json") for name in BOARDS]
 LIVE = {"internals": "now-3m"}  # it has no past: drawn last, so that it has a little
 CHOSEN = {"node": "node-3", "gpu": "1", "budget": "150000"}  # the hot one: its states change
-HOURS, STEP = 26, 120  # of the past, and seconds between its samples
+HOURS, STEP = 26, 180  # of the past, and seconds between its samples
 
 
 @pytest.fixture(scope="module")

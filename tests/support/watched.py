@@ -70,7 +70,7 @@ def watched_fleet(folder: Path, hours: int, window: str, *, step: int = STEP) ->
     past = folder / "history.om"
     program = BIN / "agentaflow-exporter"
     backfill = [f"--backfill={hours}h", f"--step={step}s", f"--output={past}"]
-    subprocess.run([program, "simulate", *SHAPE, *backfill], check=True, timeout=180)
+    subprocess.run([program, "simulate", *SHAPE, *backfill], check=True, timeout=400)
     end = int(past.stat().st_mtime)
     exporter, advisor = (f"127.0.0.1:{free_port()}" for _ in range(2))
     server = PrometheusServer(
