@@ -132,6 +132,15 @@ def gang(*names: str) -> Facts:
     return {"pod": pods[0], "siblings": pods, "owned": True}
 
 
+def running_gang(*names: str) -> Facts:
+    """The first of them, which runs in a gang of all of them."""
+    labels = {**OPTED_IN, GANG: "ring"}
+    pods = tuple(
+        running_pod(name, "node-0", created_at=NOW - 3600, labels=labels) for name in names
+    )
+    return {"pod": pods[0], "siblings": pods}
+
+
 def owned(owner: str) -> Facts:
     return {"pod": replace(RUNNING, owner=owner), "owned": True}
 
@@ -212,6 +221,13 @@ CASES = (
         gang("train", "other"),
         "gang",
         gang("train"),
+    ),
+    Case(
+        "gang_leaves_whole",
+        running_gang("train", "other"),
+        "the rest of its gang is not approved: other",
+        running_gang("train"),
+        EvictPod,
     ),
     *(
         Case(
