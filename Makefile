@@ -61,7 +61,7 @@ truth: venv ## is the advice true? (DUTY=FOLDER for real inference pods too)
 	@$(BIN)/python -m bench truth $(if $(DUTY),--duty $(DUTY))
 
 chaos: venv ## decisions under kills and faults: what was lost, done twice, done wrongly (15 minutes)
-	@$(BIN)/python -m tools.realparts kubernetes prometheus
+	@$(BIN)/python -m tools.realparts kubernetes kueue prometheus
 	@$(BIN)/python -m bench chaos $(if $(DECISIONS),--decisions $(DECISIONS)) $(if $(SEED),--seed $(SEED))
 
 generate: venv ## what is generated: docs tables, boards, recording rules, alerts, the golden /metrics

@@ -11,6 +11,7 @@ kubelets. Data, certificates, logs and kubeconfig live in a temporary folder tha
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import shutil
@@ -19,7 +20,7 @@ import subprocess
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -183,8 +184,17 @@ class ControlPlane:
 
     def restart_apiserver(self) -> None:
         """Kill the API server and start it again where it was; what it stored is there."""
+        with self.outage():
+            pass
+
+    @contextlib.contextmanager
+    def outage(self) -> Iterator[None]:
+        """No API server inside the block; afterwards it is where it was, with what it stored."""
         self.running["kube-apiserver"].stop()
-        self._start_apiserver()
+        try:
+            yield
+        finally:
+            self._start_apiserver()
 
     # -- use --------------------------------------------------------------
 

@@ -1,13 +1,11 @@
-"""What the proxies do to the requests of workers, by chance, from a seed."""
+"""What the proxy of the API server does to requests: each kind of fault once, then by chance."""
 
 from __future__ import annotations
 
 import random
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from tests.support.fault_proxy import WATCH, Fault, FaultProxy, Kind, is_dry_run, is_watch
 
@@ -44,6 +42,12 @@ PIECE_KINDS: tuple[tuple[Kind, int, int], ...] = (
     (Kind.RESET, 0, 2),
     (Kind.FORWARD_THEN_TRUNCATE, 0, 2),
 )
+STRUCK = {  # by what is asked for; the empty one is all that workers ask and write
+    "": KINDS,
+    "list": FOLLOWED_KINDS,
+    "watch": FOLLOWED_KINDS,
+    "watch under way": PIECE_KINDS,
+}
 STALE_SECONDS = 3 * 3600.0
 
 
@@ -61,59 +65,42 @@ class ChaosProxy(FaultProxy):
         self.edit = edit
         self.calm = self.follower_calm = False
         self.counted: Counter[str] = Counter()
+        self._due = {what: list(kinds) for what, kinds in STRUCK.items()}
+
+    def never(self) -> list[str]:
+        """The kinds of fault that nothing was struck by."""
+        with self._lock:
+            return [_name(what, *one) for what, due in self._due.items() for one in due]
 
     def take(self, method: str, path: str) -> Fault | None:
         with self._lock:
             if method == WATCH:
-                return self._followed("watch under way", PIECE_CHANCE, PIECE_KINDS)
+                return self._followed("watch under way", PIECE_CHANCE)
             if is_watch(path):
-                return self._followed("watch", CHANCE, FOLLOWED_KINDS)
+                return self._followed("watch", CHANCE)
             if "limit=" in path:
-                return self._followed("list", CHANCE, FOLLOWED_KINDS)
+                return self._followed("list", CHANCE)
             if self.calm or self.random.random() >= CHANCE:
                 return None
-            kind, status = _drawn(self.random, KINDS)
-            self.counted[_named(kind, status)] += 1
+            kind, status = self._drawn(self.random, "")
         return Fault(kind, status, method, is_dry_run(path), path, lambda: self.edit(path))
 
-    def _followed(
-        self, what: str, chance: float, kinds: tuple[tuple[Kind, int, int], ...]
-    ) -> Fault | None:
+    def _followed(self, what: str, chance: float) -> Fault | None:
         if self.follower_calm or self.follower_random.random() >= chance:
             return None
-        kind, status = _drawn(self.follower_random, kinds)
-        self.counted[f"{what}: {_named(kind, status)}"] += 1
-        return Fault(kind, status)
+        return Fault(*self._drawn(self.follower_random, what))
+
+    def _drawn(self, dice: random.Random, what: str) -> tuple[Kind, int]:
+        """Each kind once, then by weight."""
+        kinds = STRUCK[what]
+        if due := self._due[what]:
+            kind, status, _ = due.pop(dice.randrange(len(due)))
+        else:
+            ((kind, status, _),) = dice.choices(kinds, [weight for _, _, weight in kinds])
+        self.counted[_name(what, kind, status)] += 1
+        return kind, status
 
 
-def _drawn(dice: random.Random, kinds: tuple[tuple[Kind, int, int], ...]) -> tuple[Kind, int]:
-    ((kind, status, _),) = dice.choices(kinds, [weight for _, _, weight in kinds])
-    return kind, status
-
-
-def _named(kind: Kind, status: int) -> str:
-    return f"{kind}{f' {status}' if status else ''}"
-
-
-class LyingTime:
-    """Falsifies some answers to the question what time it is, as a broken Prometheus might."""
-
-    def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
-        self.calm = False
-        self.lies: Counter[str] = Counter()
-
-    def __call__(self, query: str, content: dict[str, Any]) -> None:
-        if query != "time()" or self.calm or self.random.random() >= 0.04:
-            return
-        lie = self.random.choice(("NaN", "empty", "stale", "no answer"))
-        self.lies[lie] += 1
-        match lie:
-            case "NaN":
-                content["data"]["result"][1] = "NaN"
-            case "empty":
-                content["data"] = {"resultType": "vector", "result": []}
-            case "stale":
-                content["data"]["result"][1] = str(time.time() - STALE_SECONDS)
-            case "no answer":
-                content["status"] = "error"
+def _name(what: str, kind: Kind, status: int, _: int = 0) -> str:
+    named = f"{kind}{f' {status}' if status else ''}"
+    return f"{what}: {named}" if what else named

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from agentaflow_advisor.model import Decision, State
-from agentaflow_advisor.model.names import DECISION, REVERTED
+from agentaflow_advisor.model.names import CHECK, DECISION, REVERTED
+from bench.chaos.worker import UNDONE
 
 DONE = frozenset({State.APPLIED, State.VERIFIED, State.REVERTED})
 OPEN = frozenset({State.PROPOSED, State.APPROVED, State.INTENDED})
@@ -58,6 +59,13 @@ def _count(found: Writes, body: Mapping[str, Any], at: Mapping[str, Any]) -> Non
     if at.get("subresource") == "eviction":
         found.evicted[body["deleteOptions"]["preconditions"]["uid"]] += 1
         return
+    if at["resource"] == "workloads":  # of Kueue: the marker is our check's message
+        said = next(
+            one["message"] for one in body["status"]["admissionChecks"] if one["name"] == CHECK
+        )
+        _, marker, *rest = said.split()
+        (found.undone if rest else found.applied)[marker] += 1
+        return
     notes = body["metadata"]["annotations"]
     if reverted := notes.get(REVERTED):
         found.undone[reverted] += 1
@@ -70,9 +78,10 @@ def reckon(
     done: Writes,
     marked: Mapping[str, str],
     replaced: frozenset[str],
+    baseless: frozenset[str] = frozenset(),
 ) -> Reckoning:
-    """`marked`: uid of each pod that was seen → the decision that it carried; `replaced`: uids of
-    pods that nobody decided about.
+    """`marked`: uid of each pod and Job that was seen → the decision that it carried; `replaced`:
+    uids of those that nobody decided about; `baseless`: ids of decisions made while it lied.
     """
     known = {decision.id: decision for decision in decisions}
     lost = [f"{each.id} is still {each.state}" for each in known.values() if each.state in OPEN]
@@ -90,19 +99,18 @@ def reckon(
         evicts = each.action.channel == "eviction"
         written = done.evicted[each.action.uid] if evicts else done.applied[each.id]
         told = gone if evicts else frozenset()
-        if written and each.state not in DONE and each.action.uid not in told:
+        was_done = each.state in DONE or each.reason.startswith(f"{UNDONE}: ")
+        if written and not was_done and each.action.uid not in told:
             lost.append(f"{each.id} took effect and is {each.state}: {each.reason}")
         if not written and each.state in DONE and not evicts:
             lost.append(f"{each.id} is {each.state} and never took effect")
         if each.state is State.REVERTED and not done.undone[each.id]:
             lost.append(f"{each.id} is reverted and still stands")
-        if written and each.strategy == "stale" and not told:
+        if written and (each.strategy == "stale" or each.id in baseless) and not told:
             stale.append(each.id)
     innocent = [f"pod {uid} was evicted" for uid in done.evicted if uid in replaced]
     innocent += [
-        f"pod {uid} carries {marker}"
-        for uid, marker in marked.items()
-        if marker and uid in replaced
+        f"{uid} carries {marker}" for uid, marker in marked.items() if marker and uid in replaced
     ]
     states = Counter(str(each.state) for each in known.values())
     return Reckoning(len(known), states, *map(tuple, (lost, twice, innocent, stale)))

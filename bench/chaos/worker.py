@@ -1,16 +1,13 @@
-"""A process that carries out what its journal holds, and dies at named points by chance.
-
-python -m bench.chaos.worker KUBECONFIG JOURNAL NAMESPACE PROMETHEUS SEED CHANCE
-"""
+"""A process that carries out what its journal holds, and dies at a named point, and by chance."""
 
 from __future__ import annotations
 
 import os
 import random
 import signal
-import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx2
@@ -22,10 +19,10 @@ from agentaflow_advisor.act.points import Point
 from agentaflow_advisor.decide.errors import JournalLocked, WrongState
 from agentaflow_advisor.decide.journal import Journal
 from agentaflow_advisor.decide.policy import Policy
-from agentaflow_advisor.model import State
+from agentaflow_advisor.model import Decision, State
 from agentaflow_advisor.observe.prometheus import Prometheus
 
-UNDONE = "taken back"  # strategy of decisions that are reverted once they are applied
+UNDONE = "taken back"  # why decisions are reverted once they are applied
 HURRY = 20.0  # pauses are so much shorter than they would be
 POLICY = Policy(
     channels=frozenset(CHANNELS),
@@ -43,29 +40,44 @@ POLICY = Policy(
 )
 
 
-def dying(journal: Path, seed: int, chance: float) -> Callable[[Point], None]:
-    """Ends the process at a point by chance, and leaves a line that says where."""
-    dice = random.Random(seed)
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a worker is given for its life."""
+
+    kubeconfig: Path
+    journal: Path
+    namespace: str
+    prometheus: str
+    seed: int
+    chance: float  # of dying at any point
+    point: str  # dies there for certain; empty: nowhere
+
+
+def taken_back(decision: Decision) -> bool:
+    """Every second one that can be."""
+    return CHANNELS[decision.action.channel].reversible and int(decision.id[-1], 16) % 2 == 0
+
+
+def dying(order: Order) -> Callable[[Point], None]:
+    """Ends the process at a point, and leaves a line that says where."""
+    dice = random.Random(order.seed)
 
     def reached(point: Point) -> None:
-        rare = 5 if point in (Point.BEFORE_UNDO, Point.AFTER_UNDO) else 1
-        if dice.random() < chance * rare:
-            with journal.with_suffix(".kills").open("a") as kills:
+        if point == order.point or dice.random() < order.chance:
+            with order.journal.with_suffix(".kills").open("a") as kills:
                 kills.write(f"{point}\n")
             os.kill(os.getpid(), signal.SIGKILL)
 
     return reached
 
 
-def main(
-    kubeconfig: str, path: str, namespace: str, prometheus: str, seed: str, chance: str
-) -> None:
-    config = KubeConfig.from_file(kubeconfig).get()
-    policy = Policy(**{**{f: getattr(POLICY, f) for f in POLICY.__slots__}, "namespace": namespace})
+def main(order: Order) -> None:
+    config = KubeConfig.from_file(order.kubeconfig).get()
+    policy = replace(POLICY, namespace=order.namespace)
     with (
-        Journal(Path(path)) as journal,
+        Journal(order.journal) as journal,
         Client(config=config, timeout=httpx2.Timeout(1.0), field_manager="agentaflow") as client,
-        Prometheus(prometheus, timeout_seconds=2.0) as clock,
+        Prometheus(order.prometheus, timeout_seconds=2.0) as clock,
     ):
         applier = Applier(
             journal,
@@ -73,7 +85,7 @@ def main(
             policy,
             prometheus_now=clock.now,
             clock=Clock(sleep=lambda seconds: time.sleep(seconds / HURRY)),
-            reached=dying(Path(path), int(seed), float(chance)),
+            reached=dying(order),
         )
         work(applier)
 
@@ -84,12 +96,7 @@ def work(applier: Applier) -> None:
         recover(applier)
         for decision in applier.journal.list((State.APPROVED,)):
             apply_decision(applier, decision)
-        for decision in applier.journal.list((State.APPLIED,)):
-            if decision.strategy == UNDONE:
-                revert(applier, decision, UNDONE)
+        for decision in filter(taken_back, applier.journal.list((State.APPLIED,))):
+            revert(applier, decision, UNDONE)
     except (JournalLocked, WrongState):
         pass
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -39,6 +39,7 @@ def eviction(state: State) -> Decision:
         (at(State.REVERTED), {"applied": 1, "undone": 1}),
         (eviction(State.APPLIED), {"evicted": 1}),
         (eviction(State.APPLIED), {}),  # somebody else was first
+        (at(State.SUPERSEDED, reason="taken back: changed by someone else since"), {"applied": 1}),
     ],
 )
 def test_what_is_in_order_is_clean(made: Decision, done: dict[str, int]) -> None:
@@ -81,7 +82,7 @@ def test_a_pod_that_nobody_decided_about_is_innocent() -> None:
     """Evicted, or carrying a decision that was about the one before it."""
     done = Writes(Counter(), Counter(), Counter({"uid-new": 1}))
     told = reckon([], done, {"uid-new": "01"}, frozenset({"uid-new"}))
-    assert told.innocent == ("pod uid-new was evicted", "pod uid-new carries 01")
+    assert told.innocent == ("pod uid-new was evicted", "uid-new carries 01")
 
 
 def test_a_decision_on_stale_evidence_must_not_take_effect() -> None:
@@ -89,9 +90,18 @@ def test_a_decision_on_stale_evidence_must_not_take_effect() -> None:
     assert len(found(at(State.APPLIED, strategy="stale"), applied=1).stale) == 1
 
 
+def test_a_decision_that_was_made_while_prometheus_lied_must_not_take_effect() -> None:
+    """Also where it looks as any other."""
+    made = at(State.APPLIED)
+    done = Writes(Counter({made.id: 1}), Counter(), Counter())
+    assert reckon([made], done, {}, frozenset(), frozenset({made.id})).stale == (made.id,)
+
+
 def test_the_audit_log_tells_rehearsals_and_refusals_from_writes(tmp_path: Path) -> None:
     """Only what the API server accepted for good, from our field manager, counts."""
     body = {"metadata": {"annotations": {"agentaflow.io/decision": "01"}}}
+    check = {"name": "agentaflow", "message": "agentaflow.io/decision 02"}
+    back = {"name": "agentaflow", "message": "agentaflow.io/decision 02 was taken back"}
     event = {
         "requestURI": "/x?fieldManager=agentaflow",
         "responseStatus": {"code": 200},
@@ -103,7 +113,17 @@ def test_the_audit_log_tells_rehearsals_and_refusals_from_writes(tmp_path: Path)
         {**event, "requestURI": "/x?fieldManager=agentaflow&dryRun=All"},
         {**event, "responseStatus": {"code": 409}},
         {**event, "requestURI": "/x?fieldManager=kubectl"},
+        *(
+            {
+                **event,
+                "objectRef": {"resource": "workloads", "subresource": "status"},
+                "requestObject": {"status": {"admissionChecks": [one]}},
+            }
+            for one in (check, back)
+        ),
     ]
     log = tmp_path / "audit.log"
     log.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    assert writes(log).applied == Counter({"01": 1})
+    found = writes(log)
+    assert found.applied == Counter({"01": 1, "02": 1})
+    assert found.undone == Counter({"02": 1})

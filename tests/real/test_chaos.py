@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agentaflow_advisor.act.points import Point
 from bench import chaos
 from tests.support.parts import need
 from tools.programs import has_cluster
@@ -14,12 +15,15 @@ from tools.programs import has_cluster
 def test_a_batch_under_kills_and_faults_comes_to_what_the_journals_say(
     prometheus_binary: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The API server's audit log and the journals tell the same story."""
+    """Audit log and journals agree, after deaths at every named point and each kind of lie."""
     need("the Kubernetes control plane", has_cluster())
     assert prometheus_binary
-    clean = chaos.main(decisions=40, seed=7)
+    clean = chaos.main(decisions=24, seed=7)
     printed = capsys.readouterr().out
     assert clean, printed
-    assert "decisions 40, kills" in printed
-    assert "watch under way: " in printed
-    assert "comparisons with a list 1: lost 0" in printed
+    (killed,) = (line for line in printed.splitlines() if line.startswith("killed at: "))
+    for point in Point:
+        assert f"{point} " in killed
+    for lie in ("metrics empty", "metrics NaN", "metrics stale"):
+        assert lie in printed
+    assert "lost 0, applied twice 0" in printed

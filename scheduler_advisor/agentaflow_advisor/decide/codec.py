@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -31,25 +32,39 @@ def columns(decision: Decision) -> dict[str, Any]:
         "uid": action.uid,
         "node": action.node,
         "action": canonical({"channel": action.channel, **asdict(action)}),
-        "evidence": canonical(asdict(decision.evidence)),
+        "evidence": canonical(_evidence_fields(decision.evidence)),
     }
 
 
 def decision(row: Mapping[str, Any]) -> Decision:
     """Raises ValueError, KeyError or TypeError where the row is none of ours."""
-    evidence = json.loads(row["evidence"])
     return Decision(
         id=row["id"],
         proposed_at=row["proposed_at"],
         strategy=row["strategy"],
         why=row["why"],
         action=_action(json.loads(row["action"])),
-        evidence=Evidence(**{**evidence, "promql": tuple(evidence["promql"])}),
+        evidence=_evidence(json.loads(row["evidence"])),
         state=State(row["state"]),
         state_at=row["state_at"],
         actor=row["actor"],
         reason=row["reason"],
     )
+
+
+def _evidence_fields(evidence: Evidence) -> dict[str, Any]:
+    """JSON has no infinity: the age of a sample that Prometheus holds for stale is null."""
+    age = evidence.newest_age_seconds
+    return {**asdict(evidence), "newest_age_seconds": age if math.isfinite(age) else None}
+
+
+def _evidence(fields: dict[str, Any]) -> Evidence:
+    age = fields["newest_age_seconds"]
+    known = {
+        "promql": tuple(fields["promql"]),
+        "newest_age_seconds": math.inf if age is None else age,
+    }
+    return Evidence(**{**fields, **known})
 
 
 def _action(fields: dict[str, Any]) -> Action:

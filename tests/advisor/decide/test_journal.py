@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
@@ -57,6 +58,15 @@ def test_a_decision_comes_back_as_it_was_added(journal: Journal, path: Path) -> 
     with Journal(path) as other:
         assert other.get(made.id) == made
         assert other.list() == (made,)
+
+
+def test_evidence_of_stale_samples_is_kept_as_what_it_is(journal: Journal) -> None:
+    """Their age is infinite, of which JSON knows nothing; the guards veto it later."""
+    made = decision()
+    made = replace(made, evidence=replace(made.evidence, newest_age_seconds=math.inf))
+    journal.add(made)
+    assert journal.get(made.id).evidence.newest_age_seconds == math.inf
+    assert journal.verify() == ()
 
 
 def test_whole_seconds_are_as_good_as_fractions(journal: Journal) -> None:
