@@ -176,4 +176,6 @@ class Advisor:
             at = answer.at - age_seconds
             return Evidence((GROUND,), at, 1.0, len(answer.values)) if answer.values else None
 
-        return eventually(asked, 60, what="evidence")
+        found = eventually(asked, 60, what="evidence")
+        assert found is not None
+        return found

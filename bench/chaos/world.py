@@ -97,9 +97,9 @@ class World:
             return EvictPod(**at, namespace=self.namespace, name=name, node=node)
         node = free.pop()
         if kind is TaintDevice:
-            device = {"driver": "gpu.nvidia.com", "pool": node, "device": name}
+            at |= {"driver": "gpu.nvidia.com", "pool": node, "device": name}
             at["uid"] = f"gpu.nvidia.com/{node}/{name}"
-            return TaintDevice(**at, name=f"agentaflow-{name}", node=node, **device)
+            return TaintDevice(**at, name=f"agentaflow-{name}", node=node)
         if kind is LabelNode:
             labels = {"agentaflow.io/chaos": name}
             return LabelNode(**at, name=node, node=node, labels=labels)
