@@ -8,10 +8,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from lightkube import Client
 
 from agentaflow_advisor.act.resources.approvals import guarded_since
+from agentaflow_advisor.decide.journal import Journal
 from agentaflow_advisor.observe.cluster import connect
 from tests.support.parts import need
+from tests.support.scene import new_namespace
 from tools.control_plane import ControlPlane
 from tools.processes import eventually
 from tools.programs import has_cluster, prometheus_program
@@ -70,3 +73,21 @@ def extended(own_cluster: ControlPlane) -> ControlPlane:
     assert isinstance(since, float), since
     eventually(lambda: time.time() > since + 1, what="approvals guarded")
     return own_cluster
+
+
+@pytest.fixture
+def client(extended: ControlPlane) -> Iterator[Client]:
+    with connect(extended.kubeconfig, None) as opened:
+        yield opened
+
+
+@pytest.fixture
+def home(extended: ControlPlane) -> str:
+    """A namespace of the test's own."""
+    return new_namespace(extended)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    with Journal(tmp_path / "journal.db") as opened:
+        yield opened

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,12 +27,6 @@ MANIFESTS = Path(__file__).parents[2] / "scheduler_advisor" / "manifests"
 @pytest.fixture
 def scene(cluster: ControlPlane) -> Scene:
     return Scene(cluster, f"act-{secrets.token_hex(4)}")
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    with Journal(tmp_path / "journal.db") as opened:
-        yield opened
 
 
 def run(

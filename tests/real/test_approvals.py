@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from agentaflow_advisor.model.names import APPROVED, APPROVED_BY
 from agentaflow_advisor.observe.cluster import connect
 from tests.support.decisions import decision
 from tests.support.fleet import gated_pod
+from tests.support.scene import new_namespace
 from tools.control_plane import MERGE_PATCH, ControlPlane
 from tools.processes import eventually
 
@@ -47,17 +47,8 @@ def client(bare: ControlPlane) -> Iterator[Client]:
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    with Journal(tmp_path / "journal.db") as opened:
-        yield opened
-
-
-@pytest.fixture
 def home(bare: ControlPlane) -> str:
-    name = f"home-{secrets.token_hex(4)}"
-    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-    bare.must("POST", "/api/v1/namespaces", body)
-    return name
+    return new_namespace(bare)
 
 
 def published(client: Client, home: str, journal: Journal, pod: str = "train") -> Decision:

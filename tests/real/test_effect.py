@@ -56,12 +56,6 @@ def verified(journal: Journal, at: float) -> Decision:
     return made
 
 
-@pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    with Journal(tmp_path / "journal.db") as opened:
-        yield opened
-
-
 def test_the_gpu_that_is_no_longer_held_idle_is_what_was_saved(
     prometheus_binary: Path, tmp_path: Path, journal: Journal
 ) -> None:

@@ -39,12 +39,6 @@ def proxy(cluster: ControlPlane) -> Iterator[FaultProxy]:
         yield running
 
 
-@pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    with Journal(tmp_path / "journal.db") as opened:
-        yield opened
-
-
 def start(scene: Scene, proxy: FaultProxy, journal: Journal) -> Program:
     """A process of the advisor that applies what the journal holds, through the proxy."""
     module: list[str | Path] = [sys.executable, "-m", "tests.support.applier_process"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,12 +27,6 @@ def scene(own_cluster: ControlPlane) -> Scene:
     made = Scene(own_cluster, f"out-{secrets.token_hex(4)}")
     made.add_pod()
     return made
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    with Journal(tmp_path / "journal.db") as opened:
-        yield opened
 
 
 def test_a_token_that_ended_is_read_again_from_its_file(

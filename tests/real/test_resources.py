@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import secrets
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,26 +23,6 @@ from tools.processes import eventually
 
 GROUP = "/apis/agentaflow.io/v1alpha1"
 POLICY = Policy()
-
-
-@pytest.fixture
-def client(extended: ControlPlane) -> Iterator[Client]:
-    with connect(extended.kubeconfig, None) as opened:
-        yield opened
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    with Journal(tmp_path / "journal.db") as opened:
-        yield opened
-
-
-@pytest.fixture
-def home(extended: ControlPlane) -> str:
-    name = f"home-{secrets.token_hex(4)}"
-    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-    extended.must("POST", "/api/v1/namespaces", body)
-    return name
 
 
 def published(client: Client, home: str, journal: Journal) -> Decision:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import secrets
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,26 +25,6 @@ from tools.processes import eventually
 
 MANIFESTS = Path(__file__).parents[2] / "scheduler_advisor" / "manifests"
 GROUP = "/apis/agentaflow.io/v1alpha1"
-
-
-@pytest.fixture
-def client(extended: ControlPlane) -> Iterator[Client]:
-    with connect(extended.kubeconfig, None) as opened:
-        yield opened
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    with Journal(tmp_path / "journal.db") as opened:
-        yield opened
-
-
-@pytest.fixture
-def home(extended: ControlPlane) -> str:
-    name = f"home-{secrets.token_hex(4)}"
-    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-    extended.must("POST", "/api/v1/namespaces", body)
-    return name
 
 
 @pytest.fixture

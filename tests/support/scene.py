@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,13 @@ from tests.support.applying import pod_manifest
 from tests.support.decisions import placement
 from tools.control_plane import MERGE_PATCH, ControlPlane
 from tools.processes import eventually
+
+
+def new_namespace(cluster: ControlPlane) -> str:
+    name = f"home-{secrets.token_hex(4)}"
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    cluster.must("POST", "/api/v1/namespaces", body)
+    return name
 
 
 class Scene:
