@@ -166,14 +166,15 @@ class Advisor:
     def evidence(self, *, age_seconds: float) -> Evidence:
         """Of a real query, as if it had been asked that long ago."""
 
-        def asked() -> Evidence | None:
+        def asked() -> tuple[Evidence, ...]:
             try:
                 with Prometheus(self.prometheus_url, timeout_seconds=10) as prometheus:
                     answer = prometheus.ask(GROUND)
             except ObserveError as error:
                 self.failed[type(error).__name__] += 1
-                return None
+                return ()
             at = answer.at - age_seconds
-            return Evidence((GROUND,), at, 1.0, len(answer.values)) if answer.values else None
+            return (Evidence((GROUND,), at, 1.0, len(answer.values)),) if answer.values else ()
 
-        return eventually(asked, 60, what="evidence")
+        (found,) = eventually(asked, 60, what="evidence")
+        return found

@@ -97,7 +97,7 @@ class World:
             return EvictPod(**at, namespace=self.namespace, name=name, node=node)
         node = free.pop()
         if kind is TaintDevice:
-            device = {"driver": "gpu.nvidia.com", "pool": node, "device": name}
+            device: dict[str, Any] = {"driver": "gpu.nvidia.com", "pool": node, "device": name}
             at["uid"] = f"gpu.nvidia.com/{node}/{name}"
             return TaintDevice(**at, name=f"agentaflow-{name}", node=node, **device)
         if kind is LabelNode:
