@@ -11,14 +11,13 @@ import pytest
 from tests.support.cli import Cli
 from tools.prometheus import PrometheusServer
 
-NOW = int(time.time())
 HOURS = 6
 STEP = 60
 GPU = "agentaflow_gpu_"
 H100_HOUR = 6.88  # p5.48xlarge, 55.04 USD an hour, over its 8 GPUs
 
 
-def text(exported: str) -> Iterator[str]:
+def text(exported: str, now: int) -> Iterator[str]:
     """One GPU, in use for 60 % of the time, all of it by one of the two pods that hold it."""
     target = 'job="agentaflow-exporter",cluster="c",instance="n",node="n",gpu="0",uuid="GPU-0"'
     other = ',namespace="monitoring",pod="exporter",container="main"' if exported else ""
@@ -39,7 +38,7 @@ def text(exported: str) -> Iterator[str]:
     for metric, series in families.items():
         yield f"# TYPE {metric} gauge\n"
         for labels, value in series:
-            for at in range(NOW - HOURS * 3600, NOW + 1, STEP):
+            for at in range(now - HOURS * 3600, now + 1, STEP):
                 yield f"{metric}{{{target}{labels}}} {value} {at}\n"
     yield "# EOF\n"
 
@@ -56,7 +55,7 @@ def test_the_pod_that_works_pays_for_the_work_and_half_of_the_idle_time(
     assert prometheus_binary
     monkeypatch.setenv("AGENTAFLOW_KUBERNETES", "off")
     blocks = tmp_path / "history.om"
-    blocks.write_text("".join(text(exported)))
+    blocks.write_text("".join(text(exported, int(time.time()))))
     with PrometheusServer(tmp_path / "prometheus", blocks_from=blocks) as server:
         asking = Cli(capsys, ("--prometheus-url", server.url))
         ran = asking("report", "cost", "--window", f"{HOURS}h", "-o", "json")

@@ -19,8 +19,7 @@ from tools.prometheus import PrometheusServer
 DAY = 86_400
 HOUR = 3_600
 STEP = 300
-NOW = int(time.time())
-MIDNIGHT = NOW // DAY * DAY
+MIDNIGHT = int(time.time()) // DAY * DAY
 LAST_MONDAY = MIDNIGHT - time.gmtime(MIDNIGHT).tm_wday * DAY - 7 * DAY
 START = LAST_MONDAY - 4 * DAY  # a week is known in part, the next one whole
 GUEST = LAST_MONDAY + 2 * DAY + 5 * HOUR + 600  # when a GPU came that lived 6 hours
@@ -28,10 +27,10 @@ GPU = "agentaflow_gpu_"
 A_DAY = 24 * Decimal("6.88")  # of an H100: p5.48xlarge, 55.04 USD an hour, over its 8 GPUs
 
 
-def text() -> Iterator[str]:
+def text(now: int) -> Iterator[str]:
     """An H100 of `training` all the time, and one that was there for six hours of a Wednesday."""
     target = 'job="agentaflow-exporter",cluster="c"'
-    spans = {"0": (START, NOW), "1": (GUEST, GUEST + 6 * HOUR - STEP)}
+    spans = {"0": (START, now), "1": (GUEST, GUEST + 6 * HOUR - STEP)}
     gpus = {
         index: f'{target},instance="n{index}",node="n{index}",gpu="{index}",uuid="GPU-{index}"'
         for index in spans
@@ -60,7 +59,7 @@ def server(
     folder = tmp_path_factory.mktemp("sums")
     blocks = folder / "history.om"
     with blocks.open("w") as out:
-        out.writelines(text())
+        out.writelines(text(int(time.time())))
     with PrometheusServer(folder / "prometheus", blocks_from=blocks) as running:
         yield running
 
@@ -116,7 +115,7 @@ def test_focus_rows_are_each_in_one_billing_period(asking: Cli) -> None:
         assert times == sorted(times)
         assert timedelta(days=28) <= times[-1] - times[0] <= timedelta(days=31)
     hours = sum(float(row["ConsumedQuantity"]) for row in rows)
-    assert hours == pytest.approx((NOW - START) / HOUR, abs=32 * 24 / 48 * 2 + 6)
+    assert hours == pytest.approx((time.time() - START) / HOUR, abs=32 * 24 / 48 * 2 + 6)
 
 
 def test_the_budget_is_the_months_cost_and_its_rate_is_of_measured_days(

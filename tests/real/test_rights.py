@@ -15,6 +15,7 @@ from lightkube.models.authorization_v1 import ResourceAttributes, SelfSubjectAcc
 from lightkube.resources.authorization_v1 import SelfSubjectAccessReview
 
 from agentaflow_advisor.act.resources import nodes, recommendations
+from agentaflow_advisor.act.resources.approvals import guarded_since
 from agentaflow_advisor.decide.journal import Journal
 from agentaflow_advisor.model import (
     AdmitWorkload,
@@ -114,9 +115,12 @@ def carry_out_each_channel(stage: Bound) -> None:
 
 
 def forget(stage: Bound) -> None:
-    """What `serve` does with its own resources after an hour, or when a node is gone."""
+    """What `serve` does with approvals in the API, and with its own resources after an hour or
+    where a node is gone.
+    """
     (made, *_) = stage.journal.list()
     with connect(stage.actor_kubeconfig, None) as client:
+        assert isinstance(guarded_since(client), float)
         recommendations.publish(client, "agentaflow", [made], stage.policy)
         recommendations.forget(client, "agentaflow", [])
         nodes.publish(client, {})

@@ -113,7 +113,8 @@ def adopt(
     for approval in found:
         if why := _unguarded(approval, guarded):
             refused.append(
-                f"GPURecommendation {namespace}/{approval.decision_id} is not taken: {why}"
+                f"the approval of GPURecommendation {namespace}/{approval.decision_id} is not "
+                f"taken: {why}, or use `agentaflow approve`"
             )
             continue
         with suppress(WrongState):  # somebody else was first
@@ -121,9 +122,7 @@ def adopt(
                 approve(journal, approval.decision_id, actor=approval.by, now=now, policy=policy)
             )
     if refused:
-        raise Unprotected(
-            f"the approval of GPURecommendation {refused[0]}, or use `agentaflow approve`"
-        )
+        raise Unprotected(refused[0])
     return tuple(adopted)
 
 
