@@ -18,7 +18,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools.demo_kubernetes import follow, show
+from tools.demo_kubernetes import show
 from tools.processes import Program, eventually, free_port
 from tools.prometheus import PrometheusServer, create_blocks
 from tools.terminal import BIN, WINDOW, agentaflow, say
@@ -44,15 +44,11 @@ def main() -> int:
             advisor = f"127.0.0.1:{free_port()}"
             prometheus, fleet_url = stack.enter_context(fleet(options, folder, advisor))
             where = [f"--prometheus-url={prometheus.url}", f"--journal={folder / 'journal.db'}"]
-            cluster = None
             if options.kubernetes:
-                flags, cluster = show(stack, prometheus, where)
-                where += [*flags, "--channel=scheduling-gate"]
+                where += [*show(stack, prometheus, where), "--channel=scheduling-gate"]
             else:
                 advise(prometheus.url)
             listen(stack, folder, where, advisor)
-            if cluster is not None:
-                follow(cluster, where[1])
             addresses(prometheus.url, fleet_url, f"http://{advisor}", time.monotonic() - started)
             boards(prometheus.url)
             say("Ctrl-C ends it.")

@@ -40,9 +40,7 @@ WAITING = (  # namespace, name, GPUs
 )
 
 
-def show(
-    stack: contextlib.ExitStack, prometheus: PrometheusServer, where: list[str]
-) -> tuple[list[str], ControlPlane]:
+def show(stack: contextlib.ExitStack, prometheus: PrometheusServer, where: list[str]) -> list[str]:
     """Pods wait behind their gates; the advisor proposes, a person approves, Kubernetes binds.
 
     `where` names Prometheus and the journal; the flags that name the cluster are returned.
@@ -77,34 +75,19 @@ def show(
     kubectl(cluster, *look)
     agentaflow("journal", "list", journal)
     agentaflow("journal", "verify", journal)
+    say("and work that is submitted is placed by a standing approval, while `serve` runs:")
     agentaflow(
         "submit", "nightly-eval", "--image=example.test/none", "--into", NOTEBOOKS, *in_cluster
     )
-    flags = [*in_cluster, f"--config={config}", "--channel=suspended-job", "--channel=cordon"]
-    return flags, cluster
-
-
-def follow(cluster: ControlPlane, journal: str) -> None:
-    """What `serve` does with the work that was submitted: nobody is asked any more."""
-    say("`serve` finds the submitted work a place, and the standing approval says yes:")
-    path = f"/apis/agentaflow.io/v1alpha1/namespaces/{NOTEBOOKS}/gpuworkloads/nightly-eval"
-
-    def placed() -> bool:
-        status = cluster.must("GET", path).get("status", {})
-        return bool(status.get("phase", "Pending") != "Pending")
-
-    eventually(placed, 180, what="submitted work placed")
-    (made, *_) = decisions(journal, "suspended-job", "applied", "verified")
-    agentaflow("journal", "show", journal, made)
-    kubectl(cluster, "get", "gpuworkloads,jobs,pods", f"--namespace={NOTEBOOKS}")
-    kubectl(cluster, "get", "gpunodes,gpurecommendations", "--all-namespaces")
+    say(f"kubectl get gpuworkloads,jobs,pods -n {NOTEBOOKS}; kubectl get gpunodes,gpurec -A")
     say(f"export KUBECONFIG={cluster.kubeconfig}   # kubectl: {cluster.programs['kubectl']}")
     say(f"agentaflow approve {journal} ID   # what `agentaflow journal list` shows as proposed")
+    return [*in_cluster, f"--config={config}", "--channel=suspended-job", "--channel=cordon"]
 
 
 def settle(cluster: ControlPlane, folder: Path) -> Path:
     """Our own resources, nodes that opt in, and settings: what is approved in advance."""
-    for name in ("crds", "workload-limits", "approvals"):
+    for name in ("crds", "approvals"):
         applied = cluster.kubectl("apply", "-f", str(MANIFESTS / f"{name}.yaml"))
         if applied.returncode:
             raise RuntimeError(applied.stderr)
@@ -173,20 +156,12 @@ def create_pod(
 
 def proposed(journal: str, channel: str = "") -> list[str]:
     """The ids of what waits for an approval, of one channel where it is named."""
-    return decisions(journal, channel, "proposed")
-
-
-def decisions(journal: str, channel: str, *states: str) -> list[str]:
-    """The ids of those in one of the states, of one channel where it is named."""
     said = subprocess.run(
-        [BIN / "agentaflow", "journal", "list", "--output=json", journal],
+        [BIN / "agentaflow", "journal", "list", "--state=proposed", "--output=json", journal],
         capture_output=True, check=True,
     )  # fmt: skip
-    return [
-        row["id"]
-        for row in json.loads(said.stdout)["decisions"]
-        if row["state"] in states and channel in ("", row["action"]["channel"])
-    ]
+    rows = json.loads(said.stdout)["decisions"]
+    return [row["id"] for row in rows if channel in ("", row["action"]["channel"])]
 
 
 def kubectl(cluster: ControlPlane, *arguments: str) -> None:

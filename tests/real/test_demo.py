@@ -61,7 +61,7 @@ def test_the_demo_recommends_what_is_wasted_and_nothing_else(scratch: Path) -> N
 
 
 def test_the_kubernetes_demo_places_what_fits(scratch: Path) -> None:
-    """Gated pods by approvals of a person; submitted work by a standing approval, as is shown."""
+    """Two gated pods end bound and verified; the third waits, since its GPU is not really free."""
     need("the Kubernetes control plane", has_cluster())
     said = run_demo(scratch, "--kubernetes")
     assert said.count("  verified  ") >= 4  # by apply, and in the journal's list
@@ -69,7 +69,3 @@ def test_the_kubernetes_demo_places_what_fits(scratch: Path) -> None:
     assert "serving/chat-canary is not placed: namespace serving has not opted in" in said
     assert "5 decisions, chain intact" in said
     assert "eviction research/notebook-7-0" in said
-    shown = said.partition("$ agentaflow journal show")[2]
-    assert re.search(r" approved +standing approval submitted-work ", shown)
-    assert "suspended-job of Job research/nightly-eval" in shown
-    assert re.search(r"gpuworkload\S*/nightly-eval +(Placed|Running)", shown)
