@@ -119,8 +119,10 @@ class Fleet:
 
     def send_latest(self, url: str, since: int, end: int) -> int:
         """What was scraped and recorded since, into the memory of the server."""
-        scrapes = list(range(since, end + 1, INTERVAL_SECONDS))
-        fives = [*range(since, end - 360, 300), end - 360, end - 60]
+        scrapes = list(range(since + 1, end + 1, INTERVAL_SECONDS))
+        newest = max(since + 2, end - 60)
+        fives = [*range(since + 1, newest - 300, 300), max(since + 1, newest - 300), newest]
+        fives = sorted(set(fives))
         rng = random.Random(13)
         latest = [*_fives(fives[-2:]), *_peaks(rng, fives), _clock("5m", fives)]
         latest.append(_utilization(rng, scrapes))
