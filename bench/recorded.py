@@ -162,6 +162,11 @@ def _recorded(card: Card) -> str:
     return card.recorded
 
 
+def _above(card: Card) -> str:
+    """One in fifty works harder than in the day before."""
+    return card.recorded if card.number % 50 == 7 else ""
+
+
 def _first(card: Card) -> str:
     """Of a node: all of its GPUs have the same."""
     return card.recorded_node if card.number % 8 == 0 else ""
@@ -212,9 +217,9 @@ def _kept(rng: random.Random, step: str, times: list[int], of_5m: int) -> Iterat
         "present:steps": _same(of_5m, times),
         "memory_used_bytes:max": lambda _: [rng.randrange(10**9, 8 * 10**10)] * len(times),
         "pcie_link_width:max": _same(16, times),
-        "sm_active_ratio:avg": busy(0.2, 0.5),
     }
     if step == "1h":
+        of_all["sm_active_ratio:avg"] = busy(0.2, 0.5)
         of_all["sm_active_ratio:max"] = busy(0.5, 0.9)
         of_all["tensor_active_ratio:avg"] = busy(0.1, 0.3)
     else:
@@ -233,7 +238,9 @@ def _kept(rng: random.Random, step: str, times: list[int], of_5m: int) -> Iterat
 
 
 def _peaks(rng: random.Random, fives: list[int]) -> Iterator[Family]:
-    yield "agentaflow:gpu_utilization_ratio:max5m", _recorded, _busy(rng, fives)(0.6, 1.0), fives
+    name = "agentaflow:gpu_utilization_ratio"
+    yield f"{name}:max5m", _recorded, _busy(rng, fives)(0.6, 1.0), fives
+    yield f"{name}:above5m", _above, _same(1.0, fives), fives
 
 
 def _fives(fives: list[int]) -> Iterator[Family]:

@@ -125,7 +125,7 @@ ANALYSES: tuple[Analysis, ...] = (
         "activity",
         activity.SIGNALS,
         lambda snapshot, _, settings: activity.analyze(snapshot, settings.activity()),
-        needs=frozenset(activity.MEASURES),
+        needs=frozenset({activity.MEASURE}),
     ),
     Analysis(
         "capacity",

@@ -39,14 +39,11 @@ class AnalysisSettings(BaseModel):
         le=1,
         description="A GPU whose high percentile of utilization is this looks busy.",
     )
-    low_sm_mean_ratio: float = Field(
-        0.15,
+    low_sm_high_ratio: float = Field(
+        0.3,
         ge=0,
         le=1,
-        description="One that looks busy is told when its mean SM activity is less than this.",
-    )
-    low_sm_high_ratio: float = Field(
-        0.3, ge=0, le=1, description="Nor may the high percentile of its SM activity be above this."
+        description="It is told when the high percentile of its SM activity is not above this.",
     )
     forecast_seconds: Seconds = Field(
         14 * DAY, ge=DAY, le=90 * DAY, description="How far ahead demand and cost are forecast."
@@ -82,9 +79,7 @@ class AnalysisSettings(BaseModel):
 
     def activity(self) -> ActivitySettings:
         """When a GPU looks busy and is not."""
-        return ActivitySettings(
-            self.low_sm_utilization_ratio, self.low_sm_mean_ratio, self.low_sm_high_ratio
-        )
+        return ActivitySettings(self.low_sm_utilization_ratio, self.low_sm_high_ratio)
 
     def forecast(self) -> ForecastSettings:
         """How demand is forecast."""

@@ -143,9 +143,9 @@ def plain(value: Any) -> Any:
     if kind in PLAIN:
         return value
     if (names := _fields(kind)) is not None:
-        return {name: _named(name, getattr(value, name)) for name in names}
+        return {name: _told(getattr(value, name), is_time) for name, is_time in names}
     if isinstance(value, Mapping):
-        return {str(key): _named(str(key), item) for key, item in value.items()}
+        return {str(key): _told(item, _is_time(str(key))) for key, item in value.items()}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Decimal):
@@ -156,16 +156,24 @@ def plain(value: Any) -> Any:
 
 
 @cache
-def _fields(kind: type) -> tuple[str, ...] | None:
-    """None of what is no dataclass. An action tells what it is first."""
+def _fields(kind: type) -> tuple[tuple[str, bool], ...] | None:
+    """Names, and whether they are times; None of what is no dataclass. An action tells what it is
+    first.
+    """
     if not dataclasses.is_dataclass(kind):
         return None
     names = tuple(field.name for field in dataclasses.fields(kind))
-    return ("channel", "kind", *names) if issubclass(kind, Action) else names
+    if issubclass(kind, Action):
+        names = ("channel", "kind", *names)
+    return tuple((name, _is_time(name)) for name in names)
 
 
-def _named(name: str, value: Any) -> Any:
-    if isinstance(value, (int, float)) and (name == "at" or name.endswith("_at")):
+def _is_time(name: str) -> bool:
+    return name == "at" or name.endswith("_at")
+
+
+def _told(value: Any, is_time: bool) -> Any:
+    if is_time and isinstance(value, (int, float)):
         return iso(value)
     return value if type(value) in PLAIN else plain(value)
 

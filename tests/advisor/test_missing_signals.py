@@ -30,7 +30,6 @@ g6e.xlarge,l40s,1,45776,4,32,2
 """
 COOL = {"hw_thermal_slowdown": 0.0, "sw_thermal_slowdown": 0.0, "hw_power_brake_slowdown": 0.0}
 SOUND: Mapping[str, float] = {
-    "sm_active_mean": 0.5,
     "sm_active_high": 0.9,
     "mig_enabled": 0.0,
     "ecc_uncorrected": 0.0,
@@ -92,14 +91,14 @@ def fleet() -> Snapshot:
         replace(card("a", 1, use=0.0, gib=0.5), processes=0),
         card("a", 2, use=0.0),
         card("a", 3, use=0.5),
-        with_(card("a", 4, "small", use=0.85, gib=4.0), sm_active_high=0.05, sm_active_mean=0.04),
-        with_(card("a", 5, "sharer-1", gib=45.0), sm_active_high=0.3),
+        with_(card("a", 4, "small", use=0.85, gib=4.0), sm_active_high=0.05),
+        with_(card("a", 5, "sharer-1", gib=45.0), sm_active_high=0.32),
         with_(card("a", 6, "sharer-2", gib=20.0), sm_active_high=0.47),
         with_(card("a", 7, "slice", gib=30.0), sm_active_high=0.4),
         with_(card("b", 0, "job"), {"hw_thermal_slowdown": half}),
         with_(card("b", 1, "job"), {"hw_power_brake_slowdown": half}),
         with_(card("b", 2, "job"), {"sw_power_cap": half}, power_limit_watts=400.0),
-        with_(card("b", 3, "job", use=1.0), sm_active_mean=0.05, sm_active_high=0.1),
+        with_(card("b", 3, "job", use=1.0), sm_active_high=0.1),
         replace(card("b", 4, "job"), counts={**card("b", 4).counts, "xids": {"79": 1.0}}),
         with_(card("b", 5, "job"), row_remap_pending=1.0),
         with_(card("b", 6, "job"), pcie_width=8.0),
@@ -169,7 +168,6 @@ LOST: Mapping[str, tuple[Strip, set[tuple[str, str]]]] = {
     "pods": (field(pods=(), held=()), {("unallocated-gpu", "a1")} | HOLDERS | SIZES | ENDED),
     "processes": (field(processes=None), set()),  # memory in use stands in
     "sm_active_high": (measure("sm_active_high"), SIZES | BUSY),
-    "sm_active_mean": (measure("sm_active_mean"), BUSY),
     "power_limit_watts": (measure("power_limit_watts"), CAP),
     "power_limit_default_watts": (measure("power_limit_default_watts"), CAP),
     "row_remap_pending": (measure("row_remap_pending"), RESET),

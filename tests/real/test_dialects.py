@@ -138,7 +138,7 @@ REFUSED: Mapping[str, Mapping[str, str]] = {
     "nvidia_gpu_exporter": {
         "health of": "PCIe replays, NVLinks, time lost",
         "holders of GPUs": "nvidia_gpu_exporter knows none",
-        "analysis activity": "no series tells sm_active_high, sm_active_mean",
+        "analysis activity": "no series tells sm_active_high",
     },
 }
 """What is refused for it, as subject and reason, beside what is for pods of several GPUs and for

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs
 
-from agentaflow_advisor.observe.detect import BEFORE, NOW_THERE
+from agentaflow_advisor.observe.detect import CLOCKS, NOW_THERE, before
 from agentaflow_advisor.observe.dialects import DIALECTS, grid_points, render
 
 NOW = 1_800_000_000.0
@@ -25,8 +25,9 @@ SIGNAL_OF = {
     for dialect in DIALECTS
     for signal, template in dialect.items()
 }
-NOBODY_BEFORE, THERE = (
-    render(text, window_seconds=WINDOW, percentile=PERCENTILE) for text in (BEFORE, NOW_THERE)
+NOBODY_BEFORE, NO_CLOCKS, THERE = (
+    render(text, window_seconds=WINDOW, percentile=PERCENTILE)
+    for text in (before({}), CLOCKS, NOW_THERE)
 )
 
 
@@ -142,7 +143,7 @@ def _data(promql: str, tables: Mapping[str, Table]) -> dict[str, Any]:
     if promql == "time()":
         return {"resultType": "scalar", "result": [NOW, str(NOW)]}
     series: Sequence[Series]
-    if promql == NOBODY_BEFORE:
+    if promql in (NOBODY_BEFORE, NO_CLOCKS):
         series = ()
     elif promql == THERE:
         there = [dialect for dialect in DIALECTS if tables.get(dialect.name)]

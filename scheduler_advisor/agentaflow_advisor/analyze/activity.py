@@ -15,9 +15,9 @@ from agentaflow_advisor.analyze.settings import bounded
 from agentaflow_advisor.model import Gpu, Recommendation, Refusal, Snapshot, Usage, Where
 
 KIND = "low-sm-activity"
-MEASURES = ("sm_active_mean", "sm_active_high")
-SIGNALS = frozenset(USAGE) | {"info", "up", "pods", "mig_enabled", *MEASURES}
-EVIDENCE = ("utilization_high", "utilization_samples", "utilization_age", *MEASURES)
+MEASURE = "sm_active_high"
+SIGNALS = frozenset(USAGE) | {"info", "up", "pods", "mig_enabled", MEASURE}
+EVIDENCE = ("utilization_high", "utilization_samples", "utilization_age", MEASURE)
 RISK = (
     "Profile the program first: small kernels, a slow data loader or waiting for peers look like "
     "this. A smaller GPU or a MIG slice may do as well, and memory may forbid it."
@@ -30,17 +30,16 @@ class ActivitySettings:
 
     utilization_ratio: float = 0.9
     """Its high percentile of utilization is at least this (0 to 1): it looks busy."""
-    sm_mean_ratio: float = 0.15
-    """Its multiprocessors were active for less of the time than this on average (0 to 1)."""
     sm_high_ratio: float = 0.3
-    """Nor were they above this at the high percentile (0 to 1)."""
+    """Its multiprocessors were active for no more of the time than this at the high percentile (0
+    to 1)."""
     max_age_seconds: float = 300.0
     """With an older newest sample there is no verdict (seconds)."""
     min_coverage: float = 0.9
     """Part of the window in which it must have been seen (0 to 1)."""
 
     def __post_init__(self) -> None:
-        for name in ("utilization_ratio", "sm_mean_ratio", "sm_high_ratio", "min_coverage"):
+        for name in ("utilization_ratio", "sm_high_ratio", "min_coverage"):
             bounded(name, getattr(self, name), 0, 1, "a ratio")
         bounded("max_age_seconds", self.max_age_seconds, 1, 86_400, "seconds")
 
@@ -56,10 +55,7 @@ def analyze(snapshot: Snapshot, settings: ActivitySettings) -> Findings:
         reason = _doubt(gpu, snapshot, settings)
         if reason or usage is None:
             refused.append(Refusal(gpu.name, reason))
-        elif (
-            gpu.measures["sm_active_mean"] < settings.sm_mean_ratio
-            and gpu.measures["sm_active_high"] <= settings.sm_high_ratio
-        ):
+        elif gpu.measures[MEASURE] <= settings.sm_high_ratio:
             found.append(_recommend(gpu, usage, snapshot))
     return ordered(found, refused)
 
@@ -80,22 +76,20 @@ def _doubt(gpu: Gpu, snapshot: Snapshot, settings: ActivitySettings) -> str:
         )
     if gpu.measures.get("mig_enabled", 0.0) > 0:
         return "it is cut into MIG instances, of which its own SM activity says little"
-    missing = [name for name in MEASURES if name not in gpu.measures]
-    return f"it looks busy, and nobody tells {', '.join(missing)}" if missing else ""
+    return "" if MEASURE in gpu.measures else f"it looks busy, and nobody tells {MEASURE}"
 
 
 def _recommend(gpu: Gpu, usage: Usage, snapshot: Snapshot) -> Recommendation:
     pods = sorted({str(pod) for pod in gpu.pods})
     one = gpu.pods[0] if len(pods) == 1 else None
-    mean, high = (gpu.measures[name] for name in MEASURES)
     model = f" ({gpu.model})" if gpu.model else ""
     return Recommendation(
         id=stable_id(KIND, gpu.cluster, gpu.node, gpu.uuid, *pods),
         kind=KIND,
         what=(
             f"GPU {gpu.index or gpu.uuid}{model} on {gpu.node} looks busy (utilization up to "
-            f"{usage.high:.0%}), yet its SMs were active for {mean:.0%} of the time and up to "
-            f"{high:.0%}" + (f"; held by {', '.join(pods)}" if pods else "")
+            f"{usage.high:.0%}), yet its SMs were active for up to {gpu.measures[MEASURE]:.0%} "
+            "of the time" + (f"; held by {', '.join(pods)}" if pods else "")
         ),
         where=Where(
             gpu.cluster,

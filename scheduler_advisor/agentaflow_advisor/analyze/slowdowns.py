@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from agentaflow_advisor.model import Gpu
@@ -16,6 +17,7 @@ THERMAL = "thermal"
 HEAT = (HOT, "sw_thermal_slowdown", THERMAL)
 BRAKE = "hw_power_brake_slowdown"
 CAP = "sw_power_cap"
+REASONS = frozenset({*HEAT, BRAKE, CAP})
 LIMITS = ("power_limit_watts", "power_limit_default_watts")
 LOOKS: Mapping[str, tuple[frozenset[str], ...]] = {
     "heat": (frozenset({THERMAL}), frozenset({HOT, "sw_thermal_slowdown"})),
@@ -37,6 +39,8 @@ class Throttled:
 def causes(gpu: Gpu, seen: float) -> tuple[Throttled, ...]:
     """Of the reasons that were told; `limit` is a board that works at its own default limit."""
     told = gpu.counts.get(THROTTLED, {})
+    if not any(told.values()):
+        return ()
     found = []
     heat = tuple(reason for reason in HEAT if told.get(reason, 0.0) > 0)
     if heat:  # they may overlap: the longest one is certain
@@ -50,8 +54,13 @@ def causes(gpu: Gpu, seen: float) -> tuple[Throttled, ...]:
 
 def blind(gpu: Gpu) -> tuple[str, ...]:
     """What nobody told: an exporter counts for what it tells, not for being there."""
-    told = gpu.counts.get(THROTTLED, {}).keys()
-    return tuple(what for what, sets in LOOKS.items() if not any(each <= told for each in sets))
+    return _blind(tuple(gpu.counts.get(THROTTLED, ())))
+
+
+@lru_cache  # most GPUs are told the same reasons
+def _blind(told: tuple[str, ...]) -> tuple[str, ...]:
+    known = set(told)
+    return tuple(what for what, sets in LOOKS.items() if not any(each <= known for each in sets))
 
 
 def _cap(gpu: Gpu) -> Cause:

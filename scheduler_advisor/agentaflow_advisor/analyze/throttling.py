@@ -18,10 +18,8 @@ from agentaflow_advisor.analyze.grounds import grounds_of
 from agentaflow_advisor.analyze.idleness import USAGE, span
 from agentaflow_advisor.analyze.settings import bounded
 from agentaflow_advisor.analyze.slowdowns import (
-    BRAKE,
-    CAP,
-    HEAT,
     LIMITS,
+    REASONS,
     THROTTLED,
     Cause,
     Throttled,
@@ -74,8 +72,8 @@ def told(snapshot: Snapshot, settings: ThrottlingSettings) -> frozenset[str]:
     return frozenset(
         gpu.uuid
         for gpu in snapshot.gpus
-        if not _doubt(gpu, _seen(gpu, snapshot))
-        and any(each.cause in ("heat", "brake") for each in _notable(gpu, snapshot, settings))
+        if any(each.cause in ("heat", "brake") for each in _notable(gpu, snapshot, settings))
+        and not _doubt(gpu, _seen(gpu, snapshot))
     )
 
 
@@ -150,7 +148,7 @@ def _notable(gpu: Gpu, snapshot: Snapshot, settings: ThrottlingSettings) -> Iter
 def _doubt(gpu: Gpu, seen: float) -> str:
     if gpu.doubt:
         return gpu.doubt
-    if not {*HEAT, BRAKE, CAP} & gpu.counts.get(THROTTLED, {}).keys():
+    if REASONS.isdisjoint(gpu.counts.get(THROTTLED, ())):
         return f"nobody tells for how long its clocks were held down ({THROTTLED})"
     return "" if seen > 0 else "it was not seen in the window"
 

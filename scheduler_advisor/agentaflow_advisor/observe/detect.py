@@ -1,11 +1,15 @@
 """Which exporters' metrics a Prometheus has, how many, and how far back rules recorded them.
 
-One query tells it of now, another at the same time of the window.
+One query tells it of now, another what was recorded, a third of the window, as far as the first two
+leave that open. Each has one range: what is asked of now beside what is asked of a day, in the same
+query, makes Prometheus look for it in the blocks of that day.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -33,12 +37,14 @@ class Detected:
 
 def detect(prometheus: Prometheus, wanted: str, *, window_seconds: float, at: float) -> Detected:
     """`wanted` is a dialect's name, which is taken whether it is there or not, or `auto`."""
-    texts = [
-        render(text, window_seconds=window_seconds, percentile=0.5) for text in (BEFORE, NOW_THERE)
-    ]
+    span = {"window_seconds": window_seconds, "percentile": 0.5}
+    texts = [NOW_THERE, render(CLOCKS, **span)]
     with ThreadPoolExecutor(len(texts), "promql") as pool:
         answers = list(pool.map(lambda text: prometheus.ask(text, at=at), texts))
-    samples = [sample for answer in answers for sample in answer.samples]
+    known = [sample for answer in answers for sample in answer.samples]
+    texts.append(render(before({each.name: _told(each, known) for each in DIALECTS}), **span))
+    answers.append(prometheus.ask(texts[-1], at=at))
+    samples = [*known, *answers[-1].samples]
     metrics = {sample.labels.get("__name__", "") for sample in samples}
     dialects = tuple(
         dialect
@@ -92,27 +98,37 @@ def _rate(dialect: Dialect) -> str:
     return f'label_replace(max(count_over_time({first}[10m])), "rate", "{dialect.name}", "", "")'
 
 
-def _count(*matchers: str) -> str:
-    probes = "|".join(probe for dialect in DIALECTS for probe in dialect.probes)
-    selector = ", ".join((f'__name__=~"{probes}"', *matchers))
-    return f"count by (__name__, cluster) ({{{selector}}})"
+def _told(dialect: Dialect, known: Iterable[Sample]) -> frozenset[str]:
+    """Clusters of which the window need not be asked: it is there now, and was recorded."""
+    found = _found(dialect, known)
+    recorded = {cluster for cluster, _ in found.clocks}
+    return frozenset(found.series).intersection(recorded)
 
 
-def _before() -> str:
-    """The first GPU of each node, at any step: to count all of a large fleet takes seconds."""
-    indices = sorted({dialect.labels.index for dialect in DIALECTS})
-    counts = [_count(f'{index}="0"') for index in indices]
-    at_any_step = " or ".join(f"last_over_time({count}[{{window}}:{{step}}])" for count in counts)
+def before(told: Mapping[str, Collection[str]]) -> str:
+    """Of the window, but for clusters that are told already, by dialect.
+
+    The first GPU of each node, at any step: to count all of a large fleet takes seconds. The grid
+    alone would miss an exporter that was started after its last step.
+    """
+    at_any_step = " or ".join(
+        f"last_over_time({_count(dialect, told.get(dialect.name, ()))}[{{window}}:{{step}}])"
+        for dialect in DIALECTS
+    )
     return f'label_replace({at_any_step}, "first", "true", "", "")'
 
 
+def _count(dialect: Dialect, but: Collection[str]) -> str:
+    """By cluster, in others than these."""
+    matchers = [f'__name__=~"{"|".join(dialect.probes)}"', f'{dialect.labels.index}="0"']
+    if but:
+        names = "|".join(map(re.escape, sorted(but)))
+        matchers.append(f"cluster!~{json.dumps(names, ensure_ascii=False)}")
+    return f"count by (__name__, cluster) ({{{', '.join(matchers)}}})"
+
+
+PROBES = "|".join(probe for dialect in DIALECTS for probe in dialect.probes)
 NOW_THERE = " or ".join(
-    (
-        _count(),
-        _bound("min_over_time", "oldest"),
-        _bound("max_over_time", "newest"),
-        *map(_rate, DIALECTS),
-    )
+    (f'count by (__name__, cluster) ({{__name__=~"{PROBES}"}})', *map(_rate, DIALECTS))
 )
-BEFORE = _before()
-"""The grid alone would miss an exporter that was started after its last step."""
+CLOCKS = " or ".join((_bound("min_over_time", "oldest"), _bound("max_over_time", "newest")))

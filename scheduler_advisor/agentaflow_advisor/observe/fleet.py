@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from agentaflow_advisor.model import Gpu, Held, Usage
 from agentaflow_advisor.observe.columns import Column, Columns
 from agentaflow_advisor.observe.dialects import grid_points
 from agentaflow_advisor.observe.sources import Source, Told
-from agentaflow_advisor.observe.told import Holding
+from agentaflow_advisor.observe.told import Holder, Holding
 
 
 def gpus_of(found: Sequence[Told], window: float, at: float) -> list[Gpu]:
@@ -75,7 +76,8 @@ def _holders(
     grid = grid_points(window, at)
     for source, seconds in zip(told.sources("held"), present, strict=True):
         points, most = _points(source, grid) if source else ({}, grid)
-        yield _held(points, window if seconds is None else seconds, window / most) if points else ()
+        there = window if seconds is None else seconds
+        yield _held(tuple(sorted(points.items())), there, window / most) if points else ()
 
 
 def _points(holders: Source, grid: int) -> tuple[Holding, int]:
@@ -90,13 +92,14 @@ def _points(holders: Source, grid: int) -> tuple[Holding, int]:
     return readings.held.get(key, {}), readings.steps
 
 
-def _held(points: Holding, there: float, step: float) -> tuple[Held, ...]:
+@lru_cache  # most are held by one namespace, all the time
+def _held(points: tuple[tuple[Holder, float], ...], there: float, step: float) -> tuple[Held, ...]:
     """Seconds by holder, from steps of so many seconds. Those of the whole GPU never come to more
     than it was there; each slice has seconds of its own.
     """
-    whole = sum(part for (*_, profile), part in points.items() if not profile) * step
+    whole = sum(part for (*_, profile), part in points if not profile) * step
     scale = min(1.0, there / whole) if whole else 1.0
     return tuple(
         Held(namespace, part * step * (1.0 if profile else scale), pod, profile)
-        for (namespace, pod, profile), part in sorted(points.items())
+        for (namespace, pod, profile), part in points
     )

@@ -33,50 +33,53 @@ def merge(
     for each in readings:
         kept, more = _one_place_each(each, known)
         notes += more
-        for key in sorted(kept):
-            sources[key.cluster, key.uuid].append((each, key))
+        for identity, key in kept.items():
+            sources[identity].append((each, key))
     found = [_told(group, known, notes) for group in _one_cluster_each(sources, notes)]
     notes += _moved(found)
     notes += _ahead(found)
-    return sorted(found, key=lambda told: told.key), notes
+    in_order = sorted(notes, key=lambda note: (note.subject, note.reason))
+    return sorted(found, key=lambda told: told.key), in_order
 
 
 def _one_place_each(
     readings: Readings, known: Collection[str]
-) -> tuple[set[GpuKey], list[Refusal]]:
+) -> tuple[dict[Identity, GpuKey], list[Refusal]]:
     """Of one exporter: two nodes that show a card are one GPU under two names."""
-    places: defaultdict[Identity, list[GpuKey]] = defaultdict(list)
+    kept: dict[Identity, GpuKey] = {}
+    places: defaultdict[Identity, set[GpuKey]] = defaultdict(set)
     for key in readings.gpus():
-        places[key.cluster, key.uuid].append(key)
+        identity = key.cluster, key.uuid
+        if (other := kept.setdefault(identity, key)) is not key:
+            places[identity] |= {other, key}
 
     def preference(key: GpuKey) -> tuple[bool, bool, float, str]:
         age = readings.get("utilization_age", key)
         here = readings.get("up", key)
         return (key.node not in known, here is None, math.inf if age is None else age, key.node)
 
-    kept: set[GpuKey] = set()
     notes: list[Refusal] = []
-    for (_, uuid), candidates in places.items():
-        if len(candidates) == 1:
-            kept.add(candidates[0])
-            continue
+    for identity, candidates in places.items():
         best, *others = sorted(candidates, key=preference)
-        kept.add(best)
+        kept[identity] = best
         names = ", ".join(other.node for other in others)
         notes.append(
             Refusal(
-                f"GPU {uuid}",
+                f"GPU {best.uuid}",
                 f"is seen on {best.node} and on {names}: counted once, on {best.node}; "
                 "give its targets one node label",
             )
         )
-    return kept, sorted(notes, key=lambda note: note.subject)
+    return kept, notes
 
 
 def _one_cluster_each(
     sources: Mapping[Identity, list[Source]], notes: list[Refusal]
 ) -> Iterable[list[Source]]:
     """A card without a cluster label is the one with that label, where there is just one."""
+    if all(cluster for cluster, _ in sources):
+        yield from sources.values()
+        return
     named: defaultdict[str, list[str]] = defaultdict(list)
     for cluster, uuid in sources:
         if cluster:

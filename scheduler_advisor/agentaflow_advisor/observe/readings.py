@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import TypeVar
 
 from agentaflow_advisor.model import PodRef, Query, Refusal
@@ -22,7 +23,7 @@ from agentaflow_advisor.observe.recording import (
     recent_peaks,
 )
 from agentaflow_advisor.observe.signals import AMOUNT, COUNTS, SCALARS, Rule
-from agentaflow_advisor.observe.told import GpuKey, Holding, Place, Readings, Rows
+from agentaflow_advisor.observe.told import GpuKey, Holder, Holding, Place, Readings, Rows
 
 K = TypeVar("K")
 PEAK, BROKEN = "utilization_max", "utilization_broken"
@@ -94,7 +95,7 @@ def _questions(
                 yield Question("up", dialect.lost)
         if PEAK in wanted:  # work that no step has seen yet
             if recorded.recent:
-                text = recent_peaks(PEAK, dialect.name, recorded.recent, recorded.whole)
+                text = recent_peaks(dialect.name, recorded.recent, recorded.whole)
                 yield Question(PEAK, text, True)
             tail = render(
                 dialect[PEAK], window_seconds=recorded.tail_seconds, percentile=percentile
@@ -186,45 +187,57 @@ def _fields(labels: Labels) -> tuple[str, ...]:
 
 def _labelled(readings: Readings, labels: Labels, signal: str, answer: Answer) -> tuple[int, int]:
     """The same where the series' other labels tell as well."""
-    fields = _fields(labels)
+    fields, take = _fields(labels), _taker(readings, labels, signal)
     nameless = implausible = 0
     for told, value in zip(answer.labels, answer.values, strict=True):
         key = _placed(readings, labels, told, fields)
         if key is None:
             nameless += 1
-        elif not _take(readings, labels, signal, key, told, value):
+        elif not take(key, told, value):
             implausible += 1
     return nameless, implausible
 
 
-def _take(
-    readings: Readings,
-    labels: Labels,
-    signal: str,
-    key: GpuKey,
-    told: Mapping[str, str],
-    value: float,
-) -> bool:
-    """False where the value is not plausible."""
+Taker = Callable[[GpuKey, Mapping[str, str], float], bool]
+
+
+def _taker(readings: Readings, labels: Labels, signal: str) -> Taker:
+    """Puts a series in its place; it answers False where the value is not plausible."""
     if signal == "pods":
-        readings.pods.setdefault(key, set()).add(_pod(told))
-        return True
-    if signal == "held":
-        return _hold(readings.held.setdefault(key, {}), told, value)
-    if signal == "held_pods":
-        pod = _ours(told, "pod")
-        return _hold(readings.held_pods.setdefault(key, {}), told, value, pod)
-    if signal == "held_slices":
-        holder = _ours(told, "pod"), told.get(labels.profile, "")
-        return _hold(readings.held_slices.setdefault(key, {}), told, value, *holder)
-    if signal in ("info", "up"):
-        _identify(readings, labels, key, told)
+        return lambda key, told, _: _held_by(readings.pods, key, _pod(told))
+    if signal in HOLDINGS:
+        held: dict[GpuKey, Holding] = getattr(readings, signal)
+        name = HOLDINGS[signal](labels)
+        return lambda key, told, value: _hold(held.setdefault(key, {}), name(told), value)
     if signal in COUNTS:
-        counted = COUNTS[signal]
-        numbers = readings.counts.setdefault(signal, {}).setdefault(key, {})
-        return _put(numbers, told.get(counted.label, ""), value, counted.rule)
-    if signal in SCALARS:
-        return _put(readings.values.setdefault(signal, {}), key, value, SCALARS[signal])
+        label, rule = COUNTS[signal].label, COUNTS[signal].rule
+        counts = readings.counts.setdefault(signal, {})
+        return lambda key, told, value: _put(
+            counts.setdefault(key, {}), told.get(label, ""), value, rule
+        )
+    numbers = readings.values.setdefault(signal, {}) if signal in SCALARS else None
+    identifies = signal in ("info", "up")
+
+    def take(key: GpuKey, told: Mapping[str, str], value: float) -> bool:
+        if identifies:
+            _identify(readings, labels, key, told)
+        return numbers is None or _put(numbers, key, value, SCALARS[signal])
+
+    return take
+
+
+HOLDINGS: Mapping[str, Callable[[Labels], Callable[[Mapping[str, str]], Holder]]] = {
+    "held": lambda _: lambda told: (_ours(told, "namespace"), "", ""),
+    "held_pods": lambda _: lambda told: (_ours(told, "namespace"), _ours(told, "pod"), ""),
+    "held_slices": lambda labels: (
+        lambda told: (_ours(told, "namespace"), _ours(told, "pod"), told.get(labels.profile, ""))
+    ),
+}
+"""How their series name the holder."""
+
+
+def _held_by(pods: dict[GpuKey, set[PodRef]], key: GpuKey, pod: PodRef) -> bool:
+    pods.setdefault(key, set()).add(pod)
     return True
 
 
@@ -276,14 +289,14 @@ def _identify(readings: Readings, labels: Labels, key: GpuKey, told: Mapping[str
         readings.models[key] = min(readings.models.get(key, name), name)
 
 
-def _pod(labels: Mapping[str, str]) -> PodRef:
-    return PodRef(*(_ours(labels, name) for name in ("namespace", "pod", "container")))
+def _pod(told: Mapping[str, str]) -> PodRef:
+    return _ref(_ours(told, "namespace"), _ours(told, "pod"), _ours(told, "container"))
 
 
-def _hold(
-    held: Holding, told: Mapping[str, str], value: float, pod: str = "", profile: str = ""
-) -> bool:
-    holder = _ours(told, "namespace"), pod, profile
+_ref = lru_cache(PodRef)  # a pod is told once for each of its GPUs
+
+
+def _hold(held: Holding, holder: Holder, value: float) -> bool:
     if not math.isfinite(value):
         return False
     held[holder] = max(held.get(holder, 0.0), value)

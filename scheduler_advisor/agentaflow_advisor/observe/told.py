@@ -20,10 +20,10 @@ class GpuKey(NamedTuple):
 
 Place = tuple[str | None, ...]
 """The labels of a series that say which GPU it is of."""
-Holding = dict[tuple[str, str, str], float]
-"""By namespace, pod (empty where only the namespace is told) and MIG profile (empty: the whole
-GPU): steps of the grid.
-"""
+Holder = tuple[str, str, str]
+"""Namespace, pod (empty where only the namespace is told), MIG profile (empty: the whole GPU)."""
+Holding = dict[Holder, float]
+"""Steps of the grid, or that were recorded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,11 @@ from agentaflow_advisor.model import Gpu, Node, PodRef, Snapshot, Usage
 
 DAY = 86_400.0
 BUSY = Usage(1.0, 1.0, 5760, 15.0, DAY, 0.97)
-LOW = {"sm_active_mean": 0.04, "sm_active_high": 0.09, "tensor_active_mean": 0.0}
+LOW = {"sm_active_high": 0.09, "tensor_active_mean": 0.0}
 
 
 def gpu(index: int = 0, **changes: Any) -> Gpu:
-    """100 % utilization, 4 % SM activity, held by a notebook."""
+    """100 % utilization, at most 9 % SM activity, held by a notebook."""
     made = Gpu("c", "n", str(index), f"GPU-{index}", up=True, utilization=BUSY, measures=LOW)
     return replace(made, **{"pods": (PodRef("research", "notebook"),), **changes})
 
@@ -35,8 +35,8 @@ def test_a_gpu_that_looks_busy_and_is_not() -> None:
     (found,) = find(gpu()).recommendations
     assert found.kind == "low-sm-activity"
     assert found.what == (
-        "GPU 0 on n looks busy (utilization up to 100%), yet its SMs were active for 4% of the "
-        "time and up to 9%; held by research/notebook"
+        "GPU 0 on n looks busy (utilization up to 100%), yet its SMs were active for up to 9% of "
+        "the time; held by research/notebook"
     )
     assert (found.where.namespace, found.where.pod) == ("research", "notebook")
     assert found.saves is None
@@ -47,7 +47,6 @@ def test_a_gpu_that_looks_busy_and_is_not() -> None:
     "changes",
     [
         {"utilization": replace(BUSY, high=0.5)},
-        {"measures": {**LOW, "sm_active_mean": 0.4}},
         {"measures": {**LOW, "sm_active_high": 0.8}},
     ],
 )
@@ -59,7 +58,7 @@ def test_one_that_works_or_does_not_look_busy_is_no_finding(changes: dict[str, A
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"measures": {}}, "nobody tells sm_active_mean, sm_active_high"),
+        ({"measures": {}}, "nobody tells sm_active_high"),
         ({"measures": {"sm_active_mean": 0.0}}, "nobody tells sm_active_high"),
         ({"measures": {**LOW, "mig_enabled": 1.0}}, "cut into MIG instances"),
         ({"utilization": None}, "no usable utilization"),
@@ -80,8 +79,8 @@ def test_too_little_told_is_refused(changes: dict[str, Any], reason: str) -> Non
 
 def test_settings_out_of_bounds() -> None:
     """By name."""
-    with pytest.raises(SettingsError, match="sm_mean_ratio is 2"):
-        ActivitySettings(sm_mean_ratio=2)
+    with pytest.raises(SettingsError, match="sm_high_ratio is 2"):
+        ActivitySettings(sm_high_ratio=2)
 
 
 ratios = st.floats(0, 1)
@@ -95,7 +94,7 @@ gpus = st.builds(
     )
     | st.just(BUSY),
     measures=st.fixed_dictionaries(
-        {}, optional=dict.fromkeys(("sm_active_mean", "sm_active_high", "mig_enabled"), ratios)
+        {}, optional=dict.fromkeys(("sm_active_high", "mig_enabled"), ratios)
     ),
 )
 fleets = st.lists(gpus, max_size=6, unique_by=lambda one: one.uuid)
@@ -110,7 +109,6 @@ def test_no_recommendation_on_missing_data(fleet: list[Gpu]) -> None:
         assert one.utilization
         assert one.utilization.high >= 0.9
         assert one.utilization.covered_seconds >= 0.9 * DAY
-        assert one.measures["sm_active_mean"] < 0.15
         assert one.measures["sm_active_high"] <= 0.3
 
 

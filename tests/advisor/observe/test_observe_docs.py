@@ -18,7 +18,7 @@ from agentaflow_advisor.analyze import (
     stranded,
     zombies,
 )
-from agentaflow_advisor.observe.detect import BEFORE, NOW_THERE
+from agentaflow_advisor.observe.detect import NOW_THERE, before
 from agentaflow_advisor.observe.dialects import (
     DIALECTS,
     GRID,
@@ -78,7 +78,7 @@ def test_every_template_renders_to_promql(dialect: Dialect, window: float) -> No
 
 def test_the_query_for_dialects_is_promql() -> None:
     """It names a metric of each."""
-    for template in (BEFORE, NOW_THERE):
+    for template in (before({}), NOW_THERE):
         text = render(template, window_seconds=604_800, percentile=0.5)
         promql_parser.parse(text)
         assert all(dialect.probes[0] in text for dialect in DIALECTS)

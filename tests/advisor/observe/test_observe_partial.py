@@ -72,7 +72,7 @@ def test_a_store_that_is_named_by_its_labels(signal: str) -> None:
 def test_what_every_answer_says_is_said_once() -> None:
     """With how often it was said."""
     (refusal,) = look(warnings=(FETCH,)).refusals
-    assert refusal.reason.endswith(f"({len(ours.DIALECT) + 2} times)")
+    assert refusal.reason.endswith(f"({len(ours.DIALECT) + 3} times)")
 
 
 def test_a_store_that_is_named_by_its_address_alone() -> None:

@@ -88,6 +88,10 @@ WHOLE: Mapping[str, str] = {"24h": "1d"}
 """Windows of which the rules keep what is asked for of all their hours, and how they name them. The
 hours of a day are in five blocks of Prometheus, each of which is looked through for every GPU.
 """
+ABOVE, BEFORE_STEP = "above", "23h"
+"""A step's peak is recorded apart where it is above the newest that is known of 23 hours. That may
+be an hour old: it is of hours that are still in the whole day which is read later.
+"""
 WHOLE_FRESH = "[70m]"
 """An hour, and some minutes in which the rules are late."""
 PERCENTILE = 0.95
@@ -108,7 +112,6 @@ OF_WHOLE: tuple[tuple[str, str], ...] = (
     ("memory_used_bytes", "max"),
     ("pcie_link_width", "max"),
     ("sm_active_ratio", "high"),
-    ("sm_active_ratio", "avg"),
     (HELD, "steps"),
     *((signal, "increase") for signal in GROWN_RARE),
 )
@@ -170,13 +173,12 @@ def questions(
         yield Question(TOLD, series.now(TOLD), True, "nodes")
 
 
-def recent_peaks(signal: str, exporter: str, window: str, whole: str) -> str:
-    """One of PEAKS over the steps of 5 minutes in a short window; only those above the peak of the
-    whole one, where that is kept.
+def recent_peaks(exporter: str, window: str, whole: str) -> str:
+    """Of utilization, over the steps of 5 minutes in a short window; only those above its peak of
+    the whole one, where that is kept.
     """
-    family = PEAKS[signal]
-    recent = _Series(exporter, "5m", window, "").over(family, "max")
-    return f"{recent} > {_Series(exporter, '', '', whole).over(family, 'max')}" if whole else recent
+    of = ABOVE if whole else "max"
+    return _Series(exporter, "5m", window, "").over(PEAKS["utilization_max"], "max", of)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,9 @@ import yaml
 from agentaflow_advisor.observe.dialects import render
 from agentaflow_advisor.observe.recording.exporters import EXPORTERS, Exporter
 from agentaflow_advisor.observe.recording.families import (
+    ABOVE,
     APART,
+    BEFORE_STEP,
     GROWN,
     GROWN_RARE,
     HELD,
@@ -27,6 +29,7 @@ from agentaflow_advisor.observe.recording.families import (
     NOW,
     OF_WHOLE,
     OVER,
+    PEAKS,
     PERCENTILE,
     PREFIX,
     RARE,
@@ -35,6 +38,7 @@ from agentaflow_advisor.observe.recording.families import (
     TELLS_ONLY,
     TOLD,
     WHOLE,
+    WHOLE_FRESH,
     metric,
 )
 
@@ -92,6 +96,7 @@ def steps(exporter: Exporter) -> Iterator[Rule]:
     for family, signal in MAXIMA.items():
         if signal in dialect:
             yield _rule(exporter, metric(family, "max", "5m"), _five(dialect[signal]))
+    yield _above(exporter)
     for family, signal in MEANS.items():
         if signal in dialect:
             yield _rule(exporter, metric(family, "avg", "5m"), _five(dialect[signal]))
@@ -140,6 +145,7 @@ def hours() -> Iterator[Rule]:
     yield _clock(metric(PRESENT, "steps", "1h"), "1h", "")
     for window, name in WHOLE.items():
         yield from _whole(window, name)
+    yield _over(PEAKS["utilization_max"], "max", BEFORE_STEP, BEFORE_STEP)
 
 
 def _now(exporter: Exporter, name: str, text: str) -> Iterator[Rule]:
@@ -156,6 +162,14 @@ def _now(exporter: Exporter, name: str, text: str) -> Iterator[Rule]:
     yield _labelled(exporter, name, f"{text} unless on ({place}) {node}{own}")
 
 
+def _above(exporter: Exporter) -> Rule:
+    """Peaks of the step that the hours before it do not have: few."""
+    family, own = PEAKS["utilization_max"], f'{{exporter="{exporter.dialect.name}"}}'
+    before = f"last_over_time({metric(family, 'max', BEFORE_STEP)}{own}{WHOLE_FRESH})"
+    name = metric(family, ABOVE, "5m")
+    return _labelled(exporter, name, f"{metric(family, 'max', '5m')}{own} > {before}")
+
+
 def _hour(family: str, operation: str, function: str, of: str) -> Rule:
     return {
         "record": metric(family, operation, "1h"),
@@ -164,19 +178,21 @@ def _hour(family: str, operation: str, function: str, of: str) -> Rule:
 
 
 def _whole(window: str, name: str) -> Iterator[Rule]:
-    """Of all hours of a window: in their group, so that the newest hour is in it.
-
-    A minute less than the window: before Prometheus 3 both ends of a range are in it.
-    """
-    span = f"[{int(window.removesuffix('h')) * 60 - 1}m]"
+    """Of all hours of a window: in their group, so that the newest hour is in it."""
     for family, operation in OF_WHOLE:
-        if operation == "high":
-            expr = f"quantile_over_time({PERCENTILE:g}, {metric(family, 'max', '1h')}{span})"
-        else:
-            expr = f"{OVER[operation]}({metric(family, operation, '1h')}{span})"
-        yield {"record": metric(family, operation, name), "expr": expr}
+        yield _over(family, operation, window, name)
     yield from _alike(PRESENT, name)
     yield _clock(metric(PRESENT, "steps", name), name, "")
+
+
+def _over(family: str, operation: str, window: str, name: str) -> Rule:
+    """Of its hours. A minute less: before Prometheus 3 both ends of a range are in it."""
+    span = f"[{int(window.removesuffix('h')) * 60 - 1}m]"
+    if operation == "high":
+        expr = f"quantile_over_time({PERCENTILE:g}, {metric(family, 'max', '1h')}{span})"
+    else:
+        expr = f"{OVER[operation]}({metric(family, operation, '1h')}{span})"
+    return {"record": metric(family, operation, name), "expr": expr}
 
 
 def _alike(family: str, name: str) -> Iterator[Rule]:
