@@ -5,58 +5,73 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
 
-from agentaflow_advisor.analyze import SettingsError as AnalysisSettingsError
-from agentaflow_advisor.commands import (
-    cost,
-    decisions,
-    defragment,
-    forecast,
-    html,
-    journal,
-    place,
-    recommend,
-    recommendations,
-    replay,
-    report,
-    schema,
-    serve,
-    simulate,
-    submit,
-    whatif,
-)
-from agentaflow_advisor.commands.html import PageError
-from agentaflow_advisor.commands.manifest import ManifestError
+from agentaflow_advisor.commands.lazy import Group, Named, group_of
 from agentaflow_advisor.commands.session import global_options, remember
-from agentaflow_advisor.configuration import SettingsError
-from agentaflow_advisor.decide.errors import JournalError
-from agentaflow_advisor.observe.errors import ObserveError
-from agentaflow_advisor.place.traces import TraceError
-from agentaflow_advisor.price import PriceTableError
 from agentaflow_advisor.render import printable
-from agentaflow_advisor.telemetry import NoTelemetry
-from agentaflow_exporter.errors import UserError as WebServerError
 
-EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
-    (SettingsError, 2),
-    (AnalysisSettingsError, 2),
-    (PriceTableError, 2),
-    (ManifestError, 2),
-    (NoTelemetry, 2),
-    (TraceError, 2),
-    (PageError, 2),
-    (WebServerError, 2),
-    (ObserveError, 3),
-    (JournalError, 4),
-)
+COMMANDS: Named = {
+    "recommend": "recommend.recommend",
+    "recommendations": Group(
+        "The recommendations, their age, and what was said to them.",
+        {
+            "list": "recommendations.list_",
+            "show": "recommendations.show",
+            "snooze": "recommendations.snooze",
+            "dismiss": "recommendations.dismiss",
+            "restore": "recommendations.restore",
+        },
+    ),
+    "report": Group(
+        "Reports over the window.",
+        {
+            "cost": "cost.cost",
+            "efficiency": "report.efficiency",
+            "forecast": "forecast.forecast",
+            "html": "html.html",
+        },
+    ),
+    "place": "place.place",
+    "replay": "replay.replay",
+    "simulate": "simulate.simulate",
+    "what-if": "whatif.whatif",
+    "defragment": "defragment.defragment",
+    "submit": "submit.submit",
+    "propose": "decisions.propose",
+    "approve": "decisions.approve",
+    "reject": "decisions.reject",
+    "apply": "decisions.apply",
+    "revert": "decisions.revert",
+    "journal": Group(
+        "The decisions, and what became of them.",
+        {"list": "journal.list_", "show": "journal.show", "verify": "journal.verify"},
+    ),
+    "serve": "serve.serve",
+    "schema": "schema.schema",
+}
+"""Name → module and function in commands/."""
+
+EXIT_CODES = {
+    "agentaflow_advisor.configuration.SettingsError": 2,
+    "agentaflow_advisor.analyze.SettingsError": 2,
+    "agentaflow_advisor.price.PriceTableError": 2,
+    "agentaflow_advisor.commands.manifest.ManifestError": 2,
+    "agentaflow_advisor.telemetry.NoTelemetry": 2,
+    "agentaflow_advisor.place.traces.TraceError": 2,
+    "agentaflow_advisor.commands.html.PageError": 2,
+    "agentaflow_exporter.errors.UserError": 2,
+    "agentaflow_advisor.observe.errors.ObserveError": 3,
+    "agentaflow_advisor.decide.errors.JournalError": 4,
+}
 """What each named error exits with; docs/cli.md has the table. 5 is a decision that went wrong."""
 
-app = typer.Typer(pretty_exceptions_enable=False)
+
+app = typer.Typer(cls=group_of(COMMANDS), pretty_exceptions_enable=False)
 """A bare `agentaflow` shows its help."""
 
 
@@ -73,10 +88,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader went away (`| head`); Python would complain once more when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except tuple(kind for kind, _ in EXIT_CODES) as error:
-        return _fail(str(error), next(code for kind, code in EXIT_CODES if isinstance(error, kind)))
+    except Exception as error:
+        found = next((code for kind, code in _exit_codes() if isinstance(error, kind)), None)
+        if found is None:  # a bug
+            raise
+        return _fail(str(error), found)
     else:
         return code
+
+
+def _exit_codes() -> Iterator[tuple[type[Exception], int]]:
+    """Of the errors there can be: one that was raised is of a module that is there already."""
+    for name, code in EXIT_CODES.items():
+        module, _, kind = name.rpartition(".")
+        if module in sys.modules:
+            yield getattr(sys.modules[module], kind), code
 
 
 def _fail(message: str, code: int) -> int:
@@ -114,40 +140,7 @@ def agentaflow(
         print(ctx.get_help())
 
 
-reports = typer.Typer(help="Reports over the window.")
-reports.command()(cost.cost)
-reports.command()(report.efficiency)
-reports.command()(forecast.forecast)
-reports.command()(html.html)
-lives = typer.Typer(help="The recommendations, their age, and what was said to them.")
-lives.command("list")(recommendations.list_)
-lives.command()(recommendations.show)
-lives.command()(recommendations.snooze)
-lives.command()(recommendations.dismiss)
-lives.command()(recommendations.restore)
-journals = typer.Typer(help="The decisions, and what became of them.")
-journals.command("list")(journal.list_)
-journals.command()(journal.show)
-journals.command()(journal.verify)
-
 app.callback(invoke_without_command=True)(agentaflow)
-app.command()(recommend.recommend)
-app.add_typer(lives, name="recommendations")
-app.add_typer(reports, name="report")
-app.command()(place.place)
-app.command()(replay.replay)
-app.command()(simulate.simulate)
-app.command("what-if")(whatif.whatif)
-app.command()(defragment.defragment)
-app.command()(submit.submit)
-app.command()(decisions.propose)
-app.command()(decisions.approve)
-app.command()(decisions.reject)
-app.command()(decisions.apply)
-app.command()(decisions.revert)
-app.add_typer(journals, name="journal")
-app.command()(serve.serve)
-app.command()(schema.schema)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -67,6 +67,8 @@ class FakePrometheus:
             return _answer("vector", [{"metric": {"__name__": name}, "value": [now, "1"]}])
         if "max_over_time((count by" in query:
             return _answer("vector", [])  # nobody shared a GPU
+        if "recorded_time" in query or "last_over_time(count by" in query:
+            return _answer("vector", [])  # no rules, and nobody was there before
         signal = self._texts().get(query)
         if signal is None:
             error = {"status": "error", "errorType": "bad_data", "error": f"unknown: {query}"}
