@@ -212,13 +212,13 @@ def _kept(rng: random.Random, step: str, times: list[int], of_5m: int) -> Iterat
     busy = _busy(rng, times)
     of_all: dict[str, Values] = {
         "utilization_ratio:max": busy(0.6, 1.0),
-        "utilization_ratio:avg": busy(0.2, 0.8),
-        "utilization_samples:steps": _same(of_5m, times),
         "present:steps": _same(of_5m, times),
         "memory_used_bytes:max": lambda _: [rng.randrange(10**9, 8 * 10**10)] * len(times),
-        "pcie_link_width:max": _same(16, times),
     }
     if step == "1h":
+        of_all["utilization_ratio:avg"] = busy(0.2, 0.8)
+        of_all["utilization_samples:steps"] = _same(of_5m, times)
+        of_all["pcie_link_width:max"] = _same(16, times)
         of_all["sm_active_ratio:avg"] = busy(0.2, 0.5)
         of_all["sm_active_ratio:max"] = busy(0.5, 0.9)
         of_all["tensor_active_ratio:avg"] = busy(0.1, 0.3)

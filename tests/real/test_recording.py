@@ -100,7 +100,7 @@ def test_the_advice_is_the_same(
     assert recorded.window_seconds == window
     assert not [each for each in recorded.refusals if each.subject == "window"]
     assert any("agentaflow:gpu_" in query.promql for query in recorded.queries)
-    assert any(":avg1d{" in query.promql for query in recorded.queries) == (window == WHOLE)
+    assert any(":high1d{" in query.promql for query in recorded.queries) == (window == WHOLE)
 
 
 @pytest.mark.parametrize("window", [WHOLE, FIVE_MINUTES])

@@ -36,11 +36,20 @@ class Throttled:
     reasons: tuple[str, ...]
 
 
+def any_at_all(gpu: Gpu) -> bool:
+    """Whether something held it down: nothing does with most GPUs, which is quickly seen."""
+    return any(gpu.counts.get(THROTTLED, {}).values())
+
+
+def hot_or_braked(gpu: Gpu) -> bool:
+    """Whether more than its power limit did."""
+    told = gpu.counts.get(THROTTLED, {})
+    return any(told.get(reason) for reason in (*HEAT, BRAKE))
+
+
 def causes(gpu: Gpu, seen: float) -> tuple[Throttled, ...]:
     """Of the reasons that were told; `limit` is a board that works at its own default limit."""
     told = gpu.counts.get(THROTTLED, {})
-    if not any(told.values()):
-        return ()
     found = []
     heat = tuple(reason for reason in HEAT if told.get(reason, 0.0) > 0)
     if heat:  # they may overlap: the longest one is certain

@@ -72,7 +72,8 @@ def told(snapshot: Snapshot, settings: ThrottlingSettings) -> frozenset[str]:
     return frozenset(
         gpu.uuid
         for gpu in snapshot.gpus
-        if any(each.cause in ("heat", "brake") for each in _notable(gpu, snapshot, settings))
+        if slowdowns.hot_or_braked(gpu)
+        and any(each.cause in ("heat", "brake") for each in _notable(gpu, snapshot, settings))
         and not _doubt(gpu, _seen(gpu, snapshot))
     )
 
@@ -139,6 +140,8 @@ def _seen(gpu: Gpu, snapshot: Snapshot) -> float:
 
 def _notable(gpu: Gpu, snapshot: Snapshot, settings: ThrottlingSettings) -> Iterator[Throttled]:
     """The causes that held it down for long enough; to work at the board's own limit is none."""
+    if not slowdowns.any_at_all(gpu):
+        return
     seen = _seen(gpu, snapshot)
     for each in _worst(causes(gpu, seen)):
         if each.cause != "limit" and each.seconds >= max(1.0, settings.min_ratio * seen):

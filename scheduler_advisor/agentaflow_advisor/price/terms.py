@@ -20,7 +20,7 @@ from agentaflow_advisor.price.offer import Capacity
 Kind = Literal["spot", "reserved", "savings_plan", "committed_use", "volume", "negotiated"]
 COMMITMENTS: frozenset[Kind] = frozenset({"reserved", "savings_plan", "committed_use"})
 HOURS_PER_YEAR = Decimal(8760)
-STRICT = ConfigDict(extra="forbid")
+STRICT = ConfigDict(extra="forbid", defer_build=True)  # most runs read no such file
 
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 Code = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]

@@ -96,7 +96,7 @@ def test_blank_values_are_no_measures(signal: str, blank: str) -> None:
 
 
 def test_the_number_of_queries_does_not_grow_with_the_fleet() -> None:
-    """One for each signal and the clock, two for the dialects, whatever the number of GPUs."""
+    """One for each signal and the clock, three for the dialects, whatever the number of GPUs."""
     asked = []
     for count in (1, 50):
         table = merged(*(whole_gpu(gpu(f"GPU-{i}")) for i in range(count)))
@@ -105,8 +105,8 @@ def test_the_number_of_queries_does_not_grow_with_the_fleet() -> None:
                 prometheus, window_seconds=WINDOW, percentile=PERCENTILE, cluster_state=None
             )
         asked.append(len(answers.asked))
-        assert len(snapshot.queries) == len(ours.DIALECT) + 2
-    assert asked == [len(ours.DIALECT) + 3] * 2
+        assert len(snapshot.queries) == len(ours.DIALECT) + 3
+    assert asked == [len(ours.DIALECT) + 4] * 2
 
 
 def test_only_declared_signals_are_asked_for() -> None:
@@ -123,7 +123,7 @@ def test_only_declared_signals_are_asked_for() -> None:
             at=NOW,
             signals={"up", "info"},
         )
-    assert len(answers.asked) == 4
+    assert len(answers.asked) == 5
     assert {query.signal for query in snapshot.queries} == {"dialects", "up", "info"}
     assert snapshot.gpus[0].utilization is None
 

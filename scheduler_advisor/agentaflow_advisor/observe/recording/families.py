@@ -106,11 +106,8 @@ OVER: Mapping[str, str] = {
 OF_WHOLE: tuple[tuple[str, str], ...] = (
     ("utilization_ratio", "max"),
     ("utilization_ratio", "high"),
-    ("utilization_ratio", "avg"),
-    ("utilization_samples", "steps"),
     ("present", "steps"),
     ("memory_used_bytes", "max"),
-    ("pcie_link_width", "max"),
     ("sm_active_ratio", "high"),
     (HELD, "steps"),
     *((signal, "increase") for signal in GROWN_RARE),
@@ -118,6 +115,14 @@ OF_WHOLE: tuple[tuple[str, str], ...] = (
 """Family and operation of what is kept of whole windows: what advice needs of every GPU."""
 APART = "_apart"
 """Of a family of a whole window: its GPUs that are not as all of their node are, which has one."""
+OTHERWISE: Mapping[str, tuple[str, str]] = {
+    "utilization_broken": ("utilization_ratio", "broken"),
+    "utilization_present": ("utilization_samples", "partial"),
+    "pcie_width": ("pcie_link_width", "unusual"),
+}
+"""Signals of which a whole window keeps only the GPUs that are not as usual: whose samples are NaN
+or infinite, that were not measured throughout, or have not 16 lanes.
+"""
 LABELLED: Mapping[str, str] = {"throttled_seconds": "reason", "xids": "xid"}
 
 
@@ -164,6 +169,8 @@ def questions(
         recent = f"last_over_time({series.of(signal, 'last', FRESH, '5m')})"
         grown = series.over(signal, "increase")
         texts[signal] = recent if signal in RARE_NOW else grown, "gpus"
+    if series.whole:
+        texts |= {signal: (series.otherwise(signal), texts[signal][1]) for signal in OTHERWISE}
     if series.whole and MEASURED in signals:
         texts["present"] = series.alike("present"), "nodes"
     for signal, (text, form) in texts.items():
@@ -215,6 +222,10 @@ class _Series:
         node = self.of(family, "steps", WHOLE_FRESH, self.whole).replace(PREFIX, NODE_PREFIX)
         apart = self.of(f"{family}{APART}", "steps", WHOLE_FRESH, self.whole)
         return f"last_over_time({node}) or last_over_time({apart})"
+
+    def otherwise(self, signal: str) -> str:
+        family, operation = OTHERWISE[signal]
+        return f"last_over_time({self.of(family, operation, WHOLE_FRESH, self.whole)})"
 
     def now(self, family: str) -> str:
         gpu = self.of(family, "last", FRESH, "5m")

@@ -28,6 +28,7 @@ from agentaflow_advisor.observe.recording.families import (
     NODE_PREFIX,
     NOW,
     OF_WHOLE,
+    OTHERWISE,
     OVER,
     PEAKS,
     PERCENTILE,
@@ -37,6 +38,7 @@ from agentaflow_advisor.observe.recording.families import (
     REASONS,
     TELLS_ONLY,
     TOLD,
+    USUAL_LANES,
     WHOLE,
     WHOLE_FRESH,
     metric,
@@ -181,18 +183,38 @@ def _whole(window: str, name: str) -> Iterator[Rule]:
     """Of all hours of a window: in their group, so that the newest hour is in it."""
     for family, operation in OF_WHOLE:
         yield _over(family, operation, window, name)
+    yield from _otherwise(window, name)
     yield from _alike(PRESENT, name)
     yield _clock(metric(PRESENT, "steps", name), name, "")
 
 
 def _over(family: str, operation: str, window: str, name: str) -> Rule:
-    """Of its hours. A minute less: before Prometheus 3 both ends of a range are in it."""
-    span = f"[{int(window.removesuffix('h')) * 60 - 1}m]"
+    return {"record": metric(family, operation, name), "expr": _of_hours(family, operation, window)}
+
+
+def _of_hours(family: str, operation: str, window: str) -> str:
+    """A minute less than the window: before Prometheus 3 both ends of a range are in it."""
+    span = f"[{_hours(window) * 60 - 1}m]"
     if operation == "high":
-        expr = f"quantile_over_time({PERCENTILE:g}, {metric(family, 'max', '1h')}{span})"
-    else:
-        expr = f"{OVER[operation]}({metric(family, operation, '1h')}{span})"
-    return {"record": metric(family, operation, name), "expr": expr}
+        return f"quantile_over_time({PERCENTILE:g}, {metric(family, 'max', '1h')}{span})"
+    return f"{OVER[operation]}({metric(family, operation, '1h')}{span})"
+
+
+def _hours(window: str) -> int:
+    return int(window.removesuffix("h"))
+
+
+def _otherwise(window: str, name: str) -> Iterator[Rule]:
+    """Those of OTHERWISE, from whose hours it is seen."""
+    steps = _hours(window) * 3600 // STEP_SECONDS
+    mean = _of_hours("utilization_ratio", "avg", window)
+    texts = {
+        "utilization_broken": f"group by ({GPU}, exporter) ({mean} * 0 != 0)",
+        "utilization_present": f"{_of_hours(SAMPLES, 'steps', window)} < {steps}",
+        "pcie_width": f"{_of_hours('pcie_link_width', 'max', window)} != {USUAL_LANES:g}",
+    }
+    for signal, text in texts.items():
+        yield {"record": metric(*OTHERWISE[signal], name), "expr": text}
 
 
 def _alike(family: str, name: str) -> Iterator[Rule]:
