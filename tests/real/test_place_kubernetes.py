@@ -171,6 +171,33 @@ def test_a_gang_of_the_cluster_gets_one_nvlink_domain_or_nothing(
     )
 
 
+def test_members_that_have_run_are_not_missing(agentaflow: Cli, kubernetes: ControlPlane) -> None:
+    """Of two one has ended well, and nothing of the gang runs: the other is placed."""
+    namespace = opened(kubernetes)
+    told: dict[str, Any] = {
+        "namespace": namespace,
+        "labels": {MANAGED: "true", GANG: "ring"},
+        "annotations": {GANG_SIZE: "2"},
+    }
+    pods = f"/api/v1/namespaces/{namespace}/pods"
+    kubernetes.must("POST", pods, manifest("ring-0", "nvidia.com/gpu", 1, **told))
+    look = ("place", "--dry-run", "-o", "json")
+    refusals = agentaflow(*look).json["refusals"]
+    (reason,) = [one["reason"] for one in refusals if one["subject"] == f"{namespace}/ring-0"]
+    assert reason.endswith("1 of its 2 pods is there")
+    done = manifest("ring-1", "nvidia.com/gpu", 1, **told)
+    done["spec"] |= {"schedulingGates": [], "nodeSelector": {HOSTNAME: "place-a0"}}
+    kubernetes.must("POST", pods, done)
+    bound = partial(_node, kubernetes, f"{pods}/ring-1")
+    eventually(lambda: bound() == "place-a0", what="ring-1 bound")
+    status = {"status": {"phase": "Succeeded"}}
+    merge = "application/merge-patch+json"
+    kubernetes.must("PATCH", f"{pods}/ring-1/status", status, content_type=merge)
+    placements = agentaflow(*look).json["placements"]
+    assert [one["pod"] for one in placements if one["namespace"] == namespace] == ["ring-0"]
+    emptied(kubernetes, namespace, "ring-0", "ring-1")
+
+
 def test_who_would_have_to_go_is_named_unless_its_budget_keeps_it(
     agentaflow: Cli, kubernetes: ControlPlane
 ) -> None:

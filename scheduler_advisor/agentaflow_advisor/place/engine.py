@@ -64,8 +64,8 @@ def explain(
     """
     pods = tuple(pods)
     if isinstance(strategy, Aging):
-        there = (pod for pod in snapshot.workloads if pod.gpus)
-        strategy = strategy.among({pod.priority for pod in (*there, *pods)}, snapshot.taken_at)
+        holding = (pod for pod in snapshot.workloads if pod.gpus)
+        strategy = strategy.among({pod.priority for pod in (*holding, *pods)}, snapshot.taken_at)
     run = Run(
         snapshot,
         strategy,
@@ -76,7 +76,8 @@ def explain(
         others=_others(strategy, pods),
     )
     queued = sorted(pods, key=lambda pod: (strategy.queue(pod), pod.ref, pod.uid))
-    found = units(queued, snapshot.workloads, objections or {}, run.row_of)
+    there = (*snapshot.workloads, *snapshot.succeeded)
+    found = units(queued, there, objections or {}, run.row_of)
     victims = Victims(snapshot, run)
     return tuple(result for unit in found for result in _place(run, unit, victims))
 
