@@ -60,6 +60,12 @@ def test_one_seed_lists_its_moves(cli: Cli, lists: tuple[str, ...]) -> None:
         (("--nodes", "x.csv"), "give both --nodes and --pods"),
         (("--seeds", "x"), "--seeds x: give numbers"),
         (("--strategy", "magic"), "--strategy magic: there is none of that name"),
+        (("--load", "nan"), "--load nan: give a number from 1 to 130"),
+        (("--load", "inf"), "--load inf: give a number from 1 to 130"),
+        (("--load", "-1"), "--load -1: give a number from 1 to 130"),
+        (("--load", "all"), "Invalid value for '--load'"),
+        (("--budget", "nan"), "--budget should be less than or equal to 1, not 'nan'"),
+        (("--top", "-1"), "Invalid value for '--top'"),
     ],
 )
 def test_options_that_cannot_be(

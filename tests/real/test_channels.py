@@ -90,6 +90,27 @@ def test_a_suspended_job_starts_with_fewer_gpus_where_that_is_the_advice(stage: 
     assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
 
 
+def test_suspended_jobs_of_one_jobset_start_together_or_not_at_all(stage: Stage) -> None:
+    """With one of two agreed to neither starts; with both, both do."""
+    label = "jobset.sigs.k8s.io/jobset-name"
+    names = ("train-driver-0", "train-workers-0")
+    for name in names:
+        stage.add_job(name, gpus=1, **{label: "train"})
+    with connect(stage.cluster.kubeconfig, None) as client:
+        seen = [w for w in read_cluster(client).workloads if w.namespace == stage.namespace]
+    (gang,) = {one.gang for one in seen}
+    assert gang == f"{stage.namespace}/{label}=train"
+    actions = [to(ReleaseJob, stage, name, hostname=stage.node, gang=gang) for name in names]
+    made = stage.carried_out(actions[0])
+    assert made.state is State.VETOED
+    assert made.reason == "gang_whole: the rest of its gang is not approved: train-workers-0"
+    assert [stage.job(name)["spec"]["suspend"] for name in names] == [True, True]
+    decided = [stage.decided(action) for action in actions]
+    with connect(stage.actor_kubeconfig, None) as client:
+        apply_decision(stage.applier(client), decided[0])
+    assert [stage.job(name)["spec"]["suspend"] for name in names] == [False, False]
+
+
 def test_a_job_that_someone_else_started_is_left_alone(stage: Stage) -> None:
     """Whoever unsuspended it has decided."""
     stage.add_job()

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socket import create_server
 
 import pytest
 from distributed import Client, get_task_stream
 
 from tests.support.cli import Cli
-from tools.processes import Program, eventually, free_port
+from tests.support.dask_workers import dask_workers
+from tools.processes import free_port
 from tools.terminal import BIN
 
 NODES = "sn,cpu_milli,memory_mib,gpu,model\n" + "".join(
@@ -29,36 +33,8 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
 
 @pytest.fixture(scope="module")
 def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Its address, once both workers are there."""
-    folder = tmp_path_factory.mktemp("dask")
-    address = f"tcp://127.0.0.1:{free_port()}"
-    here = ["--no-dashboard"]
-    programs = [
-        Program(
-            [str(BIN / "dask"), "scheduler", "--host", address, *here],
-            folder / "scheduler.log",
-            folder=folder,
-        )
-    ]
-    try:
-        for number in range(2):
-            own = ["--host", "127.0.0.1", "--local-directory", str(folder / f"w{number}")]
-            own += ["--nthreads", "1", "--no-nanny", *here]
-            command = [str(BIN / "dask"), "worker", address, *own]
-            programs.append(Program(command, folder / f"worker-{number}.log", folder=folder))
-        eventually(lambda: _workers(address) == 2, 60, what="two workers")
+    with dask_workers(tmp_path_factory.mktemp("dask")) as address:
         yield address
-    finally:
-        for program in reversed(programs):
-            program.stop()
-
-
-def _workers(address: str) -> int:
-    try:
-        with Client(address, timeout=2, set_as_default=False) as client:
-            return len(client.scheduler_info()["workers"])
-    except OSError:
-        return 0
 
 
 @pytest.fixture
@@ -96,9 +72,22 @@ def test_workers_simulate_too(cli: Cli, scheduler: str, lists: list[str]) -> Non
 @pytest.mark.parametrize("address", ["garbage", "tcp://127.0.0.1:PORT", "http://127.0.0.1:PORT"])
 def test_nobody_at_the_address(lists: list[str], address: str) -> None:
     """One line and exit code 3; nothing of Dask comes after it."""
-    address = address.replace("PORT", str(free_port()))
+    refused(lists, address.replace("PORT", str(free_port())))
+
+
+def test_somebody_else_at_the_address(lists: list[str]) -> None:
+    """A web server, and one that says nothing: neither is waited for longer."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as web:
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        refused(lists, f"tcp://127.0.0.1:{web.server_port}")
+        web.shutdown()
+    with create_server(("127.0.0.1", 0)) as silent:
+        refused(lists, f"tcp://127.0.0.1:{silent.getsockname()[1]}")
+
+
+def refused(lists: list[str], address: str) -> None:
     command = [str(BIN / "agentaflow"), "replay", *lists, "--seeds", "1", "--dask", address]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert ran.returncode == 3
     assert ran.stderr.startswith(f"agentaflow: no Dask scheduler answers at {address}: ")
     assert ran.stderr.count("\n") == 1

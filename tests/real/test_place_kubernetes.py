@@ -171,6 +171,66 @@ def test_a_gang_of_the_cluster_gets_one_nvlink_domain_or_nothing(
     )
 
 
+def test_members_that_have_run_are_not_missing(agentaflow: Cli, kubernetes: ControlPlane) -> None:
+    """Of two one has ended well, and nothing of the gang runs: the other is placed."""
+    namespace = opened(kubernetes)
+    told: dict[str, Any] = {
+        "namespace": namespace,
+        "labels": {MANAGED: "true", GANG: "ring"},
+        "annotations": {GANG_SIZE: "2"},
+    }
+    pods = f"/api/v1/namespaces/{namespace}/pods"
+    kubernetes.must("POST", pods, manifest("ring-0", "nvidia.com/gpu", 1, **told))
+    look = ("place", "--dry-run", "-o", "json")
+    refusals = agentaflow(*look).json["refusals"]
+    (reason,) = [one["reason"] for one in refusals if one["subject"] == f"{namespace}/ring-0"]
+    assert reason.endswith("1 of its 2 pods is there")
+    done = manifest("ring-1", "nvidia.com/gpu", 1, **told)
+    done["spec"] |= {"schedulingGates": [], "nodeSelector": {HOSTNAME: "place-a0"}}
+    kubernetes.must("POST", pods, done)
+    bound = partial(_node, kubernetes, f"{pods}/ring-1")
+    eventually(lambda: bound() == "place-a0", what="ring-1 bound")
+    status = {"status": {"phase": "Succeeded"}}
+    merge = "application/merge-patch+json"
+    kubernetes.must("PATCH", f"{pods}/ring-1/status", status, content_type=merge)
+    placements = agentaflow(*look).json["placements"]
+    assert [one["pod"] for one in placements if one["namespace"] == namespace] == ["ring-0"]
+    emptied(kubernetes, namespace, "ring-0", "ring-1")
+
+
+def test_a_pod_of_a_file_that_the_quota_would_refuse(
+    agentaflow: Cli, kubernetes: ControlPlane, tmp_path: Path
+) -> None:
+    """What is there counts; a quota for some pods only does not, and one pod less is placed."""
+    namespace = opened(kubernetes)
+    quotas = f"/api/v1/namespaces/{namespace}/resourcequotas"
+    for name, spec in (
+        ("gpus", {"hard": {"requests.nvidia.com/gpu": "3"}}),
+        ("scoped", {"hard": {"requests.nvidia.com/gpu": "0"}, "scopes": ["Terminating"]}),
+    ):
+        kubernetes.must("POST", quotas, {"metadata": {"name": name}, "spec": spec})
+    eventually(lambda: _used(kubernetes, quotas) == "0", what="the quota counts")
+    pods = f"/api/v1/namespaces/{namespace}/pods"
+    kubernetes.must("POST", pods, manifest("there", "nvidia.com/gpu", 1, namespace=namespace))
+    eventually(lambda: _used(kubernetes, quotas) == "1", what="the pod is counted")
+    file = tmp_path / "pods.yaml"
+    asked = [manifest(f"new-{n}", "nvidia.com/gpu", n, namespace=namespace) for n in (2, 3)]
+    file.write_text(yaml.safe_dump_all(asked))
+    told = agentaflow("place", "-f", str(file), "-o", "json").json
+    assert [each["pod"] for each in told["placements"]] == ["new-2"]
+    (refusal,) = told["refusals"]
+    assert refusal["reason"] == (
+        f"the ResourceQuota gpus of namespace {namespace} would not let it in: it asks for 3 "
+        "nvidia.com/gpu, and 0 of 3 are left"
+    )
+    emptied(kubernetes, namespace, "there")
+
+
+def _used(cluster: ControlPlane, quotas: str) -> str:
+    status = cluster.must("GET", f"{quotas}/gpus").get("status", {})
+    return str(status.get("used", {}).get("requests.nvidia.com/gpu", ""))
+
+
 def test_who_would_have_to_go_is_named_unless_its_budget_keeps_it(
     agentaflow: Cli, kubernetes: ControlPlane
 ) -> None:

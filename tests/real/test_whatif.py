@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.cli import Cli
+from tests.support.dask_workers import dask_workers
 from tests.support.history import History, Value, always
 from tools.prometheus import PrometheusServer
 
@@ -79,6 +81,30 @@ def test_the_gpus_that_would_have_run_more(cli: Cli, server: PrometheusServer) -
     assert packed["overall"]["waited_max_seconds"]["mean"] == 0.0
     assert spread["overall"]["waited_max_seconds"]["mean"] == pytest.approx(5 * HOUR, abs=400)
     assert (told["assumed_durations"], told["unfinished"]) == (0, 1)
+
+
+def test_workers_of_dask_give_the_same_figures(
+    cli: Cli, server: PrometheusServer, tmp_path: Path
+) -> None:
+    """The past is read here and placed there; the window moves on between the two looks."""
+    asked = ("what-if", "--prometheus-url", server.url, "--window", "8h", "-o", "json")
+    here = cli(*asked, "--jobs", "1").json
+    with dask_workers(tmp_path) as address:
+        ran = cli(*asked, "--dask", address)
+    assert ran.code == 0, ran.err
+    assert ran.json["size"] == here["size"]
+    there = means(ran.json)
+    assert set(there) == {"least_waste", "fragmentation", "best_fit"}
+    for strategy, figures in means(here).items():
+        assert there[strategy] == pytest.approx(figures, rel=0.01)
+
+
+def means(told: Any) -> dict[str, dict[str, float]]:
+    """Every figure's mean over the seeds, by strategy."""
+    return {
+        one["strategy"]: {name: spread["mean"] for name, spread in one["overall"].items()}
+        for one in told["outcomes"]
+    }
 
 
 def test_the_sentence_that_says_it(cli: Cli, server: PrometheusServer) -> None:

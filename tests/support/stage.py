@@ -68,14 +68,14 @@ class Stage(Scene):
         )
         return self.pod(name)
 
-    def add_job(self, name: str = "fit", *, gpus: int = 2) -> Any:
+    def add_job(self, name: str = "fit", *, gpus: int = 2, **labels: str) -> Any:
         template = pod_manifest(name, namespace=self.namespace, gpus=gpus, gates=())["spec"]
         template |= {"restartPolicy": "Never"}
         del template["schedulingGates"]
         body = {
             "apiVersion": "batch/v1",
             "kind": "Job",
-            "metadata": {"name": name, "labels": {MANAGED: "true"}},
+            "metadata": {"name": name, "labels": {MANAGED: "true", **labels}},
             "spec": {"suspend": True, "template": {"spec": template}},
         }
         return self.cluster.must("POST", self.jobs, body)

@@ -75,8 +75,8 @@ class Asked:
 
     def workload(self) -> Workload:
         """Raises SettingsError and TraceError."""
-        _within("--load", self.load, 0.01, 10)
-        _within("--sigma", self.sigma, 0, 4)
+        within("--load", self.load, 0.01, 10)
+        within("--sigma", self.sigma, 0, 4)
         if self.trace and not (self.nodes or self.pods):
             return self._recorded(self.trace)
         if self.nodes and self.pods and not self.trace:
@@ -115,7 +115,8 @@ class Asked:
         )
 
 
-def _within(option: str, value: float, least: float, most: float) -> None:
+def within(option: str, value: float, least: float, most: float) -> None:
+    """Raises SettingsError where it is not."""
     if not least <= value <= most:  # nothing compares with NaN
         raise SettingsError(f"{option} {value:g}: give a number from {least:g} to {most:g}")
 

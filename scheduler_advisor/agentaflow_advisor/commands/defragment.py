@@ -10,6 +10,7 @@ import typer
 
 from agentaflow_advisor.advice import observe
 from agentaflow_advisor.analyze.defragmentation import SIGNALS, why_not
+from agentaflow_advisor.commands.coming import within
 from agentaflow_advisor.commands.runs import numbers
 from agentaflow_advisor.commands.session import Session, command
 from agentaflow_advisor.configuration import SettingsError
@@ -40,10 +41,7 @@ Seeds = Annotated[
 Load = Annotated[
     float,
     typer.Option(
-        min=1,
-        max=130,
-        metavar="PERCENT",
-        help="With --nodes: of the GPUs, how many were asked for.",
+        metavar="PERCENT", help="With --nodes: of the GPUs, how many were asked for: 1 to 130."
     ),
 ]
 Top = Annotated[int, typer.Option(metavar="N", min=0, help="Moves in the table; 0 for all.")]
@@ -75,6 +73,7 @@ def defragment(
     """
     if (nodes is None) != (pods is None):
         raise SettingsError("give both --nodes and --pods, or neither for the cluster")
+    within("--load", load, 1, 130)
     if nodes is not None and pods is not None:
         return _lists(session, nodes, pods, strategy, numbers(seeds), load / 100, top)
     settings = session.settings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -20,9 +20,11 @@ from agentaflow_advisor.cycle import (
     propose_placements,
 )
 from agentaflow_advisor.decide.journal import OPEN, Journal
-from agentaflow_advisor.model import Decision, Placement, Refusal, Snapshot
+from agentaflow_advisor.model import Decision, Placement, QuotaLeft, Refusal, Snapshot, Workload
 from agentaflow_advisor.model.names import GATE
+from agentaflow_advisor.observe.quotas import quotas_left
 from agentaflow_advisor.place import Result, explain
+from agentaflow_advisor.place.admission import over_quota
 from agentaflow_advisor.render import Column, counted, short
 
 
@@ -53,14 +55,9 @@ def place(
         session.output.progress("looking at the fleet"),
     ):
         snapshot = observe(settings, prometheus, client, PLACE_SIGNALS)
+        quotas = quotas_left(client, {pod.namespace for pod in pods})
     if pods:
-        results = explain(
-            snapshot,
-            settings.placement(),
-            pods,
-            evidence=settings.placement_evidence(),
-            topology=settings.placement_topology_labels,
-        )
+        results = _explained(session, snapshot, pods, quotas)
         return _show(session, _unrecorded(results, ()), recorded=False)
     if dry_run:
         return _show(session, _rehearsed(session, snapshot), recorded=False)
@@ -69,6 +66,23 @@ def place(
             settings, snapshot, journal, actor=session.actor, now=session.clock()
         )
     return _show(session, proposals, recorded=True)
+
+
+def _explained(
+    session: Session, snapshot: Snapshot, pods: Sequence[Workload], quotas: Sequence[QuotaLeft]
+) -> tuple[Result, ...]:
+    """Of pods that are not there yet: the API server asks their namespace's quota first."""
+    settings = session.settings
+    refused = over_quota(pods, quotas)
+    outside = {each.subject for each in refused}
+    placed = explain(
+        snapshot,
+        settings.placement(),
+        [pod for pod in pods if pod.ref not in outside],
+        evidence=settings.placement_evidence(),
+        topology=settings.placement_topology_labels,
+    )
+    return (*placed, *refused)
 
 
 def _rehearsed(session: Session, snapshot: Snapshot) -> Proposals:

@@ -15,7 +15,6 @@ from agentaflow_advisor.configuration import SettingsError
 from agentaflow_advisor.observe.errors import SchedulerUnreachable, one_line
 from agentaflow_advisor.place.scorers import KINDS, MOST_WEIGHT, OURS, WEIGHTS, kind_named
 
-CONNECT_SECONDS = 10
 _MOST_SEEDS = 1000
 _RANGE = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")
 SEEDS = "42-51"  # those of the FGD paper
@@ -84,7 +83,7 @@ def _on_dask(address: str) -> Iterator[Executor]:
             f"--dask: {error.name} is not installed: pip install 'agentaflow[scale]'"
         ) from error
     try:
-        client = Connection(address, timeout=CONNECT_SECONDS, set_as_default=False)
+        client = Connection(address)
     except (OSError, ValueError, TypeError) as error:
         raise SchedulerUnreachable(
             f"no Dask scheduler answers at {address}: {one_line(error)}. "

@@ -40,6 +40,7 @@ from agentaflow_advisor.model.money import (
     Money,
 )
 from agentaflow_advisor.model.past import Past, PastNode, PodRun
+from agentaflow_advisor.model.quota import QuotaLeft
 from agentaflow_advisor.model.series import Demand, Series
 from agentaflow_advisor.model.snapshot import ClusterState, Missing, Query, Refusal, Snapshot
 from agentaflow_advisor.model.target import Settled, Target, Verification
@@ -77,6 +78,7 @@ __all__ = [
     "PodRef",
     "PodRun",
     "Query",
+    "QuotaLeft",
     "Recommendation",
     "Refusal",
     "ReleaseJob",

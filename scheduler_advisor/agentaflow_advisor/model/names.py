@@ -13,6 +13,7 @@ CHECK = "agentaflow"  # our AdmissionCheck in Kueue
 CONTROLLER = "agentaflow.io/advisor"  # its spec.controllerName
 APPROVED = "agentaflow.io/approved"  # annotation of GPURecommendations: the hash that is agreed to
 APPROVED_BY = "agentaflow.io/approved-by"  # annotation: the user name of who agreed
+GPU = "nvidia.com/gpu"  # resource: whole GPUs
 PRODUCT = "nvidia.com/gpu.product"  # label of nodes, by NVIDIA's feature discovery
 GANG = "agentaflow.io/gang"  # label or annotation: pods of a namespace that run together
 GANG_SIZE = "agentaflow.io/gang-size"  # label or annotation: how many they are

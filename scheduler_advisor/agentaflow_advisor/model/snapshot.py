@@ -62,6 +62,8 @@ class ClusterState:
     workloads: tuple[Workload, ...] = ()
     namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     disruptions: Disruptions = NO_DISRUPTIONS
+    succeeded: tuple[Workload, ...] = ()
+    """Pods that ended well, of gangs that wait."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class Snapshot:
     asked: frozenset[str] = frozenset()  # signals, whether or not a dialect has them
     missing: Missing = Missing()  # by partial responses
     disruptions: Disruptions = UNKNOWN_DISRUPTIONS
+    succeeded: tuple[Workload, ...] = ()  # of gangs that wait
 
     @cached_property
     def gpus_by_node(self) -> Mapping[tuple[str, str], tuple[Gpu, ...]]:

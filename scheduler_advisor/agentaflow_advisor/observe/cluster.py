@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from lightkube.resources.core_v1 import Node as KubernetesNode
 from lightkube.resources.policy_v1 import PodDisruptionBudget
 
 from agentaflow_advisor.model import ClusterState, Disruptions, Node, Workload
-from agentaflow_advisor.model.names import FIELD_MANAGER, MANAGED
+from agentaflow_advisor.model.names import FIELD_MANAGER, MANAGED, SIZE_LABELS
 from agentaflow_advisor.observe import kubernetes, kueue
 from agentaflow_advisor.observe.errors import ClusterUnreachable, one_line
 
@@ -85,7 +85,20 @@ def read_beside(
         }
         disruptions = _disruptions(client)
         workloads = (*workloads, *_held_back(client))
-    return ClusterState(nodes, workloads, namespaces, disruptions)
+        succeeded = tuple(_succeeded(client, workloads))
+    return ClusterState(nodes, workloads, namespaces, disruptions, succeeded)
+
+
+def _succeeded(client: Client, workloads: Iterable[Workload]) -> Iterator[Workload]:
+    """Pods that ended well, of gangs that wait and say how many they are."""
+    waiting = {
+        one.gang: one.namespace
+        for one in workloads
+        if one.gang and one.released_by and any(map(one.says, SIZE_LABELS))
+    }
+    for namespace in sorted(set(waiting.values())):
+        ended = _list(client, Pod, namespace=namespace, fields={"status.phase": "Succeeded"})
+        yield from (one for one in map(kubernetes.workload, ended) if one.gang in waiting)
 
 
 def _held_back(client: Client) -> Iterator[Workload]:

@@ -10,8 +10,10 @@ from functools import lru_cache
 from lightkube.models.core_v1 import Container, PodSpec
 from lightkube.utils.quantity import parse_quantity
 
+from agentaflow_advisor.model import names
+
 Amounts = dict[str, Decimal]
-GPU = "nvidia.com/gpu"
+GPU = names.GPU
 NVIDIA = "nvidia.com/"
 EXPONENT = re.compile(r"[eE](?=[+-]?\d+$)")  # of 1e3 and 1E3; 1E alone is an exa
 SMALL = {"n": Decimal("1e-9"), "u": Decimal("1e-6")}

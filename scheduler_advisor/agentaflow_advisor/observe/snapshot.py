@@ -71,6 +71,7 @@ def take(
         asked=asked - {CLOCK},
         missing=lost,
         disruptions=state.disruptions if cluster_state else UNKNOWN_DISRUPTIONS,
+        succeeded=state.succeeded,
     )
 
 

@@ -64,8 +64,8 @@ def explain(
     """
     pods = tuple(pods)
     if isinstance(strategy, Aging):
-        there = (pod for pod in snapshot.workloads if pod.gpus)
-        strategy = strategy.among({pod.priority for pod in (*there, *pods)}, snapshot.taken_at)
+        holding = (pod for pod in snapshot.workloads if pod.gpus)
+        strategy = strategy.among({pod.priority for pod in (*holding, *pods)}, snapshot.taken_at)
     run = Run(
         snapshot,
         strategy,
@@ -76,7 +76,8 @@ def explain(
         others=_others(strategy, pods),
     )
     queued = sorted(pods, key=lambda pod: (strategy.queue(pod), pod.ref, pod.uid))
-    found = units(queued, snapshot.workloads, objections or {}, run.row_of)
+    there = (*snapshot.workloads, *snapshot.succeeded)
+    found = units(queued, there, objections or {}, run.row_of)
     victims = Victims(snapshot, run)
     return tuple(result for unit in found for result in _place(run, unit, victims))
 
@@ -88,16 +89,15 @@ def _others(strategy: Strategy, pods: Iterable[Workload]) -> list[Strategy]:
 
 
 def _place(run: Run, unit: Unit, victims: Victims) -> tuple[Result, ...]:
-    """Nodes are kept for one that is overdue and found no room; of one pod it is said who would
-    have to go for it.
+    """Where it found no room it is said who would have to go for it; nodes are kept for one that is
+    overdue.
     """
     results, lacks_room = attempt(run, unit)
     strategy = run.strategy
     if not lacks_room or not isinstance(strategy, Aging):
         return results
-    (pod, *others), (first, *_) = unit.pods, results
-    if not others and isinstance(first, Refusal):
-        results = (victims.named_for(pod, first),)
+    refused = [each for each in results if isinstance(each, Refusal)]
+    results = victims.named_for(unit.pods, refused)
     if not any(strategy.is_overdue(pod) for pod in unit.pods):
         return results
     kept = run.keep(unit.pods, unit.name)
@@ -105,6 +105,4 @@ def _place(run: Run, unit: Unit, victims: Victims) -> tuple[Result, ...]:
         return results
     are = "is" if len(kept) == 1 else "are"
     said = f"; {' and '.join(kept)} {are} kept for it, since it is overdue"
-    return tuple(
-        replace(each, reason=each.reason + said) for each in results if isinstance(each, Refusal)
-    )
+    return tuple(replace(each, reason=each.reason + said) for each in results)

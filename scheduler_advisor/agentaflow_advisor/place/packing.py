@@ -1,7 +1,4 @@
-"""Where unlike pods fit together, if anywhere: a bounded exact search, depth first.
-
-Only asked where one pod after the other, largest first, did not find room for all of them.
-"""
+"""Where pods fit together, if anywhere: for unlike ones a bounded exact search, depth first."""
 
 from __future__ import annotations
 
@@ -32,10 +29,36 @@ class Packing:
     all_tried: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Pods that belong together, and what the rows that one of them may go to have left; amounts
+    are in the order of the `names`.
+    """
+
+    names: tuple[str, ...]
+    asks: tuple[Ask, ...]
+    free: dict[int, Amounts]
+
+    def packed(self, work: int = WORK) -> Packing:
+        return pack(self.asks, self.free, work)
+
+    def one_more(self, row: int) -> Wanted:
+        """Of its largest pod, on that row alone, one more than fit there."""
+        largest = max(self.asks, key=lambda ask: ask.amounts)
+        rows = frozenset((row,)) & largest.rows
+        number = 1 + often(largest.amounts, self.free[row])
+        return Wanted(self.names, (Ask(largest.amounts, rows),) * number, {row: self.free[row]})
+
+
+def often(ask: Amounts, left: Amounts) -> int:
+    """How many times it fits."""
+    return max(0, min(b // a for a, b in zip(ask, left, strict=True) if a))
+
+
 def pack(asks: Sequence[Ask], free: Mapping[int, Amounts], work: int = WORK) -> Packing:
     """Rows for all of the pods, in their order; those that leave the least are tried first."""
     if len(set(asks)) == 1:
-        return Packing(None, True)  # of equal pods one after the other finds room if any does
+        return _alike(asks[0], len(asks), free)
     if not _enough(asks, free):
         return Packing(None, True)
     if len(asks) > MOST:
@@ -46,6 +69,14 @@ def pack(asks: Sequence[Ask], free: Mapping[int, Amounts], work: int = WORK) -> 
         return Packing(None, search.work > 0)
     row_of = dict(zip(order, search.taken, strict=True))
     return Packing(tuple(row_of[number] for number in range(len(asks))), True)
+
+
+def _alike(ask: Ask, number: int, free: Mapping[int, Amounts]) -> Packing:
+    """Equal pods fit if one after the other does."""
+    rows: list[int] = []
+    for row in sorted(ask.rows):
+        rows += [row] * min(often(ask.amounts, free[row]), number - len(rows))
+    return Packing(tuple(rows) if len(rows) == number else None, True)
 
 
 def _enough(asks: Sequence[Ask], free: Mapping[int, Amounts]) -> bool:

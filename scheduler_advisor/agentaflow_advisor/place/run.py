@@ -14,7 +14,7 @@ from agentaflow_advisor.place.columns import Columns
 from agentaflow_advisor.place.feasibility import EvidenceSettings, unusable
 from agentaflow_advisor.place.filters import Filters
 from agentaflow_advisor.place.fleet import Booleans, Integers
-from agentaflow_advisor.place.packing import Ask, Packing, pack
+from agentaflow_advisor.place.packing import Ask, Packing, Wanted
 from agentaflow_advisor.place.queue import asked_strategy
 from agentaflow_advisor.place.strategy import (
     Aging,
@@ -147,17 +147,20 @@ class Run:
 
     def packed(self, pods: Sequence[Workload]) -> Packing:
         """Rows on which all of them fit at once, whatever the strategy would choose."""
-        asked = [Capacity.of_workload(pod) for pod in pods]
-        names = list(dict.fromkeys(name for ask in asked for name in ask.amounts()))
-        asks = []
-        for pod, ask in zip(pods, asked, strict=True):
-            able, _ = self._judge(pod, ask, self._view(pod))
-            amounts = ask.amounts()
-            told = tuple(amounts.get(name, 0) for name in names)
-            asks.append(Ask(told, frozenset(np.flatnonzero(able).tolist())))
+        able = [self._judge(pod, Capacity.of_workload(pod), self._view(pod))[0] for pod in pods]
+        return self.wanted(pods, able).packed()
+
+    def wanted(self, pods: Sequence[Workload], able: Sequence[Booleans]) -> Wanted:
+        """All of these pods, each on one of its `able` rows."""
+        asked = [Capacity.of_workload(pod).amounts() for pod in pods]
+        names = tuple(dict.fromkeys(name for ask in asked for name in ask))
+        asks = tuple(
+            Ask(tuple(ask.get(each, 0) for each in names), frozenset(np.flatnonzero(on).tolist()))
+            for ask, on in zip(asked, able, strict=True)
+        )
         left = np.stack([self.columns.of_resource(name) for name in names], axis=1)
         rows = sorted(frozenset().union(*(ask.rows for ask in asks)))
-        return pack(asks, {row: tuple(left[row].tolist()) for row in rows})
+        return Wanted(names, asks, {row: tuple(left[row].tolist()) for row in rows})
 
     def open_to(self, pod: Workload) -> Booleans:
         """The rows that could take it if there were room."""

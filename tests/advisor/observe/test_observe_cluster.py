@@ -18,6 +18,7 @@ from lightkube.models.core_v1 import PodSpec
 from lightkube.resources.core_v1 import Pod
 
 from agentaflow_advisor.model import ClusterState, Taint, Toleration, Workload
+from agentaflow_advisor.model.names import GANG, GANG_SIZE, GATE, MANAGED
 from agentaflow_advisor.observe import connect, kubernetes, read_cluster
 from agentaflow_advisor.observe.errors import ClusterUnreachable
 from agentaflow_advisor.observe.resources import quantity, requests
@@ -346,6 +347,30 @@ def test_lists_are_read_page_by_page() -> None:
     assert [params.get("continue") for params in asked] == [None, "next"]
     assert {params["limit"] for params in asked} == {"500"}
     assert {params["fieldSelector"] for params in asked} == {"status.phase!=Succeeded"}
+
+
+def test_members_that_ended_well_are_asked_for_where_a_gang_waits() -> None:
+    """Of its namespace alone, and only where it says how many pods it has."""
+    asked: list[tuple[str, str]] = []
+    ring = {"labels": {GANG: "ring", MANAGED: "true", GANG_SIZE: "2"}}
+    gated = {"schedulingGates": [{"name": GATE}], "nodeName": None}
+
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        if not request.url.path.endswith("/pods"):
+            return listing([])
+        selector = request.url.params["fieldSelector"]
+        asked.append((request.url.path, selector))
+        if selector == "status.phase=Succeeded":
+            return listing([pod(metadata=ring, status={"phase": "Succeeded"}), pod()])
+        return listing([pod(gated, metadata=ring, status={"phase": "Pending"})])
+
+    state = read_cluster(client(handler))
+    assert [one.phase for one in state.succeeded] == ["Succeeded"]
+    assert [one.phase for one in state.workloads] == ["Pending"]
+    assert asked == [
+        ("/api/v1/pods", "status.phase!=Succeeded"),
+        ("/api/v1/namespaces/ns/pods", "status.phase=Succeeded"),
+    ]
 
 
 def test_expired_pages_are_read_at_once() -> None:

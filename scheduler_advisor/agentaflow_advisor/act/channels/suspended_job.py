@@ -18,7 +18,7 @@ from agentaflow_advisor.act.channels.channel import Channel
 from agentaflow_advisor.act.facts import in_trouble, node_and_pods, target
 from agentaflow_advisor.act.precondition import marked, marker_settles, undone, unmarked
 from agentaflow_advisor.decide.guards import Context
-from agentaflow_advisor.decide.guards.pods import node_has_room, node_usable
+from agentaflow_advisor.decide.guards.pods import gang_whole, node_has_room, node_usable
 from agentaflow_advisor.model import (
     Decision,
     ReleaseJob,
@@ -26,6 +26,7 @@ from agentaflow_advisor.model import (
     State,
     Target,
     Verification,
+    Workload,
 )
 from agentaflow_advisor.model.names import HOSTNAME
 from agentaflow_advisor.observe import kubernetes
@@ -74,13 +75,21 @@ def _with_gpus(job: Job, gpus: int) -> list[dict[str, Any]]:
 
 
 def gather(client: Client, action: ReleaseJob, target: Target, context: Context) -> Context:
-    """A Job that is made smaller needs only as much room as it will ask for."""
+    """A Job that is made smaller needs only as much room as it will ask for. Jobs that say so, as
+    those of one JobSet, are a gang.
+    """
     pod, job = target.pod, target.object
     if pod and action.gpus is not None:
         together = job.spec.parallelism if job.spec.parallelism is not None else 1
         smaller = replace(pod, gpus=action.gpus * together)
         context = replace(context, target=replace(target, pod=smaller))
-    return node_and_pods(client, action.node, context)
+    context = node_and_pods(client, action.node, context)
+    return replace(context, siblings=_jobs(client, action.namespace) if pod and pod.gang else ())
+
+
+def _jobs(client: Client, namespace: str) -> tuple[Workload, ...]:
+    listed = api.read(lambda: tuple(map(kubernetes.job, client.list(Job, namespace=namespace))))
+    return listed or ()
 
 
 def verify(client: Client, action: ReleaseJob, decision: Decision) -> Verification:
@@ -135,8 +144,8 @@ SUSPENDED_JOB = Channel(
         "one patch pins a suspended Job's template to the chosen node, changes its number of GPUs "
         "where that is the advice, and lets it start; it can be suspended again"
     ),
-    needs=("get jobs", "patch jobs", "list pods"),
-    guards=(node_usable, node_has_room),
+    needs=("get jobs", "list jobs", "patch jobs", "list pods"),
+    guards=(gang_whole, node_usable, node_has_room),
     read=read,
     settled=settled,
     write=write,
