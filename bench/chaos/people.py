@@ -76,10 +76,9 @@ class People:
 
     def refill(self, actions: Iterable[Action]) -> None:
         """Pods that were evicted come back under their names, as their controllers would see to."""
-        for action in actions:
-            path = f"{self.world.pods}/{action.name}"
-            gone = (
-                isinstance(action, EvictPod) and self.world.cluster.request("GET", path)[0] == 404
-            )
-            if gone:
+        evicted = [each for each in actions if isinstance(each, EvictPod)]
+        there = self.world.cluster.must("GET", self.world.pods)["items"] if evicted else ()
+        names = {pod["metadata"]["name"] for pod in there}
+        for action in evicted:
+            if action.name not in names:
                 self._add_pod(action.name, (), action.node)
