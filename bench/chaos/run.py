@@ -204,8 +204,8 @@ class Chaos:
                 raise JournalError(f"the chain of {journal.path} is broken")
         decisions = [each for journal in self.journals for each in journal.list()]
         done = writes(self.folder / "audit.log")
-        replaced = frozenset(self.people.replaced)
-        return reckon(decisions, done, self.marked, replaced, frozenset(self.baseless))
+        replaced, removed = frozenset(self.people.replaced), frozenset(self.people.removed)
+        return reckon(decisions, done, self.marked, replaced, frozenset(self.baseless), removed)
 
 
 def audit_policy(folder: Path) -> tuple[str, ...]:
