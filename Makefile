@@ -60,7 +60,7 @@ truth: venv ## is the advice true? (DUTY=FOLDER for real inference pods too)
 	@$(BIN)/python -m tools.realparts prometheus
 	@$(BIN)/python -m bench truth $(if $(DUTY),--duty $(DUTY))
 
-chaos: venv ## decisions under kills and faults: what was lost, done twice, done wrongly (may take an hour)
+chaos: venv ## decisions under kills and faults: what was lost, done twice, done wrongly (a quarter of an hour)
 	@$(BIN)/python -m tools.realparts kubernetes kueue prometheus
 	@$(BIN)/python -m bench chaos $(if $(DECISIONS),--decisions $(DECISIONS)) $(if $(SEED),--seed $(SEED))
 

@@ -18,11 +18,12 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools.demo_kubernetes import show
+from tools.demo_kubernetes import follow, show
 from tools.processes import Program, eventually, free_port
 from tools.prometheus import PrometheusServer, create_blocks
 from tools.terminal import BIN, WINDOW, agentaflow, say
 
+INTERVAL = "10s"  # between two looks of the advisor
 RULES = sorted((Path(__file__).parents[1] / "alerts" / "rules").glob("*.yaml"))
 
 
@@ -44,11 +45,15 @@ def main() -> int:
             advisor = f"127.0.0.1:{free_port()}"
             prometheus, fleet_url = stack.enter_context(fleet(options, folder, advisor))
             where = [f"--prometheus-url={prometheus.url}", f"--journal={folder / 'journal.db'}"]
+            cluster = None
             if options.kubernetes:
-                where += [*show(stack, prometheus, where), "--channel=scheduling-gate"]
+                acting, cluster = show(stack, prometheus, where)
+                where += acting
             else:
                 advise(prometheus.url)
             listen(stack, folder, where, advisor)
+            if cluster is not None:
+                follow(cluster, where[1])
             addresses(prometheus.url, fleet_url, f"http://{advisor}", time.monotonic() - started)
             boards(prometheus.url)
             say("Ctrl-C ends it.")
@@ -114,7 +119,7 @@ def listen(stack: contextlib.ExitStack, folder: Path, where: list[str], address:
             **os.environ,
             "KUBECONFIG": os.devnull,
             "AGENTAFLOW_WINDOW_SECONDS": WINDOW,
-            "AGENTAFLOW_INTERVAL_SECONDS": "15s",
+            "AGENTAFLOW_INTERVAL_SECONDS": INTERVAL,
         },
     )
     stack.callback(serve.stop, gently_for=10)

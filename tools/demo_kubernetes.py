@@ -27,6 +27,8 @@ standing_approvals:
     max_per_day: 100
 """
 NOTEBOOKS = "research"  # the one namespace that lets us act
+SUBMITTED = "nightly-eval"
+PLACED = ("Placed", "Running", "Succeeded")
 INSTANCE_TYPES = {
     "NVIDIA H100 80GB HBM3": "p5.48xlarge",
     "NVIDIA A100-SXM4-80GB": "p4de.24xlarge",
@@ -40,7 +42,9 @@ WAITING = (  # namespace, name, GPUs
 )
 
 
-def show(stack: contextlib.ExitStack, prometheus: PrometheusServer, where: list[str]) -> list[str]:
+def show(
+    stack: contextlib.ExitStack, prometheus: PrometheusServer, where: list[str]
+) -> tuple[list[str], ControlPlane]:
     """Pods wait behind their gates; the advisor proposes, a person approves, Kubernetes binds.
 
     `where` names Prometheus and the journal; the flags that name the cluster are returned.
@@ -75,14 +79,38 @@ def show(stack: contextlib.ExitStack, prometheus: PrometheusServer, where: list[
     kubectl(cluster, *look)
     agentaflow("journal", "list", journal)
     agentaflow("journal", "verify", journal)
-    say("and work that is submitted is placed by a standing approval, while `serve` runs:")
-    agentaflow(
-        "submit", "nightly-eval", "--image=example.test/none", "--into", NOTEBOOKS, *in_cluster
-    )
-    say(f"kubectl get gpuworkloads,jobs,pods -n {NOTEBOOKS}; kubectl get gpunodes,gpurec -A")
+    channels = ("scheduling-gate", "suspended-job", "eviction", "cordon")
+    acting = [*in_cluster, f"--config={config}", *(f"--channel={name}" for name in channels)]
+    return acting, cluster
+
+
+def follow(cluster: ControlPlane, journal: str) -> None:
+    """What `serve` does with work that is submitted: its place needs no person's yes."""
+    say("work is submitted while `serve` runs, and told why it waits:")
+    into = (f"--into={NOTEBOOKS}", f"--kubeconfig={cluster.kubeconfig}")
+    agentaflow("submit", SUBMITTED, "--image=example.test/none", *into)
+    path = f"/apis/agentaflow.io/v1alpha1/namespaces/{NOTEBOOKS}/gpuworkloads/{SUBMITTED}"
+
+    def judged() -> bool:
+        said = cluster.must("GET", path).get("status", {}).get("conditions", ())
+        return any("no node can take it" in one["message"] for one in said) or placed()
+
+    def placed() -> bool:
+        return cluster.must("GET", path).get("status", {}).get("phase") in PLACED
+
+    eventually(judged, 120, what="submitted work judged")
+    why = "NAME:.metadata.name,PHASE:.status.phase,WHY:.status.conditions[0].message"
+    kubectl(cluster, "get", "gpuworkloads", f"--namespace={NOTEBOOKS}", f"-o=custom-columns={why}")
+    if waiting := proposed(journal, "eviction"):
+        say("a person agrees to one more eviction, a standing approval to what follows from it:")
+        agentaflow("approve", journal, waiting[0])
+        eventually(placed, 120, what="submitted work placed")
+    for made in decisions(journal, "suspended-job", "applied", "verified"):
+        agentaflow("journal", "show", journal, made)
+    kubectl(cluster, "get", "gpuworkloads,jobs,pods", f"--namespace={NOTEBOOKS}")
+    kubectl(cluster, "get", "gpunodes,gpurecommendations", "--all-namespaces")
     say(f"export KUBECONFIG={cluster.kubeconfig}   # kubectl: {cluster.programs['kubectl']}")
     say(f"agentaflow approve {journal} ID   # what `agentaflow journal list` shows as proposed")
-    return [*in_cluster, f"--config={config}", "--channel=suspended-job", "--channel=cordon"]
 
 
 def settle(cluster: ControlPlane, folder: Path) -> Path:
@@ -156,12 +184,20 @@ def create_pod(
 
 def proposed(journal: str, channel: str = "") -> list[str]:
     """The ids of what waits for an approval, of one channel where it is named."""
+    return decisions(journal, channel, "proposed")
+
+
+def decisions(journal: str, channel: str, *states: str) -> list[str]:
+    """The ids of those in one of the states, of one channel where it is named."""
     said = subprocess.run(
-        [BIN / "agentaflow", "journal", "list", "--state=proposed", "--output=json", journal],
+        [BIN / "agentaflow", "journal", "list", "--output=json", journal],
         capture_output=True, check=True,
     )  # fmt: skip
-    rows = json.loads(said.stdout)["decisions"]
-    return [row["id"] for row in rows if channel in ("", row["action"]["channel"])]
+    return [
+        row["id"]
+        for row in json.loads(said.stdout)["decisions"]
+        if row["state"] in states and channel in ("", row["action"]["channel"])
+    ]
 
 
 def kubectl(cluster: ControlPlane, *arguments: str) -> None:

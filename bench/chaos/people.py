@@ -21,6 +21,7 @@ class People:
     def __init__(self, world: World, seed: int) -> None:
         self.world, self.random = world, random.Random(seed)
         self.replaced: set[str] = set()  # uids of pods and Jobs that took the place of others
+        self.removed: set[str] = set()  # uids of those whose place they took
         self.edits = 0
 
     def meddle(self, path: str) -> None:
@@ -50,6 +51,7 @@ class People:
         status, old = cluster.request("GET", path)
         if status != 200:
             return
+        self.removed.add(old["metadata"]["uid"])
         cluster.request("DELETE", f"{path}?gracePeriodSeconds=0&propagationPolicy=Background")
         if folder == self.world.jobs:
             body = {key: old["metadata"][key] for key in ("name", "labels")}
@@ -76,10 +78,9 @@ class People:
 
     def refill(self, actions: Iterable[Action]) -> None:
         """Pods that were evicted come back under their names, as their controllers would see to."""
-        for action in actions:
-            path = f"{self.world.pods}/{action.name}"
-            gone = (
-                isinstance(action, EvictPod) and self.world.cluster.request("GET", path)[0] == 404
-            )
-            if gone:
+        evicted = [each for each in actions if isinstance(each, EvictPod)]
+        there = self.world.cluster.must("GET", self.world.pods)["items"] if evicted else ()
+        names = {pod["metadata"]["name"] for pod in there}
+        for action in evicted:
+            if action.name not in names:
                 self._add_pod(action.name, (), action.node)

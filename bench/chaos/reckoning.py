@@ -79,9 +79,11 @@ def reckon(
     marked: Mapping[str, str],
     replaced: frozenset[str],
     baseless: frozenset[str] = frozenset(),
+    removed: frozenset[str] = frozenset(),
 ) -> Reckoning:
     """`marked`: uid of each pod and Job that was seen → the decision that it carried; `replaced`:
-    uids of those that nobody decided about; `baseless`: ids of decisions made while it lied.
+    uids of those that nobody decided about; `baseless`: ids of decisions made while it lied;
+    `removed`: uids of what people took away, maybe before an advisor saw what it had done there.
     """
     known = {decision.id: decision for decision in decisions}
     lost = [f"{each.id} is still {each.state}" for each in known.values() if each.state in OPEN]
@@ -100,6 +102,7 @@ def reckon(
         written = done.evicted[each.action.uid] if evicts else done.applied[each.id]
         told = gone if evicts else frozenset()
         was_done = each.state in DONE or each.reason.startswith(f"{UNDONE}: ")
+        was_done |= each.state is State.SUPERSEDED and each.action.uid in removed
         if written and not was_done and each.action.uid not in told:
             lost.append(f"{each.id} took effect and is {each.state}: {each.reason}")
         if not written and each.state in DONE and not evicts:

@@ -31,7 +31,7 @@ from tools.processes import NotInTime, eventually
 from tools.terminal import say
 
 BATCH = 40
-DEATH = 0.08  # chance of a worker to die at each point that it passes
+DEATH = 0.12  # chance of a worker to die at each point that it passes
 LIVES = 250  # of workers for one batch, at most
 WORKER_SECONDS = 120.0
 STALE_EVERY = 10  # of the decisions made here, one in so many rests on evidence that is too old
@@ -68,7 +68,7 @@ class Chaos:
         self.lying_looks: Counter[str] = Counter()
         self.baseless: set[str] = set()  # decisions made of what was no truth
         self.processes = multiprocessing.get_context("forkserver")
-        self.processes.set_forkserver_preload(["bench.chaos.worker"])
+        self.processes.set_forkserver_preload(["bench.chaos.worker", "httpcore2"])
         self._start(folder, seed, stack)
 
     def _start(self, folder: Path, seed: int, stack: ExitStack) -> None:
@@ -172,7 +172,7 @@ class Chaos:
 
     def _end(self, workers: list[ForkServerProcess]) -> None:
         """Each by itself, by its own hand, or by ours after a time that nobody foresees."""
-        seconds = WORKER_SECONDS if self.proxy.calm else self.random.uniform(1.0, 12.0)
+        seconds = WORKER_SECONDS if self.proxy.calm else self.random.uniform(0.2, 4.0)
         deadline = time.monotonic() + seconds
         for process in workers:
             process.join(max(0.0, deadline - time.monotonic()))
@@ -204,8 +204,8 @@ class Chaos:
                 raise JournalError(f"the chain of {journal.path} is broken")
         decisions = [each for journal in self.journals for each in journal.list()]
         done = writes(self.folder / "audit.log")
-        replaced = frozenset(self.people.replaced)
-        return reckon(decisions, done, self.marked, replaced, frozenset(self.baseless))
+        replaced, removed = frozenset(self.people.replaced), frozenset(self.people.removed)
+        return reckon(decisions, done, self.marked, replaced, frozenset(self.baseless), removed)
 
 
 def audit_policy(folder: Path) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from agentaflow_advisor.connections import open_cluster
 from agentaflow_advisor.cycle import act, propose_advice, propose_placements, revert_harmful
 from agentaflow_advisor.decide.journal import Journal
 from agentaflow_advisor.lease import Lease
-from agentaflow_advisor.model import AdmitWorkload, Decision, Snapshot, State
+from agentaflow_advisor.model import AdmitWorkload, Decision, Refusal, Snapshot, State
 from agentaflow_advisor.model.names import LEASE
 from agentaflow_advisor.observe.errors import ObserveError
 from agentaflow_advisor.observe.prometheus import Prometheus
@@ -128,7 +128,7 @@ class Acting:
         tell = self._teller.tell
         with self._lock, Journal(self.settings.journal) as journal:
             self._teller.begin(journal)
-            self._propose(snapshot, advice, client, journal)
+            unplaced = self._propose(snapshot, advice, client, journal)
             with self._resources():
                 self._adopt(client, journal)
             tell(client, journal)
@@ -142,7 +142,7 @@ class Acting:
             self._measure(snapshot, advice, prometheus, journal)
             tell(client, journal)
             with self._resources():
-                self._publish(snapshot, advice, client, journal)
+                self._publish(snapshot, advice, client, journal, unplaced)
                 if AdmitWorkload.channel in self.settings.channels:
                     admission_check.activate(client)
             counts = Counter(decision.state for decision in journal.list())
@@ -150,16 +150,18 @@ class Acting:
 
     def _propose(
         self, snapshot: Snapshot, advice: Advice | None, client: Client, journal: Journal
-    ) -> None:
+    ) -> tuple[Refusal, ...]:
+        """Why what waits found no place is the answer."""
         now = time.time()
-        propose_placements(self.settings, snapshot, journal, actor=self.actor, now=now)
+        placed = propose_placements(self.settings, snapshot, journal, actor=self.actor, now=now)
         if advice is None:
-            return
+            return placed.refusals
         _, refusals = propose_advice(
             self.settings, advice.active, snapshot, journal, client, actor=self.actor, now=now
         )
         for refusal in refusals:
             self.log.debug(f"{refusal.subject} is not proposed: {refusal.reason}", component="act")
+        return placed.refusals
 
     @contextmanager
     def _resources(self) -> Iterator[None]:
@@ -175,7 +177,12 @@ class Acting:
             recommendations.adopt(client, home, journal, policy, now=time.time())
 
     def _publish(
-        self, snapshot: Snapshot, advice: Advice | None, client: Client, journal: Journal
+        self,
+        snapshot: Snapshot,
+        advice: Advice | None,
+        client: Client,
+        journal: Journal,
+        unplaced: Iterable[Refusal],
     ) -> None:
         if not installed(client):
             return
@@ -185,7 +192,7 @@ class Acting:
         recommendations.forget(client, home, (each.id for each in shown))
         if advice is not None:
             nodes.publish(client, nodes.statuses(snapshot, advice.active, advice.prices))
-        for trouble in workloads.reconcile(client):
+        for trouble in workloads.reconcile(client, unplaced):
             self.log.warning(trouble, component="resources")
 
     def _carry_out(

@@ -47,6 +47,15 @@ def test_what_is_in_order_is_clean(made: Decision, done: dict[str, int]) -> None
     assert found(made, **done).clean
 
 
+@pytest.mark.parametrize(("state", "lost"), [(State.SUPERSEDED, 0), (State.FAILED, 1)])
+def test_what_people_took_away_may_be_told_as_superseded_alone(state: State, lost: int) -> None:
+    """Nobody can see any more what was done to it; any other state says what is not so."""
+    made = at(state)
+    done = Writes(Counter({made.id: 1}), Counter(), Counter())
+    removed = frozenset({made.action.uid})
+    assert len(reckon([made], done, {}, frozenset(), removed=removed).lost) == lost
+
+
 @pytest.mark.parametrize(
     ("made", "done", "reason"),
     [

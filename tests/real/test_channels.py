@@ -31,6 +31,7 @@ from agentaflow_advisor.model import (
 from agentaflow_advisor.model.names import DECISION, GATE, HOSTNAME, MANAGED, SICK
 from agentaflow_advisor.observe.cluster import connect, read_cluster
 from tests.support.applying import pod_manifest
+from tests.support.fault_proxy import Fault, FaultProxy, Kind
 from tests.support.stage import Stage, harm_of, harmless, to
 from tools.control_plane import MERGE_PATCH, ControlPlane
 from tools.processes import eventually
@@ -147,6 +148,24 @@ def test_a_pod_that_took_the_name_is_not_evicted(stage: Stage) -> None:
     assert ended.state is State.SUPERSEDED
     assert stage.pod()["metadata"]["uid"] == fresh["metadata"]["uid"]
     assert "deletionTimestamp" not in stage.pod()["metadata"]
+
+
+def test_an_eviction_that_was_refused_by_a_false_answer_is_told_as_done(stage: Stage) -> None:
+    """A 422 that did not come from the API server: the pod of that uid is gone all the same."""
+    manifest = pod_manifest("train", namespace=stage.namespace, gates=())
+    manifest["spec"] |= {"nodeName": stage.node, "terminationGracePeriodSeconds": 0}
+    stage.cluster.must("POST", stage.path().rpartition("/")[0], manifest)
+    made = stage.decided(to(EvictPod, stage))
+    false = Fault(Kind.FORWARD_THEN_ANSWER, 422, method="POST")
+    with FaultProxy(stage.cluster.url, stage.cluster.ca_file) as proxy:
+        proxy.inject(false)
+        with connect(stage.kubeconfig(proxy.url), None) as client:
+            ended = apply_decision(stage.applier(client), made)
+        assert proxy.struck == [false.kind]
+    assert (ended.state, ended.reason) == (
+        State.APPLIED,
+        f"pod {stage.namespace}/train of that uid is gone",
+    )
 
 
 def keep(stage: Stage, name: str = "keep") -> None:

@@ -37,7 +37,7 @@ def run_demo(scratch: Path, *options: str) -> str:
         env={**os.environ, "TMPDIR": str(scratch)},
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=300,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert list(scratch.iterdir()) == []
@@ -61,7 +61,7 @@ def test_the_demo_recommends_what_is_wasted_and_nothing_else(scratch: Path) -> N
 
 
 def test_the_kubernetes_demo_places_what_fits(scratch: Path) -> None:
-    """Two gated pods end bound and verified; the third waits, since its GPU is not really free."""
+    """Gated pods by approvals of a person; submitted work by a standing approval, as is shown."""
     need("the Kubernetes control plane", has_cluster())
     said = run_demo(scratch, "--kubernetes")
     assert said.count("  verified  ") >= 4  # by apply, and in the journal's list
@@ -69,3 +69,9 @@ def test_the_kubernetes_demo_places_what_fits(scratch: Path) -> None:
     assert "serving/chat-canary is not placed: namespace serving has not opted in" in said
     assert "5 decisions, chain intact" in said
     assert "eviction research/notebook-7-0" in said
+    submitted = said.partition("$ agentaflow submit nightly-eval")[2]
+    waits, _, placed = submitted.partition("$ agentaflow approve")
+    assert "it waits for a place: no node can take it" in waits
+    assert "suspended-job of Job research/nightly-eval" in placed
+    assert re.search(r" approved +standing approval submitted-work", placed)
+    assert re.search(r"gpuworkload\S*/nightly-eval +(Placed|Running|Succeeded)", placed)

@@ -205,6 +205,16 @@ def test_whatever_a_watch_says_the_view_is_what_was_listed_and_changed(
         assert server.lists == lists
 
 
+def test_a_watch_that_breaks_again_and_again_is_asked_soon_each_time(tmp_path: Path) -> None:
+    """Its pauses grow only as long as nothing comes in between."""
+    names = [f"t-{number}" for number in range(8)]
+    events = (event("ADDED", thing(name, f"{6 + n}")) for n, name in enumerate(names))
+    server = Scripted(*(one + b"garbage\n" for one in events))
+    with serve(server.handle) as url, followed(tmp_path, url) as watch:
+        eventually(lambda: sorted(watch.items()) == ["one", *names], 10, what="all of them")
+        assert server.lists == 1
+
+
 @pytest.mark.parametrize(
     ("late", "kept"),
     [

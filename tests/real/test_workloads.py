@@ -104,6 +104,14 @@ def told(extended: ControlPlane, where: str, name: str) -> tuple[str, str, str]:
     return status.get("phase", ""), condition.get("reason", ""), condition.get("message", "")
 
 
+def seen_of(client: Client, stage: Stage, *nodes: str) -> Snapshot:
+    """What waits in the stage's namespace, those nodes, and no GPU that tells anything."""
+    state = read_cluster(client)
+    ours = tuple(node for node in state.nodes if node.name in nodes)
+    jobs = tuple(each for each in state.workloads if each.namespace == stage.namespace)
+    return Snapshot(time.time(), 3600.0, 0.95, (), ours, jobs, state.namespaces)
+
+
 def named(name: str, **changes: Any) -> dict[str, Any]:
     body = workload(**changes)
     body["metadata"]["name"] = name
@@ -222,6 +230,26 @@ def test_a_workload_that_ended_is_not_run_again(
     assert extended.request("GET", f"{stage.jobs}/fit")[0] == 404
 
 
+def test_a_workload_that_finds_no_place_says_why(
+    extended: ControlPlane, client: Client, journal: Journal
+) -> None:
+    """What the placement objected to is in its condition, for whoever submitted it."""
+    stage = Stage(extended, journal)
+    where = f"{GROUP}/namespaces/{stage.namespace}/gpuworkloads"
+    extended.must("POST", where, workload(gpus=16))
+    workloads.reconcile(client)
+    made = propose_placements(
+        load(None, {"strategy": "best_fit"}),
+        seen_of(client, stage, stage.node),
+        journal,
+        actor="t",
+        now=time.time(),
+    )
+    workloads.reconcile(client, made.refusals)
+    waits = "it waits for a place: no node can take it: 1 node: too few free GPUs"
+    assert told(extended, where, "fit") == ("Pending", "Pending", waits)
+
+
 def test_a_workload_is_placed_by_the_strategy_that_it_asks_for(
     extended: ControlPlane, client: Client, journal: Journal, cli: Cli
 ) -> None:
@@ -234,10 +262,7 @@ def test_a_workload_is_placed_by_the_strategy_that_it_asks_for(
         assert done.code == 0, done.err
     workloads.reconcile(client)
     eventually(lambda: schedulable(client, small), what="the small node ready")
-    now, state = time.time(), read_cluster(client)
-    ours = tuple(node for node in state.nodes if node.name in (small, stage.node))
-    jobs = tuple(each for each in state.workloads if each.namespace == stage.namespace)
-    seen = Snapshot(now, 3600.0, 0.95, (), ours, jobs, state.namespaces)
+    now, seen = time.time(), seen_of(client, stage, small, stage.node)
     settings = load(None, {"strategy": "best_fit"})
     found = propose_placements(settings, seen, journal, actor="test", now=now)
     assert {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import select
 import socket
 import ssl
 import struct
@@ -84,6 +85,7 @@ class FaultProxy:
         self.faults: deque[Fault] = deque()
         self.struck: list[Kind] = []
         self.released = threading.Event()
+        self.spares: deque[http.client.HTTPSConnection] = deque()
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -99,6 +101,20 @@ class FaultProxy:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+        for connection in self.spares:
+            connection.close()
+
+    def connection(self, timeout_seconds: float) -> http.client.HTTPSConnection:
+        return http.client.HTTPSConnection(self.upstream, context=self.tls, timeout=timeout_seconds)
+
+    def spare(self) -> http.client.HTTPSConnection:
+        """A connection that has been used before and still stands, or another one."""
+        with contextlib.suppress(IndexError):
+            while used := self.spares.pop():
+                if used.sock and not select.select([used.sock], [], [], 0)[0]:
+                    return used
+                used.close()
+        return self.connection(FORWARD_SECONDS)
 
     def inject(self, *faults: Fault) -> None:
         self.faults.extend(faults)
@@ -124,6 +140,7 @@ class FaultProxy:
         return None
 
 
+FORWARD_SECONDS = 30.0
 WATCH_SECONDS = 320.0  # longer than an API server keeps one open that brings nothing
 
 
@@ -136,6 +153,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else a body waits 40 ms for the ACK of its head
     owner: FaultProxy
 
     def log_message(self, format: str, *args: object) -> None:
@@ -177,7 +195,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _stream(self) -> None:
         """Piece by piece, as they come."""
-        with self._asked(b"", timeout=WATCH_SECONDS) as answer:
+        with self._asked(b"", self.owner.connection(WATCH_SECONDS)) as answer:
             self.send_response(answer.status)
             self.send_header("Content-Type", JSON)
             self.send_header("Transfer-Encoding", "chunked")
@@ -209,22 +227,25 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
 
     def _forward(self, body: bytes) -> tuple[int, bytes, str]:
-        with self._asked(body, timeout=30) as answer:
+        with self._asked(body, self.owner.spare()) as answer:
             return answer.status, answer.read(), answer.headers.get("Content-Type", JSON)
 
     @contextlib.contextmanager
-    def _asked(self, body: bytes, *, timeout: float) -> Iterator[http.client.HTTPResponse]:
-        connection = http.client.HTTPSConnection(
-            self.owner.upstream, context=self.owner.tls, timeout=timeout
-        )
+    def _asked(
+        self, body: bytes, connection: http.client.HTTPSConnection
+    ) -> Iterator[http.client.HTTPResponse]:
         skipped = {"host", "connection", "accept-encoding", "content-length"}
         headers = {
             name: value for name, value in self.headers.items() if name.lower() not in skipped
         }
-        with contextlib.closing(connection):
+        with contextlib.ExitStack() as stack:
+            stack.callback(connection.close)
             connection.request(self.command, self.path, body or None, headers)
             answer = connection.getresponse()
             yield answer
+            if answer.isclosed() and not answer.will_close:  # read to its end
+                stack.pop_all()
+                self.owner.spares.append(connection)
         self.owner.seen.append(Seen(self.command, self.path, answer.status))
 
     def _pass_on(

@@ -31,6 +31,8 @@ def serve(handler: Handler) -> Iterator[str]:
 
 def _handler_class(handler: Handler) -> type[BaseHTTPRequestHandler]:
     class Loopback(BaseHTTPRequestHandler):
+        disable_nagle_algorithm = True  # else the body waits 40 ms for the ACK of the head
+
         def _answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             status, content_type, answer = handler(self.command, self.path, body)

@@ -255,13 +255,13 @@ def _wait(applier: Applier, asked_seconds: float | None, pause_seconds: float) -
 
 
 def _refused(applier: Applier, decision: Decision, refusal: Rejected | OverBudget) -> Decision:
-    """Failed, unless the object says that an earlier attempt went through after all."""
+    """Failed, unless the object says that an attempt went through after all, or is gone."""
     try:
         verdict = judge(applier, decision)
     except (Unanswered, Unreadable) as still:
         return replace(decision, reason=str(still))
-    if isinstance(verdict, Settled) and verdict.state is State.APPLIED:
-        return _settle(applier, decision, verdict)
+    if isinstance(verdict, Settled) and (verdict.gone or verdict.state is State.APPLIED):
+        return _settle(applier, decision, _after_intent(decision, verdict))
     return _settle(applier, decision, Settled(State.FAILED, str(refusal)))
 
 

@@ -74,6 +74,7 @@ class Watch(Generic[T]):
     _items: dict[str, T] = field(default_factory=dict)  # by uid
     _version: str = ""
     _heard_at: float = 0.0  # monotonic
+    _pause_seconds: float = FIRST_BACKOFF_SECONDS  # before the next try, where this one fails
     _lists: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -105,13 +106,11 @@ class Watch(Generic[T]):
     # -- the thread -----------------------------------------------------------
 
     def _run(self) -> None:
-        pause = FIRST_BACKOFF_SECONDS
         while not self._stop.is_set():
             try:
                 with self._connect() as self._http:
                     if not self._version:
                         self._list(self._http)
-                        pause = FIRST_BACKOFF_SECONDS
                     self._follow(self._http)
                 self._stop.wait(FIRST_BACKOFF_SECONDS)  # what ends at once is not asked at once
             except Expired:
@@ -120,8 +119,8 @@ class Watch(Generic[T]):
             except (httpx2.HTTPError, msgspec.MsgspecError, RuntimeError, OSError) as error:
                 if not self._stop.is_set():
                     self.trouble = f"{type(error).__name__}: {error}"
-                    self._stop.wait(pause * self._jitter.uniform(0.5, 1.0))
-                    pause = min(2 * pause, LONGEST_BACKOFF_SECONDS)
+                    self._stop.wait(self._pause_seconds * self._jitter.uniform(0.5, 1.0))
+                    self._pause_seconds = min(2 * self._pause_seconds, LONGEST_BACKOFF_SECONDS)
             finally:
                 self.following = False
 
@@ -144,7 +143,7 @@ class Watch(Generic[T]):
                 break
         with self._lock:
             self._items, self._version = found, version
-        self._heard_at = time.monotonic()
+        self._heard()
         self._lists += 1
         self.relists = self._lists - 1
         self.ready.set()
@@ -175,14 +174,17 @@ class Watch(Generic[T]):
                     return
                 self._take(msgspec.json.decode(line, type=_Event))
 
+    def _heard(self) -> None:
+        self._heard_at, self._pause_seconds = time.monotonic(), FIRST_BACKOFF_SECONDS
+
     def _take(self, event: _Event) -> None:
         """One change. Old ones and doubles do no harm: nothing goes back behind what was seen."""
-        self._heard_at = time.monotonic()
         if event.type == "ERROR":
             status = msgspec.json.decode(event.object, type=_Status)
             if status.code == GONE:
                 raise Expired
             raise RuntimeError(f"the watch ended: {status.code} {status.message}")
+        self._heard()
         head = msgspec.json.decode(event.object, type=_Head).metadata
         if _older(head.resourceVersion, self._version):
             return

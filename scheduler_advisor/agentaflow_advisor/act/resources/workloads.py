@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ from lightkube.types import PatchType
 from agentaflow_advisor.act.api import UNPARSABLE, read, write
 from agentaflow_advisor.act.errors import ApiTrouble, Conflict, Rejected
 from agentaflow_advisor.act.resources.kinds import API_VERSION, WORKLOAD
+from agentaflow_advisor.model import Refusal
 from agentaflow_advisor.model.names import (
     FIELD_MANAGER,
     HOSTNAME,
@@ -30,27 +32,28 @@ LONGEST = 4096
 WAITS = "it waits for a place"
 
 
-def reconcile(client: Client) -> tuple[str, ...]:
+def reconcile(client: Client, refusals: Iterable[Refusal] = ()) -> tuple[str, ...]:
     """A Job for each GPUWorkload, and its state; one that fails leaves the others alone.
 
-    A line for each whose state could not be read or written. Raises ApiTrouble where they cannot be
-    listed.
+    `refusals` are of the placement: one that finds no place says why. The answer has a line for
+    each whose state could not be read or written. Raises ApiTrouble where they cannot be listed.
     """
+    why = {refusal.subject: refusal.reason for refusal in refusals}
     listed = read(lambda: tuple(client.list(WORKLOAD, namespace="*")))
     troubles = []
     seen: Any
     for seen in listed or ():
+        where = f"{seen.metadata.namespace}/{seen.metadata.name}"
         try:
-            _reconcile(client, seen)
+            _reconcile(client, seen, why.get(where, ""))
         except ApiTrouble as trouble:
-            where = f"{seen.metadata.namespace}/{seen.metadata.name}"
             troubles.append(f"GPUWorkload {where}: {trouble}")
     return tuple(troubles)
 
 
-def _reconcile(client: Client, seen: Any) -> None:
+def _reconcile(client: Client, seen: Any, why: str) -> None:
     before: Body = seen.get("status") or {}
-    status = _wanted(client, seen, before)
+    status = _wanted(client, seen, before, why)
     if status is None or status == before:
         return
     write(
@@ -65,7 +68,7 @@ def _reconcile(client: Client, seen: Any) -> None:
     )
 
 
-def _wanted(client: Client, seen: Any, before: Body) -> Body | None:
+def _wanted(client: Client, seen: Any, before: Body, why: str) -> Body | None:
     """The state that it should have, after its Job was made where that is due; None: as it is."""
     meta, now = seen.metadata, datetime.now(UTC)
     if before.get("phase") in ENDED:
@@ -77,7 +80,7 @@ def _wanted(client: Client, seen: Any, before: Body) -> Body | None:
         phase, reason = "Pending", "NameTaken"
         message = f"Job {meta.name} is there and not of this workload; submit it by another name"
     else:
-        return status_of(job, before, now)
+        return status_of(job, before, now, why)
     return {"phase": phase, "conditions": [_condition(phase, reason, message, before, now)]}
 
 
@@ -151,9 +154,12 @@ def job_of(workload: Any) -> Body:
     }
 
 
-def status_of(job: Job, before: Body, now: datetime) -> Body:
-    """Phase, node and conditions, from what the Job says; times stay where nothing changed."""
-    phase, message = _phase(job)
+def status_of(job: Job, before: Body, now: datetime, why: str = "") -> Body:
+    """Phase, node and conditions, from what the Job says; times stay where nothing changed.
+
+    `why` it found no place, where it is still waiting for one.
+    """
+    phase, message = _phase(job, why)
     spec: Any = job.spec
     selector = spec.template.spec.nodeSelector or {}
     status: Body = {
@@ -166,14 +172,14 @@ def status_of(job: Job, before: Body, now: datetime) -> Body:
     return status
 
 
-def _phase(job: Job) -> tuple[str, str]:
+def _phase(job: Job, why: str) -> tuple[str, str]:
     spec, status = job.spec, job.status
     for condition in (status.conditions if status else None) or ():
         if condition.type in ("Complete", "Failed") and condition.status == "True":
             ended = "Succeeded" if condition.type == "Complete" else "Failed"
             return ended, condition.message or condition.reason or ended
     if spec and spec.suspend:
-        return "Pending", WAITS
+        return "Pending", f"{WAITS}: {why}" if why else WAITS
     if status and status.ready:
         return "Running", f"{status.ready} of its pods are ready"
     return "Placed", "its Job was started"
