@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar
 
 import msgspec
 
 from agentaflow_advisor.observe.errors import AnswerUnusable, one_line
 
 WARNING_LENGTH = 100_000
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +38,22 @@ class Answer:
     @property
     def labels(self) -> Iterator[Mapping[str, str]]:
         """Those of each series, in order. Raises AnswerUnusable."""
-        return map(self.labels_in, self.metrics)
+        for metric in self.metrics:
+            yield self._decoded(_LABELS, metric)
 
-    def labels_in(self, metric: bytes) -> Mapping[str, str]:
-        """The labels of one of its series. Raises AnswerUnusable."""
+    def told(self, names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        """The labels of these names of each series, empty where it has none. Raises
+        AnswerUnusable.
+        """
+        return (self.told_in(metric, names) for metric in self.metrics)
+
+    def told_in(self, metric: bytes, names: tuple[str, ...]) -> tuple[str, ...]:
+        """The same of one of its series."""
+        return msgspec.structs.astuple(self._decoded(_of_names(names), metric))
+
+    def _decoded(self, decoder: msgspec.json.Decoder[V], metric: bytes) -> V:
         try:
-            return _LABELS.decode(metric)
+            return decoder.decode(metric)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             shown = one_line(metric.decode(errors="replace"))
             raise AnswerUnusable(
@@ -99,7 +111,15 @@ _RESULT = msgspec.json.Decoder(Result)
 VECTOR = msgspec.json.Decoder(list[Series])
 SCALAR = msgspec.json.Decoder(tuple[float, str])
 MATRIX = msgspec.json.Decoder(list[Tracks])
-_LABELS = msgspec.json.Decoder(dict[str, str])
+_LABELS: msgspec.json.Decoder[Mapping[str, str]] = msgspec.json.Decoder(dict[str, str])
+
+
+@cache
+def _of_names(names: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
+    """Of some labels alone: twice as fast as of all."""
+    fields = [(f"label_{index}", str, "") for index in range(len(names))]
+    rename = {field: name for (field, *_), name in zip(fields, names, strict=True)}
+    return msgspec.json.Decoder(msgspec.defstruct("Told", fields, rename=rename, gc=False))
 
 
 def result_in(content: Envelope) -> Result:

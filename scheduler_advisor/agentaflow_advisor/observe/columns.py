@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import repeat
 from operator import is_
 from typing import Any, TypeVar
 
@@ -52,12 +51,13 @@ class Columns:
         ]
 
     def measures(self) -> list[dict[str, float]]:
-        """By name, those that were told."""
+        """By name, those that were told. Most have one value throughout a fleet."""
         columns = {name: self.values(name) for name in sorted(MEASURES)}
-        of_all = {name: column for name, column in columns.items() if None not in column}
-        rows = zip(*of_all.values(), strict=True) if of_all else repeat((), len(self._found))
-        found: list[dict[str, float]] = [dict(zip(of_all, row, strict=True)) for row in rows]
-        for name in columns.keys() - of_all.keys():
+        only = {name: set(column) for name, column in columns.items()}
+        alike = {name: values.pop() for name, values in only.items() if len(values) == 1}
+        same = {name: value for name, value in alike.items() if value is not None}
+        found = [same.copy() for _ in self._found]
+        for name in columns.keys() - alike.keys():
             for measures, value in zip(found, columns[name], strict=True):
                 if value is not None:
                     measures[name] = value

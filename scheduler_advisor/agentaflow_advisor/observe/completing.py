@@ -39,8 +39,8 @@ def of_nodes(readings: Readings, question: Question, answer: Answer) -> None:
     nodes = readings.nodes.setdefault(signal, {})
     values = readings.values.setdefault(signal, {})
     implausible = 0
-    for told, value in zip(answer.labels, answer.values, strict=True):
-        cluster, node, uuid = (told.get(name, "") for name in GpuKey._fields)
+    labels = answer.told(GpuKey._fields)
+    for (cluster, node, uuid), value in zip(labels, answer.values, strict=True):
         if not rule.low <= value <= rule.high:
             implausible += 1
         elif uuid:

@@ -23,7 +23,7 @@ from agentaflow_advisor.observe.recording import (
     recent_peaks,
 )
 from agentaflow_advisor.observe.signals import AMOUNT, COUNTS, SCALARS, Rule
-from agentaflow_advisor.observe.told import GpuKey, Holder, Holding, Place, Readings, Rows
+from agentaflow_advisor.observe.told import GpuKey, Holding, Place, Readings, Rows
 
 K = TypeVar("K")
 PEAK, BROKEN = "utilization_max", "utilization_broken"
@@ -164,7 +164,7 @@ def _rows(readings: Readings, labels: Labels, answer: Answer) -> Rows:
         series, fields = readings.series, _fields(labels)
         for metric in metrics:
             if metric not in series:
-                series[metric] = _placed(readings, labels, answer.labels_in(metric), fields)
+                series[metric] = _placed(readings, labels, answer.told_in(metric, fields))
         rows = readings.rows[head] = Rows.of(metrics, [series[metric] for metric in metrics])
     return rows
 
@@ -180,65 +180,54 @@ def _without_name(metrics: Sequence[bytes]) -> Sequence[bytes]:
 
 def _fields(labels: Labels) -> tuple[str, ...]:
     """The labels that name a GPU; `instance` where it may stand in for the node."""
-    if labels is RECORDED:
-        return (labels.uuid, "cluster", *labels.node)
     return (labels.uuid, "cluster", "instance", *labels.node)
 
 
 def _labelled(readings: Readings, labels: Labels, signal: str, answer: Answer) -> tuple[int, int]:
     """The same where the series' other labels tell as well."""
-    fields, take = _fields(labels), _taker(readings, labels, signal)
+    fields, (names, take) = _fields(labels), _taker(readings, labels, signal)
+    first = len(fields)
     nameless = implausible = 0
-    for told, value in zip(answer.labels, answer.values, strict=True):
-        key = _placed(readings, labels, told, fields)
+    for told, value in zip(answer.told((*fields, *names)), answer.values, strict=True):
+        key = _placed(readings, labels, told[:first])
         if key is None:
             nameless += 1
-        elif not take(key, told, value):
+        elif not take(key, told[first:], value):
             implausible += 1
     return nameless, implausible
 
 
-Taker = Callable[[GpuKey, Mapping[str, str], float], bool]
+Taker = Callable[[GpuKey, Sequence[str], float], bool]
+"""Puts a series in its place, by its other labels; False where the value is not plausible."""
 
 
-def _taker(readings: Readings, labels: Labels, signal: str) -> Taker:
-    """Puts a series in its place; it answers False where the value is not plausible."""
+def _taker(readings: Readings, labels: Labels, signal: str) -> tuple[tuple[str, ...], Taker]:
+    """The labels that it reads, and how."""
     if signal == "pods":
-        return lambda key, told, _: _held_by(readings.pods, key, _pod(told))
+        return _ours("namespace", "pod", "container"), lambda key, told, _: _held_by(
+            readings.pods.setdefault(key, set()), _ref(*_either(told))
+        )
     if signal in HOLDINGS:
         held: dict[GpuKey, Holding] = getattr(readings, signal)
-        name = HOLDINGS[signal](labels)
-        return lambda key, told, value: _hold(held.setdefault(key, {}), name(told), value)
+        pairs = len(HOLDINGS[signal])
+        more = (labels.profile,) if signal == "held_slices" else ()
+        return (*HOLDINGS[signal], *more), lambda key, told, value: _hold(
+            held.setdefault(key, {}), (*_either(told[:pairs]), *told[pairs:]), value
+        )
     if signal in COUNTS:
-        label, rule = COUNTS[signal].label, COUNTS[signal].rule
+        rule = COUNTS[signal].rule
         counts = readings.counts.setdefault(signal, {})
-        return lambda key, told, value: _put(
-            counts.setdefault(key, {}), told.get(label, ""), value, rule
+        return (COUNTS[signal].label,), lambda key, told, value: _put(
+            counts.setdefault(key, {}), told[0], value, rule
         )
     numbers = readings.values.setdefault(signal, {}) if signal in SCALARS else None
-    identifies = signal in ("info", "up")
 
-    def take(key: GpuKey, told: Mapping[str, str], value: float) -> bool:
-        if identifies:
-            _identify(readings, labels, key, told)
+    def take(key: GpuKey, told: Sequence[str], value: float) -> bool:
+        if told:
+            _identify(readings, key, *told)
         return numbers is None or _put(numbers, key, value, SCALARS[signal])
 
-    return take
-
-
-HOLDINGS: Mapping[str, Callable[[Labels], Callable[[Mapping[str, str]], Holder]]] = {
-    "held": lambda _: lambda told: (_ours(told, "namespace"), "", ""),
-    "held_pods": lambda _: lambda told: (_ours(told, "namespace"), _ours(told, "pod"), ""),
-    "held_slices": lambda labels: (
-        lambda told: (_ours(told, "namespace"), _ours(told, "pod"), told.get(labels.profile, ""))
-    ),
-}
-"""How their series name the holder."""
-
-
-def _held_by(pods: dict[GpuKey, set[PodRef]], key: GpuKey, pod: PodRef) -> bool:
-    pods.setdefault(key, set()).add(pod)
-    return True
+    return (labels.index, labels.model) if signal in ("info", "up") else (), take
 
 
 def _put(values: dict[K, float], key: K, value: float, rule: Rule) -> bool:
@@ -248,24 +237,19 @@ def _put(values: dict[K, float], key: K, value: float, rule: Rule) -> bool:
     return True
 
 
-def _placed(
-    readings: Readings, labels: Labels, told: Mapping[str, str], fields: Iterable[str]
-) -> GpuKey | None:
+def _placed(readings: Readings, labels: Labels, place: Place) -> GpuKey | None:
     """The GPU of these labels; remembered, as many answers name it again."""
-    place = tuple(map(told.get, fields))
-    return readings.keys.get(place) or _key(readings, labels, told, place)
+    return readings.keys.get(place) or _key(readings, labels, place)
 
 
-def _key(
-    readings: Readings, labels: Labels, told: Mapping[str, str], place: Place
-) -> GpuKey | None:
-    uuid = told.get(labels.uuid, "")
+def _key(readings: Readings, labels: Labels, place: Place) -> GpuKey | None:
+    uuid, cluster, instance, *nodes = place
     if not uuid:
         return None
     if labels.uuid_prefix and not uuid.startswith(labels.uuid_prefix):
         uuid = labels.uuid_prefix + uuid
-    node = next((told[name] for name in labels.node if told.get(name)), "")
-    key = GpuKey(told.get("cluster", ""), node or host(told.get("instance", "")), uuid)
+    node = next(filter(None, nodes), "")
+    key = GpuKey(cluster, node or host(instance), uuid)
     if not key.node:
         return None
     key = readings.known.setdefault(key, key)
@@ -282,27 +266,47 @@ def host(instance: str) -> str:
     return name.strip("[]") if bare else instance
 
 
-def _identify(readings: Readings, labels: Labels, key: GpuKey, told: Mapping[str, str]) -> None:
-    if index := told.get(labels.index):
+def _identify(readings: Readings, key: GpuKey, index: str, name: str) -> None:
+    if index:
         readings.indices[key] = min(readings.indices.get(key, index), index)
-    if name := told.get(labels.model):
+    if name:
         readings.models[key] = min(readings.models.get(key, name), name)
-
-
-def _pod(told: Mapping[str, str]) -> PodRef:
-    return _ref(_ours(told, "namespace"), _ours(told, "pod"), _ours(told, "container"))
 
 
 _ref = lru_cache(PodRef)  # a pod is told once for each of its GPUs
 
 
-def _hold(held: Holding, holder: Holder, value: float) -> bool:
-    if not math.isfinite(value):
-        return False
-    held[holder] = max(held.get(holder, 0.0), value)
+def _ours(*names: str) -> tuple[str, ...]:
+    """Each as Prometheus renamed it before, where the target has one of that name too."""
+    return tuple(label for name in names for label in (f"exported_{name}", name))
+
+
+HOLDINGS: Mapping[str, tuple[str, ...]] = {
+    "held": _ours("namespace"),
+    "held_pods": _ours("namespace", "pod"),
+    "held_slices": _ours("namespace", "pod"),
+}
+"""The labels that name the holder; of a slice its profile is one more."""
+
+
+def _either(told: Sequence[str]) -> Iterator[str]:
+    """Of labels that _ours names."""
+    return map(_first, told[::2], told[1::2])
+
+
+def _first(renamed: str, plain: str) -> str:
+    return renamed or plain
+
+
+def _held_by(pods: set[PodRef], pod: PodRef) -> bool:
+    pods.add(pod)
     return True
 
 
-def _ours(labels: Mapping[str, str], name: str) -> str:
-    """The exporter's own label, also where the target has one of that name."""
-    return labels.get(f"exported_{name}") or labels.get(name, "")
+def _hold(held: Holding, named: Sequence[str], value: float) -> bool:
+    if not math.isfinite(value):
+        return False
+    namespace, pod, profile = (*named, "", "")[:3]
+    holder = namespace, pod, profile
+    held[holder] = max(held.get(holder, 0.0), value)
+    return True

@@ -18,7 +18,7 @@ class GpuKey(NamedTuple):
     uuid: str
 
 
-Place = tuple[str | None, ...]
+Place = tuple[str, ...]
 """The labels of a series that say which GPU it is of."""
 Holder = tuple[str, str, str]
 """Namespace, pod (empty where only the namespace is told), MIG profile (empty: the whole GPU)."""
