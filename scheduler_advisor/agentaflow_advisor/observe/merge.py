@@ -12,6 +12,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter
 
 from agentaflow_advisor.model import ClusterState, Refusal
 from agentaflow_advisor.observe.dialects import DIALECTS
@@ -29,17 +30,20 @@ def merge(
     """Every GPU once, by its place, and what was said of one card under several names."""
     known = {node.name for node in state.nodes} if state else set()
     notes: list[Refusal] = []
-    sources: defaultdict[Identity, list[Source]] = defaultdict(list)
+    sources: dict[Identity, tuple[Source, ...]] = {}
     for each in readings:
         kept, more = _one_place_each(each, known)
         notes += more
         for identity, key in kept.items():
-            sources[identity].append((each, key))
-    found = [_told(group, known, notes) for group in _one_cluster_each(sources, notes)]
+            sources[identity] = (*sources.get(identity, ()), (each, key))
+    found = [
+        _told(group, known, notes) if len(group) > 1 else Told(group[0][1], group)
+        for group in _one_cluster_each(sources, notes)
+    ]
     notes += _moved(found)
     notes += _ahead(found)
     in_order = sorted(notes, key=lambda note: (note.subject, note.reason))
-    return sorted(found, key=lambda told: told.key), in_order
+    return sorted(found, key=attrgetter("key")), in_order
 
 
 def _one_place_each(
@@ -74,8 +78,8 @@ def _one_place_each(
 
 
 def _one_cluster_each(
-    sources: Mapping[Identity, list[Source]], notes: list[Refusal]
-) -> Iterable[list[Source]]:
+    sources: Mapping[Identity, tuple[Source, ...]], notes: list[Refusal]
+) -> Iterable[tuple[Source, ...]]:
     """A card without a cluster label is the one with that label, where there is just one."""
     if all(cluster for cluster, _ in sources):
         yield from sources.values()
@@ -87,7 +91,7 @@ def _one_cluster_each(
     for (cluster, uuid), group in sources.items():
         homes = named.get(uuid, [])
         if cluster:
-            yield [*group, *(sources.get(("", uuid), ()) if len(homes) == 1 else ())]
+            yield (*group, *(sources.get(("", uuid), ()) if len(homes) == 1 else ()))
         elif len(homes) != 1:
             yield group
         if not cluster and len(homes) > 1:
@@ -96,11 +100,8 @@ def _one_cluster_each(
             notes.append(Refusal(f"GPU {uuid}", said + why))
 
 
-def _told(group: list[Source], known: Collection[str], notes: list[Refusal]) -> Told:
+def _told(group: Sequence[Source], known: Collection[str], notes: list[Refusal]) -> Told:
     """One GPU by all who tell it, in order of preference."""
-
-    if len(group) == 1:
-        return Told(group[0][1], tuple(group))
 
     def preference(source: Source) -> tuple[bool, bool, int]:
         measured, here = (tells(source, f"utilization_{what}") for what in ("samples", "age"))

@@ -6,7 +6,7 @@ import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import lru_cache
 from typing import TypeVar
 
@@ -31,7 +31,7 @@ RECORDED = Labels()  # of every recorded series, whoever told it
 PLAIN = {name: rule for name, rule in SCALARS.items() if name != "up"} | {TOLD: AMOUNT}
 """Signals whose series tell nothing but the GPU and the value."""
 _NAMED = re.compile(rb'\{"__name__":"[\w:]+",')
-AT_ONCE = 4  # queries; Prometheus itself allows 20 (--query.max-concurrency)
+AT_ONCE = 2  # queries: what they bring is read by one core; more only fill Prometheus' memory
 
 
 def read(
@@ -52,9 +52,15 @@ def read(
     asked = sorted(_questions(dialect, wanted, recorded, **how), key=_is_quick)
     readings = Readings(dialect.name, steps=recorded.steps if recorded else None)
     with ThreadPoolExecutor(AT_ONCE, "promql") as pool:
-        answers = pool.map(lambda question: prometheus.ask(question.promql, at=at), asked)
-        for question, answer in zip(asked, answers, strict=True):
-            _answered(readings, dialect.labels, question, answer)
+        futures = {pool.submit(prometheus.ask, each.promql, at=at): each for each in asked}
+        try:
+            for future in as_completed(futures):  # nobody waits for the slowest
+                _answered(readings, dialect.labels, futures.pop(future), future.result())
+        finally:
+            for future in futures:
+                future.cancel()
+    place = {question.promql: number for number, question in enumerate(asked)}
+    readings.queries.sort(key=lambda query: place[query.promql])
     if recorded:
         complete(readings, wanted, recorded.steps)
     return readings
