@@ -44,9 +44,11 @@ class Watched:
         stats = replace(self, now=self.past)._answer(target, {}, stats="all")["stats"]
         return int(stats["samples"]["totalQueryableSamples"])
 
-    def series(self, selector: str) -> float:
-        """How many series it finds, of the last hour."""
-        found = self.prometheus.query(f"count(last_over_time({selector}[1h]))")
+    def series(self, selector: str, *, past: bool = False) -> float:
+        """How many series it finds, of the last hour until now, or until the past ends."""
+        count = f"count(last_over_time({selector}[1h]))"
+        at = self.past if past else self.now
+        found = self.prometheus.get("/api/v1/query", query=count, time=at)["result"]
         return float(found[0]["value"][1]) if found else 0.0
 
     def gpus(self, promql: str) -> set[tuple[str, int]]:
