@@ -40,8 +40,10 @@ class Watched:
         return list(self._answer(target, chosen)["result"])
 
     def samples(self, target: dict[str, Any]) -> int:
-        """How many samples of the past Prometheus loads to answer."""
-        stats = replace(self, now=self.past)._answer(target, {}, stats="all")["stats"]
+        """How many samples of the past Prometheus loads to answer: of times between those of the
+        samples, as a range that ends on one has one more before Prometheus 3.
+        """
+        stats = replace(self, now=self.past - 0.5)._answer(target, {}, stats="all")["stats"]
         return int(stats["samples"]["totalQueryableSamples"])
 
     def series(self, selector: str, *, past: bool = False) -> float:
