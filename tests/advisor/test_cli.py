@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import subprocess
 import sys
@@ -194,6 +195,13 @@ def test_every_exit_code_is_documented() -> None:
     """The table in docs/cli.md has a row for each code there is."""
     documented = set(re.findall(r"^\| (\d+) \|", DOCS.read_text(), flags=re.MULTILINE))
     assert {str(code) for code in EXIT_CODES.values()} | {"0", "1", "5", "130"} == documented
+
+
+@pytest.mark.parametrize("name", EXIT_CODES)
+def test_an_error_that_has_an_exit_code_is_one(name: str) -> None:
+    """It is named as it is imported: a name that is wrong would make a traceback of a message."""
+    module, _, kind = name.rpartition(".")
+    assert issubclass(getattr(importlib.import_module(module), kind), Exception)
 
 
 def test_the_console_script_ends_with_the_same_codes() -> None:
