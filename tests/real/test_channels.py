@@ -342,6 +342,38 @@ def test_a_sick_node_takes_no_new_pods_until_that_is_taken_back(stage: Stage, ho
     assert stage.bound_to("late") == stage.node
 
 
+@pytest.mark.parametrize("how", ["taint", "cordon"])
+def test_what_others_write_on_the_node_meanwhile_does_not_keep_it_closed(
+    stage: Stage, cluster: ControlPlane, how: str
+) -> None:
+    """The API server answers 409: the node is read and judged anew, and their write stays."""
+    made = stage.carried_out(to(CordonNode, stage, stage.node, how=how))
+    theirs = {"metadata": {"labels": {"team": "vision"}}}
+    with FaultProxy(cluster.url, cluster.ca_file) as proxy:
+        stage.actor_kubeconfig = stage.kubeconfig(proxy.url)
+        edited = Fault(Kind.EDIT_THEN_FORWARD, edit=lambda: stage.change_node(theirs))
+        proxy.inject(edited)
+        assert stage.reverted(made).state is State.REVERTED
+    node = f"/api/v1/nodes/{stage.node}"
+    statuses = [each.status for each in proxy.seen if each.method == "PATCH" and node in each.path]
+    assert statuses == [409, 200]
+    assert stage.node_now()["metadata"]["labels"]["team"] == "vision"
+    assert stage.bound_to(stage.running_pod()["metadata"]["name"]) == stage.node
+
+
+def test_a_node_that_never_holds_still_is_left_as_it_is(
+    stage: Stage, cluster: ControlPlane
+) -> None:
+    """The attempts are bounded, and the answer says why it still stands."""
+    made = stage.carried_out(to(CordonNode, stage, stage.node))
+    with FaultProxy(cluster.url, cluster.ca_file) as proxy:
+        stage.actor_kubeconfig = stage.kubeconfig(proxy.url)
+        proxy.inject(*[Fault(Kind.ANSWER, status=409)] * 100)
+        still = stage.reverted(made)
+    assert (still.state, "409" in still.reason) == (State.APPLIED, True)
+    assert [one["key"] for one in stage.node_now()["spec"]["taints"]] == [SICK]
+
+
 def test_taints_of_others_stay(stage: Stage) -> None:
     """Only ours is added, and only ours is taken away."""
     theirs = {"key": "team", "value": "vision", "effect": "PreferNoSchedule"}

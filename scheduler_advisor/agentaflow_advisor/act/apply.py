@@ -84,15 +84,23 @@ def revert(applier: Applier, decision: Decision, reason: str) -> Decision:
             raise WrongState(
                 f"decision {decision.id} is {decision.state}, so there is nothing to take back"
             )
-        try:
-            if why := stopped(applier.client, applier.policy.namespace) or applier.follower():
-                return replace(decision, reason=why)
-            applier.reached(Point.BEFORE_UNDO)
-            undone = channel.undo(applier.client, decision.action, decision)
-        except ApiTrouble as trouble:
-            return replace(decision, reason=str(trouble))
-        applier.reached(Point.AFTER_UNDO)
-        return _settle(applier, decision, replace(undone, reason=f"{reason}: {undone.reason}"))
+        trouble = ""
+        for _ in _attempts(applier):
+            try:
+                if why := stopped(applier.client, applier.policy.namespace) or applier.follower():
+                    return replace(decision, reason=why)
+                applier.reached(Point.BEFORE_UNDO)
+                undone = channel.undo(applier.client, decision.action, decision)
+            except Conflict as conflict:
+                trouble = str(conflict)  # read and judged anew: someone else wrote in between
+            except ApiTrouble as silence:
+                return replace(decision, reason=str(silence))
+            else:
+                applier.reached(Point.AFTER_UNDO)
+                return _settle(
+                    applier, decision, replace(undone, reason=f"{reason}: {undone.reason}")
+                )
+        return replace(decision, reason=trouble)
 
 
 def _whole(applier: Applier, gang: Sequence[Decision]) -> tuple[Decision, ...]:
