@@ -90,7 +90,7 @@ def costs(watched: Watched) -> dict[str, list[Cost]]:
 
     @functools.cache
     def counted(selector: str) -> float:
-        """In the past, recorded under one exporter's names; what only `serve` tells is asked now."""
+        """In the past, recorded under one exporter's names; else now, as of what `serve` tells."""
         return watched.series(selector, past=True) or watched.series(selector)
 
     def cost(name: str, panel: dict[str, Any], target: dict[str, Any]) -> Cost:
