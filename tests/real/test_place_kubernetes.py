@@ -148,21 +148,24 @@ def _node(cluster: ControlPlane, path: str) -> str:
     return str(cluster.must("GET", path)["spec"].get("nodeName", ""))
 
 
+def ring_member(name: str, namespace: str, gpus: int) -> dict[str, Any]:
+    """One of a gang of two, behind our gate."""
+    labels, annotations = {MANAGED: "true", GANG: "ring"}, {GANG_SIZE: "2"}
+    return manifest(
+        name, "nvidia.com/gpu", gpus, namespace=namespace, labels=labels, annotations=annotations
+    )
+
+
 def test_a_gang_of_the_cluster_gets_one_nvlink_domain_or_nothing(
     agentaflow: Cli, kubernetes: ControlPlane
 ) -> None:
     """Created by the API server, gated: first one pod of two, then both."""
     namespace = opened(kubernetes)
-    told: dict[str, Any] = {
-        "namespace": namespace,
-        "labels": {MANAGED: "true", GANG: "ring"},
-        "annotations": {GANG_SIZE: "2"},
-    }
     pods = f"/api/v1/namespaces/{namespace}/pods"
-    kubernetes.must("POST", pods, manifest("ring-0", "nvidia.com/gpu", 8, **told))
+    kubernetes.must("POST", pods, ring_member("ring-0", namespace, 8))
     (refusal,) = agentaflow("place", "--dry-run", "-o", "json").json["refusals"]
     assert refusal["reason"].endswith("placed whole or not at all: 1 of its 2 pods is there")
-    kubernetes.must("POST", pods, manifest("ring-1", "nvidia.com/gpu", 8, **told))
+    kubernetes.must("POST", pods, ring_member("ring-1", namespace, 8))
     placements = agentaflow("place", "--dry-run", "-o", "json").json["placements"]
     assert {each["node"] for each in placements} == {"place-b0", "place-b1"}
     assert all(
@@ -174,18 +177,13 @@ def test_a_gang_of_the_cluster_gets_one_nvlink_domain_or_nothing(
 def test_members_that_have_run_are_not_missing(agentaflow: Cli, kubernetes: ControlPlane) -> None:
     """Of two one has ended well, and nothing of the gang runs: the other is placed."""
     namespace = opened(kubernetes)
-    told: dict[str, Any] = {
-        "namespace": namespace,
-        "labels": {MANAGED: "true", GANG: "ring"},
-        "annotations": {GANG_SIZE: "2"},
-    }
     pods = f"/api/v1/namespaces/{namespace}/pods"
-    kubernetes.must("POST", pods, manifest("ring-0", "nvidia.com/gpu", 1, **told))
+    kubernetes.must("POST", pods, ring_member("ring-0", namespace, 1))
     look = ("place", "--dry-run", "-o", "json")
     refusals = agentaflow(*look).json["refusals"]
     (reason,) = [one["reason"] for one in refusals if one["subject"] == f"{namespace}/ring-0"]
     assert reason.endswith("1 of its 2 pods is there")
-    done = manifest("ring-1", "nvidia.com/gpu", 1, **told)
+    done = ring_member("ring-1", namespace, 1)
     done["spec"] |= {"schedulingGates": [], "nodeSelector": {HOSTNAME: "place-a0"}}
     kubernetes.must("POST", pods, done)
     bound = partial(_node, kubernetes, f"{pods}/ring-1")

@@ -194,17 +194,23 @@ def test_other_strategies_name_nobody() -> None:
 there = st.tuples(st.sampled_from(["n0", "n1"]), st.integers(1, 8), st.integers(0, 120))
 
 
-@given(st.lists(there, max_size=6), st.integers(1, 8))
-def test_with_the_victims_gone_the_pod_is_placed_on_that_node(
-    pods: list[tuple[str, int, int]], gpus: int
-) -> None:
-    """And each of them is of lower priority and needed."""
+def fitting(pods: list[tuple[str, int, int]]) -> list[Workload]:
+    """Those of node, GPUs and priority that run beside the ones before them."""
     free = {"n0": 8, "n1": 8}
     running = []
     for number, (on, size, priority) in enumerate(pods):
         if size <= free[on]:
             free[on] -= size
             running.append(runs(f"p{number}", on, size, 1.0 + number, priority=priority))
+    return running
+
+
+@given(st.lists(there, max_size=6), st.integers(1, 8))
+def test_with_the_victims_gone_the_pod_is_placed_on_that_node(
+    pods: list[tuple[str, int, int]], gpus: int
+) -> None:
+    """And each of them is of lower priority and needed."""
+    running = fitting(pods)
     result = told(*running, urgent(gpus))
     if not isinstance(result, Preemptable):
         return
@@ -225,12 +231,7 @@ def test_with_the_victims_gone_the_whole_gang_is_placed(
     pods: list[tuple[str, int, int]], sizes: list[int]
 ) -> None:
     """Each of them is of lower priority and needed; and where nobody is named, nobody helps."""
-    free = {"n0": 8, "n1": 8}
-    running = []
-    for number, (on, size, priority) in enumerate(pods):
-        if size <= free[on]:
-            free[on] -= size
-            running.append(runs(f"p{number}", on, size, 1.0 + number, priority=priority))
+    running = fitting(pods)
     own = {"labels": {**OPTED_IN, GANG: "ring"}, "priority": 100, "created_at": NOW - 60}
     ring = [gated_pod(f"ring-{number}", gpus, **own) for number, gpus in enumerate(sizes)]
     results = asked(*running, *ring)
