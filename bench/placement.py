@@ -14,8 +14,9 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 
 from agentaflow_advisor.place.defragmentation import BUDGET_RATIO
 from agentaflow_advisor.place.endstate import Defragmented, defragmented
-from agentaflow_advisor.place.replays import Outcome, Spread, spread
+from agentaflow_advisor.place.replays import Outcome
 from agentaflow_advisor.place.scorers import KINDS, OURS
+from agentaflow_advisor.place.seeds import Spread, spread
 from bench import placement_speed
 from bench.table import Row, show, verdict
 from tests.support.openb import (

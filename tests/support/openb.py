@@ -12,8 +12,9 @@ from statistics import fmean
 
 from agentaflow_advisor.place.benchmark import Machine
 from agentaflow_advisor.place.demand import ANY_MODEL, Demand
-from agentaflow_advisor.place.replays import Replay, Spread
+from agentaflow_advisor.place.replays import Replay
 from agentaflow_advisor.place.scorers import KINDS
+from agentaflow_advisor.place.seeds import Spread
 from agentaflow_advisor.place.traces import demands, machines
 
 OPENB = Path(__file__).parents[1] / "data" / "openb"

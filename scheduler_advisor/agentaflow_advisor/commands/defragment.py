@@ -19,8 +19,8 @@ from agentaflow_advisor.model import Refusal
 from agentaflow_advisor.place.consolidation import Proposal, propose
 from agentaflow_advisor.place.defragmentation import Move, Plan
 from agentaflow_advisor.place.endstate import Defragmented, defragmented
-from agentaflow_advisor.place.replays import spread
 from agentaflow_advisor.place.scorers import kind_named
+from agentaflow_advisor.place.seeds import spread
 from agentaflow_advisor.place.traces import demands, machines
 from agentaflow_advisor.render import Column, counted, plain
 

@@ -14,8 +14,9 @@ from agentaflow_advisor.commands.html import write
 from agentaflow_advisor.commands.runs import SEEDS, Dask, Jobs, Seeds, executor, known, numbers
 from agentaflow_advisor.commands.session import Session, command
 from agentaflow_advisor.configuration import SettingsError
-from agentaflow_advisor.place.replays import Outcome, Replay, Spread
+from agentaflow_advisor.place.replays import Outcome, Replay
 from agentaflow_advisor.place.scorers import KINDS, OURS, WEIGHTS
+from agentaflow_advisor.place.seeds import Spread
 from agentaflow_advisor.place.traces import demands, machines
 from agentaflow_advisor.render import Column, counted, plain
 from agentaflow_advisor.reports.replayed import plot as drawn

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, as_completed
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from itertools import accumulate
-from statistics import fmean, stdev
+from statistics import fmean
 
 import numpy as np
 
@@ -16,20 +16,10 @@ from agentaflow_advisor.place.demand import WHOLE, Demand
 from agentaflow_advisor.place.fleet import Fleet
 from agentaflow_advisor.place.scorers import kind_named
 from agentaflow_advisor.place.scorers.fragmentation import Typical, fragmented_milli
+from agentaflow_advisor.place.seeds import Spread, by_strategy, spread
 
 LOADS = tuple(range(5, 131, 5))
 """Percent of the cluster's GPUs that were asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """Over the seeds; `sd` is the sample's, 0 for a single seed, the others are percentiles."""
-
-    mean: float
-    sd: float
-    p25: float
-    p50: float
-    p75: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,37 +127,23 @@ class Replay:
         done: Callable[[int, int], None] = lambda _done, _all: None,
     ) -> list[Outcome]:
         """Every strategy with every seed, as the executor has room for them."""
-        tasks = [
-            executor.submit(self.once, strategy, seed) for strategy in strategies for seed in seeds
-        ]
-        for number, _ in enumerate(as_completed(tasks), 1):
-            done(number, len(tasks))
-        runs = [task.result() for task in tasks]
-        return list(_outcomes(runs, len(seeds)))
+        runs = by_strategy(self.once, strategies, seeds, executor, done)
+        return list(map(_outcome, runs))
 
 
-def _outcomes(runs: Sequence[_Run], seeds: int) -> Iterator[Outcome]:
-    for first in range(0, len(runs), seeds):
-        of = runs[first : first + seeds]
-        seconds = fmean(one.seconds for one in of)
-        yield Outcome(
-            strategy=of[0].strategy,
-            seeds=tuple(one.seed for one in of),
-            unallocated_percent=_by_load([one.unallocated for one in of]),
-            fragmented_percent=_by_load([one.fragmented for one in of]),
-            fragmented_percent_at_end=spread([one.fragmented_of_idle for one in of]),
-            refused_pods=spread([float(one.refused) for one in of]),
-            seconds_per_seed=seconds,
-            decisions_per_second=fmean(one.decisions for one in of) / max(seconds, 1e-9),
-        )
+def _outcome(of: Sequence[_Run]) -> Outcome:
+    seconds = fmean(one.seconds for one in of)
+    return Outcome(
+        strategy=of[0].strategy,
+        seeds=tuple(one.seed for one in of),
+        unallocated_percent=_by_load([one.unallocated for one in of]),
+        fragmented_percent=_by_load([one.fragmented for one in of]),
+        fragmented_percent_at_end=spread([one.fragmented_of_idle for one in of]),
+        refused_pods=spread([float(one.refused) for one in of]),
+        seconds_per_seed=seconds,
+        decisions_per_second=fmean(one.decisions for one in of) / max(seconds, 1e-9),
+    )
 
 
 def _by_load(runs: Sequence[Sequence[float]]) -> dict[str, Spread]:
     return {str(load): spread(of) for load, of in zip(LOADS, zip(*runs, strict=True), strict=True)}
-
-
-def spread(values: Sequence[float]) -> Spread:
-    """Rounded to four decimals."""
-    sd = stdev(values) if len(values) > 1 else 0.0
-    low, middle, high = np.percentile(values, (25, 50, 75)).tolist()
-    return Spread(*(round(figure, 4) for figure in (fmean(values), sd, low, middle, high)))

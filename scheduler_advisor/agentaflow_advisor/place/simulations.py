@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, as_completed
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from statistics import fmean
 
@@ -12,8 +12,8 @@ from agentaflow_advisor.place.measures import Measures, by_queue, measures
 from agentaflow_advisor.place.policies import POLICIES
 from agentaflow_advisor.place.preemption import Preemption
 from agentaflow_advisor.place.quota import ClusterQueue
-from agentaflow_advisor.place.replays import Spread, spread
 from agentaflow_advisor.place.scorers import kind_named
+from agentaflow_advisor.place.seeds import Spread, by_strategy, spread
 from agentaflow_advisor.place.simulation import Simulation
 from agentaflow_advisor.place.workloads import Drawn, Workload
 
@@ -95,29 +95,22 @@ class Study:
         done: Callable[[int, int], None] = lambda _done, _all: None,
     ) -> list[Outcome]:
         """Every strategy with every seed, as the executor has room for them."""
-        tasks = [
-            executor.submit(self.once, strategy, seed) for strategy in strategies for seed in seeds
-        ]
-        for number, _ in enumerate(as_completed(tasks), 1):
-            done(number, len(tasks))
-        runs = [task.result() for task in tasks]
-        return list(self._outcomes(runs, len(seeds)))
+        runs = by_strategy(self.once, strategies, seeds, executor, done)
+        return list(map(self._outcome, runs))
 
-    def _outcomes(self, runs: Sequence[Run], seeds: int) -> Iterator[Outcome]:
-        for first in range(0, len(runs), seeds):
-            of = runs[first : first + seeds]
-            names = sorted({name for run in of for name in run.queues})
-            yield Outcome(
-                strategy=of[0].strategy,
-                queue_policy=self.policy,
-                seeds=tuple(run.seed for run in of),
-                overall=_figures([run.overall for run in of]),
-                queues={
-                    name: _figures([run.queues[name] for run in of if name in run.queues])
-                    for name in names
-                },
-                seconds_per_seed=fmean(run.seconds for run in of),
-            )
+    def _outcome(self, of: Sequence[Run]) -> Outcome:
+        names = sorted({name for run in of for name in run.queues})
+        return Outcome(
+            strategy=of[0].strategy,
+            queue_policy=self.policy,
+            seeds=tuple(run.seed for run in of),
+            overall=_figures([run.overall for run in of]),
+            queues={
+                name: _figures([run.queues[name] for run in of if name in run.queues])
+                for name in names
+            },
+            seconds_per_seed=fmean(run.seconds for run in of),
+        )
 
 
 def _figures(found: Sequence[Measures]) -> Figures:

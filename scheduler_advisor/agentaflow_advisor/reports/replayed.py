@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from agentaflow_advisor.place.replays import LOADS, Outcome, Spread
+from agentaflow_advisor.place.replays import LOADS, Outcome
+from agentaflow_advisor.place.seeds import Spread
 from agentaflow_advisor.reports.curves import Line, Panel, Point, picture
 
 _FULL_FROM = 85  # below it everything fits, and all lines are one
