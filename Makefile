@@ -52,7 +52,7 @@ bench: venv ## the figures: us and two peers, side by side in one run
 	@$(BIN)/python -m tools.realparts compiler prometheus node-exporter kubernetes
 	@$(BIN)/python -m bench
 
-bench-placement: venv ## the FGD paper's experiment: its table, ours, the bound, speed (20 minutes)
+bench-placement: venv ## the FGD paper's experiment: its table, ours, the bound, speed (half an hour)
 	@$(BIN)/python -m tools.realparts --optional kubernetes
 	@$(BIN)/python -m bench placement
 
