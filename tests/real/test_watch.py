@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,6 +95,31 @@ def test_what_is_made_changed_and_deleted_is_followed(
     eventually(agrees(watch, cluster, room), what="agreement")
     assert sorted(watch.items()) == ["kube-root-ca.crt", "one 2"]
     assert watch.relists == 0
+
+
+def test_a_watch_that_is_stopped_leaves_files_that_are_opened_after_it_alone(
+    cluster: ControlPlane, room: str, tmp_path: Path
+) -> None:
+    """A socket that is closed while TLS still reads from it would write its alert into the file
+    that has got its number.
+    """
+    watch = Watch(config(cluster.kubeconfig), room, name_of)
+    watch.start()
+    eventually(lambda: watch.following, what="the watch follows")
+    (thread,) = [each for each in threading.enumerate() if each.name == f"watch {room}"]
+    watch.stop()
+    ours = b"a file of ours, from its first byte"
+    files = [os.open(tmp_path / f"{number}", os.O_RDWR | os.O_CREAT) for number in range(32)]
+    try:
+        for file in files:
+            os.pwrite(file, ours, 0)
+        add(cluster, room, "late")
+        thread.join(10)
+        assert not thread.is_alive()
+        assert {os.pread(file, 100, 0) for file in files} == {ours}
+    finally:
+        for file in files:
+            os.close(file)
 
 
 def test_after_an_api_server_that_went_away_it_agrees_again(own_cluster: ControlPlane) -> None:

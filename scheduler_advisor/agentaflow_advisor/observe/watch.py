@@ -7,9 +7,11 @@ of pods take little memory.
 from __future__ import annotations
 
 import random
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -79,7 +81,7 @@ class Watch(Generic[T]):
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
-    _http: httpx2.Client | None = None
+    _answering: socket.socket | None = None  # of the watch that is under way
 
     def start(self) -> None:
         """Follow in a thread from now on."""
@@ -87,10 +89,15 @@ class Watch(Generic[T]):
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; what was seen stays."""
+        """End the thread; what was seen stays.
+
+        The thread itself closes its socket: closed from here, TLS would go on reading and writing
+        at its number, which the next file that is opened gets.
+        """
         self._stop.set()
-        if self._http is not None:
-            self._http.close()
+        if self._answering is not None:
+            with suppress(OSError):  # it has just ended by itself
+                socket.socket.shutdown(self._answering, socket.SHUT_RDWR)
         if self._thread is not None:
             self._thread.join(2.0)
 
@@ -108,10 +115,10 @@ class Watch(Generic[T]):
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                with self._connect() as self._http:
+                with self._connect() as http:
                     if not self._version:
-                        self._list(self._http)
-                    self._follow(self._http)
+                        self._list(http)
+                    self._follow(http)
                 self._stop.wait(FIRST_BACKOFF_SECONDS)  # what ends at once is not asked at once
             except Expired:
                 self._version = ""
@@ -122,7 +129,7 @@ class Watch(Generic[T]):
                     self._stop.wait(self._pause_seconds * self._jitter.uniform(0.5, 1.0))
                     self._pause_seconds = min(2 * self._pause_seconds, LONGEST_BACKOFF_SECONDS)
             finally:
-                self.following = False
+                self.following, self._answering = False, None
 
     def _connect(self) -> httpx2.Client:
         timeout = httpx2.Timeout(10.0, read=self.silent_seconds)
@@ -169,9 +176,9 @@ class Watch(Generic[T]):
                 raise Expired
             answer.raise_for_status()
             self.following, self.trouble = True, ""
-            for line in _lines(answer):
-                if self._stop.is_set():
-                    return
+            self._answering = answer.extensions["network_stream"].get_extra_info("socket")
+            lines = _lines(answer)
+            while not self._stop.is_set() and (line := next(lines, None)):
                 self._take(msgspec.json.decode(line, type=_Event))
 
     def _heard(self) -> None:
