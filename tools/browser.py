@@ -102,16 +102,18 @@ def draw(
     *,
     live: Mapping[str, str],
     chosen: Mapping[str, str],
-    scrape: int,
+    past_scrape: int,
+    live_scrape: int,
 ) -> dict[str, Any]:
     """Writes NAME.png for each board; what became of each of its panels, by the board's name.
 
-    scrape: seconds between two samples. live: where the range of a board begins that is drawn of
-    what is scraped each second.
+    live: where the range of a board begins that is drawn of what is scraped now. past_scrape,
+    live_scrape: seconds between two samples, before now and from now on.
     """
     job = {
         "prometheus": prometheus_url,
-        "scrape": scrape,
+        "pastScrape": past_scrape,
+        "liveScrape": live_scrape,
         "browser": browser(),
         "live": dict(live),
         "chosen": chosen,

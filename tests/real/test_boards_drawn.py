@@ -15,7 +15,7 @@ import pytest
 
 from agentaflow_dashboards import BOARDS
 from tests.support.parts import need
-from tests.support.watched import watched_fleet
+from tests.support.watched import SCRAPE, watched_fleet
 from tools import browser
 
 MOST_BYTES = 300 * 1024
@@ -43,7 +43,9 @@ def drawn(
     boards = {name: BOARDS[f"{name}.json"]() for name in order}
     with watched_fleet(tmp_path_factory.mktemp("drawn"), HOURS, "24h", step=STEP) as watched:
         url = watched.prometheus.url
-        yield browser.draw(boards, url, pictures, chosen=CHOSEN, live=LIVE, scrape=STEP)
+        yield browser.draw(
+            boards, url, pictures, chosen=CHOSEN, live=LIVE, past_scrape=STEP, live_scrape=SCRAPE
+        )
 
 
 @pytest.mark.parametrize("name", NAMES)

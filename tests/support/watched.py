@@ -22,6 +22,7 @@ from tools.prometheus import OPENER, PrometheusServer
 NODES, GPUS_PER_NODE, SEED = 8, 4, 42  # whose hot node has H100s: they tell all that is drawn
 SHAPE = [f"--nodes={NODES}", f"--gpus-per-node={GPUS_PER_NODE}", f"--seed={SEED}", "--compat=dcgm"]
 STEP = 60
+SCRAPE = 10  # seconds between two scrapes, which is also the longest that one may take
 LAST_HOUR = {**EVERYTHING, "$__rate_interval": "4m", "$__range": "1h"}
 BIN = Path(sys.executable).parent
 RULES = sorted((Path(__file__).parents[2] / "alerts" / "rules").glob("*.yaml"))
@@ -80,7 +81,7 @@ def watched_fleet(folder: Path, hours: int, window: str, *, step: int = STEP) ->
     server = PrometheusServer(
         folder / "prometheus",
         http_sd=f"http://{exporter}/sd",
-        scrape_interval="3s",  # which is also the longest that one may take
+        scrape_interval=f"{SCRAPE}s",
         blocks_from=past,
         rule_files=RULES,
         advisor=advisor,

@@ -1,5 +1,6 @@
-// Draws boards in a browser: node draw.mjs JOB.json, which has prometheus, scrape (seconds), browser, live (by
-// name, since when, where it is not the board's own range: scraped each second), chosen and boards ({name: board}); writes NAME.png into `folder` and prints what became of each panel.
+// Draws boards in a browser: node draw.mjs JOB.json, which has prometheus, browser, live (by name, since when, where
+// it is not the board's own range), pastScrape and liveScrape (seconds between samples), chosen and boards
+// ({name: board}); writes NAME.png into `folder` and prints what became of each panel.
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -36,7 +37,7 @@ async function draw(name, board) {
   tab.on('pageerror', (error) => errors.push(error.message));
   await tab.goto(`http://127.0.0.1:${page.address().port}/`);
   const { prometheus, chosen } = job;
-  const scrape = job.live[name] ? 1 : job.scrape;
+  const scrape = job.live[name] ? job.liveScrape : job.pastScrape;
   await tab.evaluate(
     ([json, how, range]) => window.mount(json, how, range),
     [board, { prometheus, scrape, chosen }, job.live[name] ?? board.time.from]
