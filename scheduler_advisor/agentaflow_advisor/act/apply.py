@@ -71,8 +71,9 @@ def recover(applier: Applier) -> tuple[Decision, ...]:
 
 
 def revert(applier: Applier, decision: Decision, reason: str) -> Decision:
-    """Take an applied or verified decision back. The state stays where the API did not answer.
+    """Take an applied or verified decision back; anew where somebody else wrote in between.
 
+    The state stays where the API did not answer, or others wrote each time, and `reason` says so.
     Raises JournalError: WrongState where there is nothing to take back, or nothing that could.
     """
     with applier.journal.acting():
@@ -92,7 +93,7 @@ def revert(applier: Applier, decision: Decision, reason: str) -> Decision:
                 applier.reached(Point.BEFORE_UNDO)
                 undone = channel.undo(applier.client, decision.action, decision)
             except Conflict as conflict:
-                trouble = str(conflict)  # read and judged anew: someone else wrote in between
+                trouble = str(conflict)  # read and judged anew, never pushed through
             except ApiTrouble as silence:
                 return replace(decision, reason=str(silence))
             else:

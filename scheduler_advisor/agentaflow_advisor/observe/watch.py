@@ -95,9 +95,9 @@ class Watch(Generic[T]):
         at its number, which the next file that is opened gets.
         """
         self._stop.set()
-        if self._answering is not None:
+        if (answering := self._answering) is not None:
             with suppress(OSError):  # it has just ended by itself
-                socket.socket.shutdown(self._answering, socket.SHUT_RDWR)
+                socket.socket.shutdown(answering, socket.SHUT_RDWR)
         if self._thread is not None:
             self._thread.join(2.0)
 
