@@ -33,6 +33,11 @@ def ready(url: str) -> bool:
         return False
 
 
+def _static(target: str | tuple[str, Mapping[str, str]]) -> dict[str, Any]:
+    address, labels = (target, {}) if isinstance(target, str) else target
+    return {"targets": [address], "labels": dict(labels)}
+
+
 class PrometheusServer:
     """Scrapes what it is told, holds the history it is given, and goes away with its folder."""
 
@@ -60,13 +65,7 @@ class PrometheusServer:
         self.url = f"http://127.0.0.1:{self.port}"
         self.blocks_from = blocks_from
         self.flags = flags
-        static = [
-            {"targets": [target], "labels": {}}
-            if isinstance(target, str)
-            else {"targets": [target[0]], "labels": dict(target[1])}
-            for target in targets
-        ]
-        scrape: dict[str, Any] = {"job_name": JOB, "static_configs": static}
+        scrape: dict[str, Any] = {"job_name": JOB, "static_configs": list(map(_static, targets))}
         if http_sd:
             scrape["http_sd_configs"] = [{"url": http_sd, "refresh_interval": "5s"}]
         self.config: dict[str, Any] = {
@@ -75,20 +74,13 @@ class PrometheusServer:
             "scrape_configs": [scrape],
         }
         if advisor:
-            static_advisor = [{"targets": [advisor]}]
-            self.config["scrape_configs"].append(
-                {
-                    "job_name": "agentaflow-advisor",
-                    "honor_labels": True,
-                    "static_configs": static_advisor,
-                }
-            )
+            job = {"job_name": "agentaflow-advisor", "static_configs": [_static(advisor)]}
+            self.config["scrape_configs"].append({**job, "honor_labels": True})
         if external_labels:
             self.config["global"]["external_labels"] = dict(external_labels)
         if alertmanager:
-            self.config["alerting"] = {
-                "alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]
-            }
+            managers = [{"static_configs": [_static(alertmanager)]}]
+            self.config["alerting"] = {"alertmanagers": managers}
 
     def __enter__(self) -> PrometheusServer:
         self.folder.mkdir(parents=True, exist_ok=True)
